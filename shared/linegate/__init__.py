@@ -1,0 +1,1 @@
+"""Linegate: a quality gate for production lines."""

@@ -1,0 +1,47 @@
+"""Errors are part of the interface: their class decides what becomes of a message.
+
+A `TransientError` leaves the function as a 5xx, so the message is delivered again and at last reaches the dead letter,
+from where a person can replay it. A `PermanentError` would fail the same way every time: it is recorded with the
+inspection and the message is acknowledged. Anything else is a bug of ours and is treated like a `TransientError`.
+"""
+
+
+class LinegateError(Exception):
+    """Base of every error that Linegate raises on purpose; its text is written for a person."""
+
+
+class TransientError(LinegateError):
+    """May succeed later: a service is down, a key is wrong until somebody mends it, a database is locked."""
+
+
+class PermanentError(LinegateError):
+    """Fails the same way however often it is tried."""
+
+
+class ImageRejectedError(PermanentError):
+    """The picture can't be inspected; the text says why. The board's verdict is ERROR."""
+
+
+class ObjectMissingError(PermanentError):
+    """The store holds no object of that name and generation (any more)."""
+
+
+class RegistrationError(PermanentError):
+    """The picture can't be laid over its golden picture; nothing can be said about it by comparison."""
+
+
+class MessageError(PermanentError):
+    """A message can't be parsed; it belongs into the dead letter of its stage."""
+
+
+class ConfigError(LinegateError):
+    """The configuration is at fault. `faults` holds one line for each, in words of the file."""
+
+    def __init__(self, faults: list[str], source: str = "configuration") -> None:
+        self.faults = faults
+        self.source = source
+        super().__init__(f"{source}: " + "; ".join(faults))
+
+
+class UsageError(LinegateError):
+    """A command was called with something that it can't work with."""

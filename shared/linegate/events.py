@@ -1,0 +1,229 @@
+"""Push bodies and CloudEvents ⇄ typed messages. What can't be parsed raises MessageError, with the reason."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, TypeVar, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from linegate.errors import MessageError
+from linegate.inspection import Check, Detection, ObjectRef
+from linegate.ports import Message
+
+SCHEMA: Final = 1
+
+# Topics, named after what they carry. `uploads` is fed by the bucket's notifications, `sweeps` by a clock.
+UPLOADS: Final = "uploads"
+CROPS: Final = "crops"
+CHECKS: Final = "checks"
+NOTIFICATIONS: Final = "notifications"
+SWEEPS: Final = "sweeps"
+TOPICS: Final = (UPLOADS, CROPS, CHECKS, NOTIFICATIONS, SWEEPS)
+
+
+def dead_letter(topic: str) -> str:
+    """The topic that takes what `topic` could not deliver."""
+    return f"{topic}-dead"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUploaded:
+    """A picture is complete in the uploads bucket. `size` in bytes; `metadata` is the object's custom metadata."""
+
+    image: ObjectRef
+    size: int
+    uploaded_at: datetime
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CropReady:
+    """One detection to verify. `crop` and `reference` (the golden picture's same cut) are JPEGs."""
+
+    inspection_id: str
+    line: str
+    recipe: str
+    index: int
+    expected: int
+    detection: Detection
+    crop: bytes
+    reference: bytes | None = None
+    again: bool = False  # published a second time: skip it if its check exists
+
+
+@dataclass(frozen=True, slots=True)
+class CheckMade:
+    """The check of one crop; `expected` is how many the inspection waits for."""
+
+    inspection_id: str
+    line: str
+    expected: int
+    check: Check
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationDue:
+    """An outbox entry waits to be sent."""
+
+    inspection_id: str
+    line: str
+    target: str
+    entry_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SweepDue:
+    """The clock struck."""
+
+
+TOPIC_OF: Final[dict[type, str]] = {
+    ImageUploaded: UPLOADS,
+    CropReady: CROPS,
+    CheckMade: CHECKS,
+    NotificationDue: NOTIFICATIONS,
+    SweepDue: SWEEPS,
+}
+
+Event = ImageUploaded | CropReady | CheckMade | NotificationDue | SweepDue
+T = TypeVar("T")
+
+_TYPES: Final[dict[str, type]] = {
+    "crop.ready": CropReady,
+    "check.made": CheckMade,
+    "notification.due": NotificationDue,
+    "sweep.due": SweepDue,
+}
+_NAMES: Final = {cls: name for name, cls in _TYPES.items()}
+
+
+_CODECS: Final[dict[type, TypeAdapter[Any]]] = {}
+
+
+def codec(cls: type[T]) -> TypeAdapter[T]:
+    """JSON ⇄ the dataclass `cls`; bytes travel as base64. Built at first use: cold start is a feature."""
+    if cls not in _CODECS:
+        # A TypeAdapter takes no configuration for a dataclass; pydantic reads it from the class.
+        cls.__pydantic_config__ = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}  # type: ignore[attr-defined]
+        _CODECS[cls] = TypeAdapter(cls)
+    return _CODECS[cls]
+
+
+def to_message(event: Event) -> Message:
+    """The message that carries `event`: a JSON object with its `schema`, and attributes to route and read it by."""
+    if isinstance(event, ImageUploaded):
+        return _storage_notification(event)
+    cls = type(event)
+    data = {"schema": SCHEMA, **codec(cls).dump_python(event, mode="json")}  # type: ignore[arg-type]
+    attributes = {"type": _NAMES[cls]}
+    attributes |= {key: data[key] for key in ("inspection_id", "line", "target") if key in data}
+    return Message(json.dumps(data, separators=(",", ":")).encode(), attributes)
+
+
+def _storage_notification(event: ImageUploaded) -> Message:
+    """The message that Cloud Storage publishes for a new object (payload format JSON_API_V1)."""
+    image = event.image
+    payload = {
+        "kind": "storage#object",
+        "bucket": image.bucket,
+        "name": image.name,
+        "generation": str(image.generation),
+        "size": str(event.size),
+        "timeCreated": event.uploaded_at.isoformat(),
+        "metadata": dict(event.metadata),
+    }
+    attributes = {
+        "eventType": "OBJECT_FINALIZE",
+        "payloadFormat": "JSON_API_V1",
+        "bucketId": image.bucket,
+        "objectId": image.name,
+        "objectGeneration": str(image.generation),
+    }
+    return Message(json.dumps(payload).encode(), attributes)
+
+
+def push_body(
+    message: Message, *, message_id: str, publish_time: str, subscription: str, attempt: int
+) -> dict[str, Any]:
+    """The JSON body that Pub/Sub POSTs to a push endpoint for `message`."""
+    return {
+        "subscription": subscription,
+        "deliveryAttempt": attempt,
+        "message": {
+            "data": base64.b64encode(message.data).decode("ascii"),
+            "attributes": dict(message.attributes),
+            "messageId": message_id,
+            "message_id": message_id,
+            "publishTime": publish_time,
+            "publish_time": publish_time,
+        },
+    }
+
+
+def parse(event_type: str, data: object, wanted: type[T]) -> T | None:
+    """The message of type `wanted` inside a CloudEvent of `event_type` with `data`.
+
+    None if the event is sound but not meant for anybody here (an object deleted, say). Raises MessageError.
+    """
+    if event_type.startswith("google.cloud.storage.object.v1."):
+        return _uploaded(data, wanted) if event_type.endswith(".finalized") else None
+    message = data.get("message") if isinstance(data, Mapping) else None
+    if not isinstance(message, Mapping):
+        raise MessageError(f"a Pub/Sub message was expected, this is {_shape(data)}")
+    attributes = message.get("attributes") or {}
+    try:
+        text = base64.b64decode(message.get("data") or "", validate=True)
+        content = json.loads(text)
+    except (binascii.Error, ValueError, TypeError, RecursionError) as error:
+        raise MessageError(f"the message's data is not base64 of JSON: {error}") from error
+    if "eventType" in attributes:
+        return _uploaded(content, wanted) if attributes["eventType"] == "OBJECT_FINALIZE" else None
+    return _typed(text, content, attributes, wanted)
+
+
+def _typed(text: bytes, content: object, attributes: Mapping[str, Any], wanted: type[T]) -> T:
+    if not isinstance(content, dict):
+        raise MessageError(f"a JSON object was expected, this is {_shape(content)}")
+    if content.get("schema") != SCHEMA:
+        raise MessageError(f"schema {content.get('schema')!r} is not known here; this version reads schema {SCHEMA}")
+    if _TYPES.get(str(attributes.get("type"))) is not wanted:
+        raise MessageError(f"a message of type {attributes.get('type')!r} came to the wrong stage")
+    try:
+        return codec(wanted).validate_json(text)
+    except ValidationError as error:
+        raise MessageError(_faults(error)) from error
+
+
+def _uploaded(data: object, wanted: type[T]) -> T:
+    if wanted is not ImageUploaded:
+        raise MessageError("a bucket notification came to a stage that does not read pictures")
+    if not isinstance(data, Mapping):
+        raise MessageError(f"a storage object was expected, this is {_shape(data)}")
+    try:
+        # `size` and `generation` are strings in notifications and may be integers elsewhere.
+        image = ObjectRef(_text(data, "bucket"), _text(data, "name"), int(data["generation"]))
+        metadata = {str(key): str(value) for key, value in (data.get("metadata") or {}).items()}
+        uploaded_at = datetime.fromisoformat(_text(data, "timeCreated"))
+        if uploaded_at.tzinfo is None:
+            raise ValueError("timeCreated with a time zone")
+        return cast("T", ImageUploaded(image, int(data["size"]), uploaded_at, metadata))
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise MessageError(f"the storage object lacks a usable {error}") from error
+
+
+def _text(data: Mapping[Any, Any], key: str) -> str:
+    value = data[key]
+    if not isinstance(value, str) or not value:
+        raise ValueError(key)
+    return value
+
+
+def _shape(data: object) -> str:
+    return "empty" if data is None else f"of type {type(data).__name__}"
+
+
+def _faults(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())

@@ -1,0 +1,330 @@
+"""The domain: what an inspection is, and the pure rules that decide it. Imports nothing of Linegate but errors.
+
+A board never passes by accident: PASS needs a PASS for every detection of the manifest and a detector without doubts.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+
+class Result(StrEnum):
+    """What verification said of one crop."""
+
+    PASS = "PASS"  # not a defect
+    FAIL = "FAIL"  # a defect
+    UNSURE = "UNSURE"  # no answer that can be relied on
+
+
+class Verdict(StrEnum):
+    """What was decided for the board."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    REVIEW = "REVIEW"  # a person must look
+    ERROR = "ERROR"  # no inspection took place
+
+
+class OutboxState(StrEnum):
+    PENDING = "PENDING"
+    SENT = "SENT"
+    DEAD = "DEAD"  # given up after the target's `give_up_after`
+    SUPERSEDED = "SUPERSEDED"  # the target already knows a higher revision
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """One version of one object in a bucket. `generation` grows with each version of a name."""
+
+    bucket: str
+    name: str
+    generation: int
+
+    @property
+    def inspection_id(self) -> str:
+        """First 32 hex digits of sha256("bucket/name#generation"): the same upload has the same id, however often it is heard of."""
+        key = f"{self.bucket}/{self.name}#{self.generation}"
+        return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a picture was taken, as its object name `uploads/{line}/{station}/{serial}.{ext}` tells."""
+
+    line: str
+    station: str
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of the upright picture; `x`, `y` are its centre, as Roboflow returns it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def corners(self) -> tuple[float, float, float, float]:
+        """(left, top, right, bottom) in pixels."""
+        return (
+            self.x - self.width / 2,
+            self.y - self.height / 2,
+            self.x + self.width / 2,
+            self.y + self.height / 2,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What verification said of the detection with this `index` in the manifest."""
+
+    index: int
+    result: Result
+    reason: str
+    model: str = ""
+    model_version: str = ""
+    latency_ms: float = 0.0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A suspected defect. `settled` carries its result when policy asks for no check."""
+
+    class_name: str
+    confidence: float
+    box: Box
+    note: str = ""
+    settled: Check | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All detections of an inspection: written once, never recomputed.
+
+    The first `expected` detections need a check and own the indices 0 … expected-1; the others are settled.
+    `doubts` are the detector's reasons for not trusting its own answer; any of them keeps the board from passing.
+    """
+
+    width: int
+    height: int
+    detections: tuple[Detection, ...]
+    expected: int
+    detector: str
+    detector_version: str = ""
+    detector_ms: float = 0.0
+    doubts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, detections: Iterable[Detection], **fields: object) -> "Manifest":
+        """Order the detections so that those to check come first, and number the settled ones after them."""
+        found = list(detections)
+        to_check = [detection for detection in found if detection.settled is None]
+        settled = [
+            replace(detection, settled=replace(detection.settled, index=index))
+            for index, detection in enumerate((d for d in found if d.settled is not None), start=len(to_check))
+            if detection.settled is not None
+        ]
+        return cls(detections=(*to_check, *settled), expected=len(to_check), **fields)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with what led to it; `checks` has one entry for each detection, UNSURE where none has come."""
+
+    verdict: Verdict
+    complete: bool
+    fail_count: int
+    reasons: tuple[str, ...]
+    summary: str
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def inspection_result(self) -> str:
+        """PASS or FAIL as Roboflow's workflow words it. A board that was not cleared is a FAIL here, whatever the verdict."""
+        return "PASS" if self.verdict is Verdict.PASS else "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One decision as it was stored. 1 is the first verdict; a late or human correction makes the next one."""
+
+    number: int
+    decided_by: str  # "check:3", "detect", "sweep", or a person
+    decided_at: datetime
+    decision: Decision
+    annotated: str = ""  # object name in the results bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds since the upload was received, where the step has been reached."""
+
+    manifest_ms: float = 0.0
+    decided_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """One picture of one board, from upload to verdict."""
+
+    inspection_id: str
+    image: ObjectRef
+    place: Place
+    recipe: str
+    uploaded_at: datetime
+    received_at: datetime
+    deadline: datetime
+    fault: str = ""  # the last thing that kept the detector from answering
+    manifest: Manifest | None = None
+    revision: Revision | None = None  # the latest
+    told: tuple[str, ...] = ()  # targets that were sent any revision
+    timings: Timings = field(default_factory=Timings)
+
+    @property
+    def complete(self) -> bool:
+        return self.revision is not None and self.revision.decision.complete
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """One notification of one target. `body` is frozen, so that one id always carries the same bytes."""
+
+    entry_id: str
+    inspection_id: str
+    line: str
+    revision: int
+    target: str
+    body: str
+    created_at: datetime
+    state: OutboxState = OutboxState.PENDING
+    attempts: int = 0
+    attempted_at: datetime | None = None
+    last_error: str = ""
+
+
+def place_of(name: str, metadata: Mapping[str, str]) -> Place:
+    """Where the picture of the object `uploads/{line}/{station}/{serial}.{ext}` was taken.
+
+    A camera may only write below its line's prefix, so the name wins over metadata. What the name lacks is taken from
+    there. The parts are for people and logs: control characters are gone and each is 200 characters at most.
+    """
+    parts = name.split("/")[1:]
+    folders, serial = parts[:-1][:2], "/".join(parts[2:] or parts[-1:])
+    line, station = (*folders, "", "")[:2]
+    stem, dot, extension = serial.rpartition(".")
+    serial = stem if dot and stem and len(extension) <= 5 else serial
+    return Place(
+        line=printable(line or metadata.get("line", "")),
+        station=printable(station or metadata.get("station", "")),
+        serial=printable(serial or metadata.get("serial", "")),
+    )
+
+
+def printable(text: str, limit: int = 200) -> str:
+    """`text` without control characters and lone surrogates, cut to `limit` characters."""
+    return "".join(char if char.isprintable() else "?" for char in text[:limit])
+
+
+def outbox_id(inspection_id: str, revision: int, target: str) -> str:
+    return f"{inspection_id}_r{revision}_{target}"
+
+
+def decide(manifest: Manifest | None, checks: Mapping[int, Check], fault: str = "") -> Decision:
+    """Decide a board from its manifest and the checks that have come so far; `fault` is what delayed the detector.
+
+    One FAIL is a FAIL; else any UNSURE is REVIEW, and so is a missing check, a missing manifest or a doubt of the
+    detector; PASS is what is left. The decision is complete when nothing is missing.
+    """
+    if manifest is None:
+        reason = f"The detector gave no answer before the deadline{f' ({fault})' if fault else ''}."
+        return Decision(Verdict.REVIEW, False, 0, (reason,), f"A person must look at this board. {reason}")
+    results = tuple(
+        detection.settled or checks.get(index) or Check(index, Result.UNSURE, "No check before the deadline.")
+        for index, detection in enumerate(manifest.detections)
+    )
+    failed = sum(check.result is Result.FAIL for check in results)
+    unsure = sum(check.result is Result.UNSURE for check in results)
+    if failed:
+        verdict = Verdict.FAIL
+    elif unsure or manifest.doubts:
+        verdict = Verdict.REVIEW
+    else:
+        verdict = Verdict.PASS
+    reasons = manifest.doubts + tuple(
+        f"{_words(detection.class_name)} at the {whereabouts(detection.box, manifest.width, manifest.height)}: {check.reason}"
+        for detection, check in zip(manifest.detections, results, strict=True)
+        if check.result is not Result.PASS
+    )
+    return Decision(
+        verdict=verdict,
+        complete=all(index in checks for index in range(manifest.expected)),
+        fail_count=failed,
+        reasons=reasons,
+        summary=_summary(verdict, manifest, results),
+        checks=results,
+    )
+
+
+def rejected(reason: str) -> Decision:
+    """The decision for a picture that can't be inspected."""
+    return Decision(Verdict.ERROR, True, 0, (reason,), f"No inspection took place: {reason}")
+
+
+def recipients(subscribed: Mapping[str, Sequence[Verdict]], verdict: Verdict, told: Iterable[str]) -> list[str]:
+    """Names of the targets to notify: those that asked for this verdict, and those that must hear of a correction.
+
+    `subscribed` maps each target of the line to the verdicts it asked for; `told` were sent an earlier revision.
+    """
+    known = set(told)
+    return [name for name, verdicts in subscribed.items() if verdict in verdicts or name in known]
+
+
+def whereabouts(box: Box, width: int, height: int) -> str:
+    """In which ninth of the picture the centre of a box lies: "upper left", "centre", "lower edge" …"""
+    column = min(2, max(0, int(3 * box.x / max(1, width))))
+    row = min(2, max(0, int(3 * box.y / max(1, height))))
+    return (
+        ("upper left", "upper edge", "upper right"),
+        ("left edge", "centre", "right edge"),
+        ("lower left", "lower edge", "lower right"),
+    )[row][column]
+
+
+def _words(class_name: str) -> str:
+    return class_name.replace("_", " ")
+
+
+def _summary(verdict: Verdict, manifest: Manifest, checks: tuple[Check, ...]) -> str:
+    """One or two plain sentences that a quality report can carry."""
+    pairs = list(zip(manifest.detections, checks, strict=True))
+
+    def listed(result: Result) -> str:
+        places = [
+            f"{_words(detection.class_name)} at the {whereabouts(detection.box, manifest.width, manifest.height)} ({check.reason.rstrip('.')})"
+            for detection, check in pairs
+            if check.result is result
+        ]
+        more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+        return "; ".join(places[:3]) + more
+
+    failed = sum(check.result is Result.FAIL for check in checks)
+    unsure = sum(check.result is Result.UNSURE for check in checks)
+    if verdict is Verdict.FAIL:
+        also = f" {_count(unsure, 'further finding')} could not be judged." if unsure else ""
+        return f"{_count(failed, 'defect')} confirmed: {listed(Result.FAIL)}.{also}"
+    if verdict is Verdict.REVIEW:
+        causes = [doubt.rstrip(".") for doubt in manifest.doubts]
+        causes += [f"{_count(unsure, 'finding')} could not be judged: {listed(Result.UNSURE)}"] if unsure else []
+        return f"A person must look at this board. {'. '.join(causes)}."
+    if pairs:
+        return f"No defect: {_count(len(pairs), 'suspected place')} checked and cleared."
+    return "No defect was found on this board."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,66 @@
+"""The body of a notification: what a target is told of one revision."""
+
+import json
+from datetime import UTC
+from typing import Any, Final
+
+from linegate.inspection import Check, Detection, Inspection, Result, Revision
+
+# Standard Webhooks asks for payloads below 20 kB; what does not fit is counted, not lost in silence.
+MAX_BYTES: Final = 20_000
+_ORDER: Final = {Result.FAIL: 0, Result.UNSURE: 1, Result.PASS: 2}
+
+
+def notification_body(inspection: Inspection, revision: Revision, results_bucket: str) -> str:
+    """JSON of the event `inspection.decided`, under 20 kB in UTF-8. Defects first, then what is unsure, then what was cleared."""
+    decision, image = revision.decision, inspection.image
+    manifest = inspection.manifest
+    pairs = sorted(zip(manifest.detections if manifest else (), decision.checks, strict=True), key=_weight)
+    data: dict[str, Any] = {
+        "inspection_id": inspection.inspection_id,
+        "revision": revision.number,
+        "line": inspection.place.line,
+        "station": inspection.place.station,
+        "serial": inspection.place.serial,
+        "verdict": decision.verdict.value,
+        "inspection_result": decision.inspection_result,
+        "fail_count": decision.fail_count,
+        "complete": decision.complete,
+        "summary": decision.summary,
+        "reasons": list(decision.reasons),
+        "defects": [_defect(detection, check) for detection, check in pairs],
+        "omitted": {"reasons": 0, "defects": 0},
+        "image": {"bucket": image.bucket, "name": image.name, "generation": str(image.generation)},
+        "annotated_image": {"bucket": results_bucket, "name": revision.annotated} if revision.annotated else None,
+        "decided_at": revision.decided_at.astimezone(UTC).isoformat(),
+        "latency_ms": round(1000 * (revision.decided_at - inspection.uploaded_at).total_seconds()),
+    }
+    event = {"type": "inspection.decided", "timestamp": data["decided_at"], "data": data}
+    while True:
+        body = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+        size = len(body.encode("utf-8", "replace"))
+        if size < MAX_BYTES:
+            return body
+        longest = max(("reasons", "defects"), key=lambda key: len(json.dumps(data[key])))
+        keep = min(len(data[longest]) - 1, len(data[longest]) * MAX_BYTES * 9 // (size * 10))
+        if keep < 0:
+            raise ValueError("a notification without defects and reasons can't exceed 20 kB")
+        data["omitted"][longest] += len(data[longest]) - keep
+        data[longest] = data[longest][:keep]
+
+
+def _weight(pair: tuple[Detection, Check]) -> tuple[int, float]:
+    detection, check = pair
+    return _ORDER[check.result], -detection.confidence
+
+
+def _defect(detection: Detection, check: Check) -> dict[str, Any]:
+    box = detection.box
+    return {
+        "class": detection.class_name,
+        "confidence": round(detection.confidence, 4),
+        "box": {key: round(getattr(box, key), 1) for key in ("x", "y", "width", "height")},
+        "result": check.result.value,
+        "reason": check.reason,
+        **({"note": detection.note} if detection.note else {}),
+    }
