@@ -1,0 +1,13 @@
+"""One check: record it; the last one decides the board."""
+
+import functions_framework
+from cloudevents.http import CloudEvent
+
+from linegate.events import CheckMade
+from linegate.handlers.aggregate import aggregate as handle
+from linegate.serving import serve
+
+
+@functions_framework.cloud_event
+def aggregate(event: CloudEvent) -> None:
+    serve(event, CheckMade, lambda app, check: handle(app.context, check))

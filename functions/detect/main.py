@@ -1,0 +1,13 @@
+"""An uploaded picture: find the suspected defects."""
+
+import functions_framework
+from cloudevents.http import CloudEvent
+
+from linegate.events import ImageUploaded
+from linegate.handlers.detect import detect as handle
+from linegate.serving import serve
+
+
+@functions_framework.cloud_event
+def detect(event: CloudEvent) -> None:
+    serve(event, ImageUploaded, lambda app, upload: handle(app.context, upload, app.registrar, app.detector))

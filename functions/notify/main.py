@@ -1,0 +1,13 @@
+"""One notification: send it to its target."""
+
+import functions_framework
+from cloudevents.http import CloudEvent
+
+from linegate.events import NotificationDue
+from linegate.handlers.notify import notify as handle
+from linegate.serving import serve
+
+
+@functions_framework.cloud_event
+def notify(event: CloudEvent) -> None:
+    serve(event, NotificationDue, lambda app, due: handle(app.context, due, app.target))

@@ -1,0 +1,13 @@
+"""The clock struck: decide what is overdue, publish again what got lost."""
+
+import functions_framework
+from cloudevents.http import CloudEvent
+
+from linegate.events import SweepDue
+from linegate.handlers.sweep import sweep as handle
+from linegate.serving import serve
+
+
+@functions_framework.cloud_event
+def sweep(event: CloudEvent) -> None:
+    serve(event, SweepDue, lambda app, _: handle(app.context))

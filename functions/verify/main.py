@@ -1,0 +1,13 @@
+"""One crop: is it a defect?"""
+
+import functions_framework
+from cloudevents.http import CloudEvent
+
+from linegate.events import CropReady
+from linegate.handlers.verify import verify as handle
+from linegate.serving import serve
+
+
+@functions_framework.cloud_event
+def verify(event: CloudEvent) -> None:
+    serve(event, CropReady, lambda app, crop: handle(app.context, crop, app.verifier))

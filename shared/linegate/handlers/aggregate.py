@@ -1,0 +1,33 @@
+"""Records one check; the last one decides the board."""
+
+from linegate.errors import PermanentError
+from linegate.events import CheckMade
+from linegate.handlers.context import Context
+from linegate.handlers.deciding import settle
+from linegate.inspection import Decision, Inspection, decide
+from linegate.logs import log
+
+
+def aggregate(context: Context, made: CheckMade) -> None:
+    """Record a check and decide when all are here.
+
+    A check that is there already means "go on", never "done": whoever stored it may have died before deciding. Raises
+    TransientError, and PermanentError for an inspection that does not exist.
+    """
+    store, inspection_id = context.inspections, made.inspection_id
+    if not store.add_check(inspection_id, made.check):
+        log.info("check.repeated", index=made.check.index)
+    if store.count_checks(inspection_id) < made.expected:
+        return
+    inspection = store.get(inspection_id)
+    if inspection is None or inspection.manifest is None:
+        raise PermanentError(f"there is no inspection {inspection_id} with a manifest to decide")
+    manifest = inspection.manifest
+    if inspection.complete and inspection.revision and inspection.revision.decided_by != f"check:{made.check.index}":
+        return
+    checks = store.checks(inspection_id, manifest.expected)
+
+    def decision_on(_: Inspection) -> Decision:
+        return decide(manifest, checks)
+
+    settle(context, inspection, f"check:{made.check.index}", decision_on)

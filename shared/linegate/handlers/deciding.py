@@ -1,0 +1,133 @@
+"""Deciding an inspection: draw, commit one batch, publish the outbox. Shared by whoever may decide.
+
+Two may try at the same moment, and each may be cut off anywhere. The revision document is the latch: who creates it has
+decided, everybody else finds that out and stops. Nothing here holds a lock or a transaction.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from linegate import imaging
+from linegate.annotate import annotate
+from linegate.errors import ImageRejectedError, ObjectMissingError
+from linegate.events import NOTIFICATIONS, NotificationDue, to_message
+from linegate.handlers.context import Context
+from linegate.inspection import Decision, Inspection, OutboxEntry, Revision, outbox_id, recipients
+from linegate.logs import log
+from linegate.notification import notification_body
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+JPEG = "image/jpeg"
+
+
+def settle(
+    context: Context,
+    inspection: Inspection,
+    decided_by: str,
+    decision_on: Callable[[Inspection], Decision],
+    picture: "Image | None" = None,
+) -> None:
+    """Make `decision_on(inspection)` the next revision, unless what stands already is as good.
+
+    `decided_by` names the one deciding: a redelivery of the same finds its own revision and only publishes what is
+    pending. `picture` is the upright upload if the caller has it at hand. Raises TransientError.
+    """
+    while True:
+        decision = decision_on(inspection)
+        standing = inspection.revision
+        if standing is not None and standing.decided_by == decided_by:
+            resume(context, inspection, decided_by)
+            return
+        if standing is not None and (standing.decision.complete or not decision.complete):
+            log.info("board.already_decided", revision=standing.number, decided_by=standing.decided_by)
+            return
+        if _decide(context, inspection, decided_by, decision, picture):
+            return
+        again = context.inspections.get(inspection.inspection_id)
+        inspection = again or inspection
+
+
+def resume(context: Context, inspection: Inspection, decided_by: str) -> None:
+    """A redelivery after a crash between commit and publishing: whoever decided finishes what was begun."""
+    revision = inspection.revision
+    if revision is None or revision.decided_by != decided_by:
+        return
+    entries = context.inspections.pending(inspection.inspection_id, revision.number)
+    if entries:
+        drawn = _annotated(context, inspection, revision.decision)
+        if drawn and revision.annotated:
+            context.images.write(context.settings.storage.results_bucket, revision.annotated, drawn, JPEG)
+        publish_outbox(context, entries)
+
+
+def publish_outbox(context: Context, entries: Sequence[OutboxEntry]) -> None:
+    due = [NotificationDue(entry.inspection_id, entry.line, entry.target, entry.entry_id) for entry in entries]
+    if due:
+        context.publisher.publish(NOTIFICATIONS, [to_message(event) for event in due])
+
+
+def _decide(
+    context: Context, inspection: Inspection, decided_by: str, decision: Decision, picture: "Image | None"
+) -> bool:
+    """One attempt; False if somebody else was first."""
+    number = 1 if inspection.revision is None else inspection.revision.number + 1
+    bucket = context.settings.storage.results_bucket
+    drawn = _annotated(context, inspection, decision, picture)
+    name = f"results/{inspection.inspection_id}/r{number}.jpg" if drawn else ""
+    drawn_first = bool(drawn) and context.images.create(bucket, name, drawn, JPEG)
+    now = context.clock.now()
+    revision = Revision(number, decided_by, now, decision, name)
+    subscribed = context.settings.subscribed(inspection.place.line)
+    targets = recipients(subscribed, decision.verdict, inspection.told)
+    decided = replace(
+        inspection,
+        revision=revision,
+        told=tuple(dict.fromkeys((*inspection.told, *targets))),
+        timings=replace(inspection.timings, decided_ms=1000 * (now - inspection.received_at).total_seconds()),
+    )
+    body = notification_body(decided, revision, context.settings.storage.results_bucket)
+    entries = [
+        OutboxEntry(
+            entry_id=outbox_id(inspection.inspection_id, number, target),
+            inspection_id=inspection.inspection_id,
+            line=inspection.place.line,
+            revision=number,
+            target=target,
+            body=body,
+            created_at=now,
+        )
+        for target in targets
+    ]
+    if not context.inspections.commit(decided, revision, entries):
+        return False
+    if drawn and not drawn_first:
+        # Somebody who lost the race had drawn first, perhaps from fewer checks. Only the winner ever overwrites.
+        context.images.write(bucket, name, drawn, JPEG)
+    log.info(
+        "board.decided",
+        verdict=decision.verdict.value,
+        revision=number,
+        complete=decision.complete,
+        fail_count=decision.fail_count,
+        decided_by=decided_by,
+        decided_ms=round(decided.timings.decided_ms),
+    )
+    publish_outbox(context, entries)
+    return True
+
+
+def _annotated(context: Context, inspection: Inspection, decision: Decision, picture: "Image | None" = None) -> bytes:
+    """The annotated picture (JPEG); empty where there is no picture to draw on: a verdict must not fail for that."""
+    manifest = inspection.manifest
+    if manifest is None:
+        return b""
+    try:
+        if picture is None:
+            picture = imaging.decode(context.images.read(inspection.image), context.settings.images.max_pixels)
+    except (ImageRejectedError, ObjectMissingError) as error:
+        log.warning("board.not_annotated", reason=str(error))
+        return b""
+    return annotate(picture, manifest.detections, decision.checks, decision.verdict, decision.fail_count)

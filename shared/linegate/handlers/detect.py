@@ -1,0 +1,220 @@
+"""Upload ▶ manifest ▶ one message per crop. A picture that can't be inspected is decided as ERROR here."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from linegate import imaging
+from linegate.config import Recipe
+from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingError, PermanentError
+from linegate.events import CROPS, CropReady, ImageUploaded, to_message
+from linegate.handlers.context import Context, in_background
+from linegate.handlers.deciding import resume, settle
+from linegate.inspection import Check, Detection, Inspection, Manifest, Place, Result, decide, place_of, rejected
+from linegate.logs import log
+from linegate.ports import Detector, Registrar
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PREFIX = "uploads/"
+NAME = "detect"
+# How long an inspection may take whose recipe is not known: long enough for a replay by hand.
+DEFAULT_DEADLINE = timedelta(minutes=2)
+
+
+def detect(
+    context: Context,
+    upload: ImageUploaded,
+    registrar: Callable[[], Registrar],
+    detector: Callable[[Recipe], Detector],
+) -> None:
+    """Inspect one uploaded picture as far as detection goes.
+
+    May run any number of times for one upload: what is decided stays decided, a stored manifest is published again.
+    Raises TransientError.
+    """
+    if not upload.image.name.startswith(PREFIX):
+        log.info("upload.ignored", object=upload.image.name)
+        return
+    place = place_of(upload.image.name, upload.metadata)
+    fetched = in_background(lambda: _fetch(context, upload))
+    recipe_name, recipe, fault = _recipe(context, place, upload.metadata)
+    now = context.clock.now()
+    inspection = context.inspections.open(
+        Inspection(
+            inspection_id=upload.image.inspection_id,
+            image=upload.image,
+            place=place,
+            recipe=recipe_name,
+            uploaded_at=upload.uploaded_at,
+            received_at=now,
+            deadline=now + (timedelta(seconds=recipe.deadline_s) if recipe else DEFAULT_DEADLINE),
+        )
+    )
+    if inspection.complete:
+        resume(context, inspection, NAME)
+        return
+    try:
+        content = fetched()
+        if recipe is None:
+            raise ImageRejectedError(fault)
+        picture = imaging.decode(content, context.settings.images.max_pixels)
+    except (ImageRejectedError, ObjectMissingError) as error:
+        if inspection.manifest is not None:
+            raise  # it was sound when the manifest was made: the deadline decides on the checks that are here
+        _quarantine(context, inspection, str(error))
+        decision = rejected(str(error))
+        settle(context, inspection, NAME, lambda _: decision)
+        return
+    golden = _golden_name(recipe, place)
+    reference = in_background(lambda: registrar().register(picture, golden) if golden else None)
+    try:
+        manifest = inspection.manifest or _manifest(context, inspection, recipe, picture, reference, detector(recipe))
+    except LinegateError as error:
+        context.inspections.note_fault(inspection.inspection_id, str(error))
+        raise
+    log.info(
+        "board.detected",
+        detections=len(manifest.detections),
+        expected=manifest.expected,
+        detector_ms=round(manifest.detector_ms),
+    )
+    if manifest.expected == 0:
+        settle(context, replace(inspection, manifest=manifest), NAME, lambda _: decide(manifest, {}), picture)
+        return
+    crops = _crops(inspection, manifest, recipe, picture, reference)
+    context.publisher.publish(CROPS, [to_message(crop) for crop in crops])
+
+
+def settled_by_policy(detection: Detection, recipe: Recipe) -> Detection | None:
+    """The detection as the recipe's class policy leaves it: dropped (None), settled as a defect, or to be checked."""
+    policy = recipe.classes.get(detection.class_name)
+    minimum = recipe.confidence if policy is None or policy.minimum_confidence is None else policy.minimum_confidence
+    if detection.confidence < minimum:
+        return None
+    if recipe.verifier == "none":
+        reason = "Every detection counts as a defect in this recipe."
+    elif policy is not None and policy.verify == "never":
+        reason = "Detections of this class count without a check."
+    elif policy is not None and policy.auto_fail_above is not None and detection.confidence > policy.auto_fail_above:
+        reason = f"Detected with confidence {detection.confidence:.2f}, above {policy.auto_fail_above:.2f}."
+    else:
+        return detection
+    return replace(detection, settled=Check(0, Result.FAIL, reason, model="policy"))
+
+
+def _recipe(context: Context, place: Place, metadata: Mapping[str, str]) -> tuple[str, Recipe | None, str]:
+    """Name and recipe that apply, or no recipe and why not."""
+    settings = context.settings
+    known = settings.recipe_of(place.line)
+    if known is None:
+        lines = ", ".join(sorted(settings.lines))
+        where = f"line {place.line!r} is not in the configuration" if place.line else "the object name tells no line"
+        return "", None, f"{where}; pictures belong below uploads/LINE/STATION/ with a line of: {lines}"
+    asked = metadata.get("recipe")
+    if asked is None:
+        return *known, ""
+    if asked not in settings.recipes:
+        return (
+            "",
+            None,
+            f"the picture's metadata asks for recipe {asked!r}; there is {', '.join(sorted(settings.recipes))}",
+        )
+    return asked, settings.recipes[asked], ""
+
+
+def _fetch(context: Context, upload: ImageUploaded) -> bytes:
+    """The picture's bytes, its size looked at first. Raises ImageRejectedError, ObjectMissingError, TransientError."""
+    limit = context.settings.images.max_bytes
+    size = context.images.size(upload.image)
+    if size > limit:
+        raise ImageRejectedError(f"the file holds {size:,} bytes; {limit:,} are allowed (images.max_bytes)")
+    return context.images.read(upload.image)
+
+
+def _golden_name(recipe: Recipe, place: Place) -> str:
+    name = recipe.golden or ""
+    for key, value in (("{line}", place.line), ("{station}", place.station), ("{serial}", place.serial)):
+        name = name.replace(key, value)
+    return name
+
+
+def _manifest(
+    context: Context,
+    inspection: Inspection,
+    recipe: Recipe,
+    picture: "Image",
+    reference: Callable[[], "Image | None"],
+    detector: Detector,
+) -> Manifest:
+    """Ask the detector and store its answer; the manifest that stands in the store afterwards, ours or an earlier one."""
+    started = perf_counter()
+    try:
+        found = detector.detect(picture, reference)
+        detections, model, version, doubts = found.detections, found.model, found.model_version, found.doubts
+    except PermanentError as error:
+        detections, model, version, doubts = (), "", "", (f"The detector could not answer: {error}",)
+    kept = (settled_by_policy(detection, recipe) for detection in detections)
+    manifest = Manifest.of(
+        (detection for detection in kept if detection is not None),
+        width=picture.width,
+        height=picture.height,
+        detector=model,
+        detector_version=version,
+        detector_ms=1000 * (perf_counter() - started),
+        doubts=doubts,
+    )
+    manifest_ms = 1000 * (context.clock.now() - inspection.received_at).total_seconds()
+    return context.inspections.store_manifest(inspection.inspection_id, manifest, manifest_ms)
+
+
+def _crops(
+    inspection: Inspection,
+    manifest: Manifest,
+    recipe: Recipe,
+    picture: "Image",
+    reference: Callable[[], "Image | None"],
+) -> list[CropReady]:
+    """One crop for each detection that needs a check, marked `again` if the manifest stood there before."""
+    try:
+        golden = reference()
+    except PermanentError:  # the golden picture can't be laid over this one: the crops go without it
+        golden = None
+    return [
+        CropReady(
+            inspection_id=inspection.inspection_id,
+            line=inspection.place.line,
+            recipe=inspection.recipe,
+            index=index,
+            expected=manifest.expected,
+            detection=detection,
+            crop=imaging.cut(picture, detection.box, recipe.crop_padding),
+            reference=None if golden is None else imaging.cut(golden, detection.box, recipe.crop_padding),
+            again=inspection.manifest is not None,
+        )
+        for index, detection in enumerate(manifest.detections[: manifest.expected])
+    ]
+
+
+def _quarantine(context: Context, inspection: Inspection, reason: str) -> None:
+    """Leave a copy and the reason where a person will look for it."""
+    bucket = context.settings.storage.results_bucket
+    name = f"quarantine/{inspection.inspection_id}"
+    try:
+        context.images.copy(inspection.image, bucket, name)
+    except ObjectMissingError:
+        reason = f"{reason} (so there is no copy)"
+    note = {
+        "inspection_id": inspection.inspection_id,
+        "bucket": inspection.image.bucket,
+        "object": inspection.image.name,
+        "generation": inspection.image.generation,
+        "received_at": inspection.received_at.isoformat(),
+        "reason": reason,
+    }
+    context.images.write(bucket, f"{name}.json", json.dumps(note, indent=2).encode(), "application/json")
+    log.warning("upload.rejected", reason=reason, object=inspection.image.name)

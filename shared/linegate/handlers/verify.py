@@ -1,0 +1,39 @@
+"""One crop ▶ one check. What a verifier can't say is UNSURE; it is never redelivered for a service's faults."""
+
+from collections.abc import Callable
+from time import perf_counter
+
+from linegate.config import Recipe
+from linegate.errors import LinegateError
+from linegate.events import CHECKS, CheckMade, CropReady, to_message
+from linegate.handlers.context import Context
+from linegate.inspection import Check, Result
+from linegate.logs import log
+from linegate.ports import Judgement, Verifier
+
+
+def verify(context: Context, crop: CropReady, verifier: Callable[[Recipe], Verifier]) -> None:
+    """Judge one crop and publish its check. Raises TransientError if it can't be published."""
+    if crop.again and context.inspections.has_check(crop.inspection_id, crop.index):
+        log.info("crop.already_checked", index=crop.index)
+        return
+    started = perf_counter()
+    recipe = context.settings.recipes.get(crop.recipe)
+    if recipe is None:
+        judgement = Judgement(Result.UNSURE, f"Recipe {crop.recipe!r} is no longer in the configuration.", "")
+    else:
+        try:
+            judgement = verifier(recipe).verify(crop.crop, crop.reference, crop.detection)
+        except LinegateError as error:
+            judgement = Judgement(Result.UNSURE, f"The verifier could not answer: {error}.", "")
+    check = Check(
+        index=crop.index,
+        result=judgement.result,
+        reason=judgement.reason,
+        model=judgement.model,
+        model_version=judgement.model_version,
+        latency_ms=1000 * (perf_counter() - started),
+        tokens=judgement.tokens,
+    )
+    log.info("crop.checked", index=crop.index, result=check.result.value, latency_ms=round(check.latency_ms))
+    context.publisher.publish(CHECKS, [to_message(CheckMade(crop.inspection_id, crop.line, crop.expected, check))])

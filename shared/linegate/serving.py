@@ -1,0 +1,92 @@
+"""The one way a function's `main.py` serves an event: parse, call the handler, answer by the class of the error."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from time import perf_counter
+from typing import Any, TypeVar
+
+from cloudevents.http import CloudEvent
+from flask import request
+from werkzeug.exceptions import ServiceUnavailable
+
+from linegate import bootstrap
+from linegate.errors import ConfigError, MessageError, PermanentError, TransientError
+from linegate.events import TOPIC_OF, dead_letter, parse
+from linegate.inspection import place_of
+from linegate.logs import bound, log
+from linegate.ports import Message
+
+T = TypeVar("T")
+
+
+def serve(event: CloudEvent, wanted: type[T], handle: Callable[[bootstrap.App, T], None]) -> None:
+    """Hand the message inside `event` to `handle`.
+
+    Returning acknowledges it. A message that can't be parsed is published to its stage's dead letter with the reason; a
+    PermanentError is logged. Everything else becomes a 5xx, so that the message is delivered again.
+    """
+    app = bootstrap.app()
+    started = perf_counter()
+    with bound(stage=event_stage(wanted), attempt=_attempt()):
+        try:
+            message = parse(event["type"], event.data, wanted)
+        except MessageError as error:
+            log.error("message.unparseable", reason=str(error))
+            app.context.publisher.publish(dead_letter(TOPIC_OF[wanted]), [_remains(event.data, str(error))])
+            return
+        if message is None:
+            log.info("message.not_for_us", type=event["type"])
+            return
+        with bound(**_ids(message)):
+            try:
+                handle(app, message)
+            except PermanentError as error:
+                log.error("message.refused", reason=str(error), duration_ms=_since(started))
+                return
+            except (TransientError, ConfigError) as error:
+                log.warning("message.failed", reason=str(error), duration_ms=_since(started))
+                raise ServiceUnavailable(str(error)) from error
+            except Exception:
+                log.exception("message.crashed", duration_ms=_since(started))
+                raise
+            log.info("message.done", duration_ms=_since(started))
+
+
+def event_stage(wanted: type) -> str:
+    """The stage that takes messages of this type, for the logs."""
+    return bootstrap.STAGE_OF[TOPIC_OF[wanted]]
+
+
+def _attempt() -> int | None:
+    """Which delivery this is; functions-framework drops it from the event, the request still has it."""
+    body = request.get_json(silent=True)
+    attempt = body.get("deliveryAttempt") if isinstance(body, dict) else None
+    return attempt if isinstance(attempt, int) else None
+
+
+def _ids(message: object) -> dict[str, Any]:
+    image = getattr(message, "image", None)
+    inspection_id = image.inspection_id if image else getattr(message, "inspection_id", None)
+    line = place_of(image.name, {}).line if image else getattr(message, "line", None)
+    fields = {"inspection_id": inspection_id, "line": line}
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _remains(data: object, reason: str) -> Message:
+    """What there is of a message that can't be parsed, kept as it came as far as that is possible."""
+    message = data.get("message") if isinstance(data, dict) else None
+    attributes: dict[str, str] = {}
+    content = data if isinstance(data, bytes) else json.dumps(data, default=repr).encode()
+    if isinstance(message, dict):
+        if isinstance(message.get("attributes"), dict):
+            attributes = {str(key): str(value) for key, value in message["attributes"].items()}
+        with suppress(binascii.Error, TypeError, ValueError):  # not base64: the whole event is kept instead
+            content = base64.b64decode(message.get("data") or "", validate=True)
+    return Message(content, attributes | {"reason": reason[:1000]})
+
+
+def _since(started: float) -> float:
+    return round(1000 * (perf_counter() - started), 1)

@@ -1,0 +1,223 @@
+"""Fakes of the ports, kept in memory: small enough to be seen to be right, with crashes where a test wants them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from PIL.Image import Image
+
+from linegate.errors import ObjectMissingError, PermanentError, TransientError
+from linegate.inspection import (
+    Box,
+    Check,
+    Detection,
+    Inspection,
+    Manifest,
+    ObjectRef,
+    OutboxEntry,
+    OutboxState,
+    Result,
+    Revision,
+)
+from linegate.ports import Found, Judgement, Message
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Crash(BaseException):
+    """The process dies here. No handler may catch it."""
+
+
+@dataclass
+class ManualClock:
+    time: datetime = START
+
+    def now(self) -> datetime:
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+@dataclass
+class MemoryImages:
+    objects: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
+    reads: int = 0
+
+    def size(self, ref: ObjectRef) -> int:
+        return len(self._content(ref))
+
+    def read(self, ref: ObjectRef) -> bytes:
+        self.reads += 1
+        return self._content(ref)
+
+    def write(self, bucket: str, name: str, data: bytes, content_type: str) -> int:
+        generation = self.objects.get((bucket, name), (0, b""))[0] + 1
+        self.objects[bucket, name] = (generation, data)
+        return generation
+
+    def create(self, bucket: str, name: str, data: bytes, content_type: str) -> bool:
+        if (bucket, name) in self.objects:
+            return False
+        self.write(bucket, name, data, content_type)
+        return True
+
+    def copy(self, ref: ObjectRef, bucket: str, name: str) -> None:
+        self.write(bucket, name, self._content(ref), "")
+
+    def names(self, bucket: str) -> set[str]:
+        return {name for held, name in self.objects if held == bucket}
+
+    def _content(self, ref: ObjectRef) -> bytes:
+        generation, data = self.objects.get((ref.bucket, ref.name), (0, b""))
+        if generation != ref.generation:
+            raise ObjectMissingError(f"{ref.name} of generation {ref.generation} is not here")
+        return data
+
+
+@dataclass
+class MemoryInspections:
+    inspections: dict[str, Inspection] = field(default_factory=dict)
+    recorded: dict[str, dict[int, Check]] = field(default_factory=dict)
+    history: dict[str, list[Revision]] = field(default_factory=dict)
+    entries: dict[str, OutboxEntry] = field(default_factory=dict)
+
+    def open(self, inspection: Inspection) -> Inspection:
+        return self.inspections.setdefault(inspection.inspection_id, inspection)
+
+    def get(self, inspection_id: str) -> Inspection | None:
+        return self.inspections.get(inspection_id)
+
+    def note_fault(self, inspection_id: str, fault: str) -> None:
+        self._change(inspection_id, fault=fault)
+
+    def store_manifest(self, inspection_id: str, manifest: Manifest, manifest_ms: float) -> Manifest:
+        if inspection_id not in self.inspections:
+            raise PermanentError(inspection_id)
+        standing = self.inspections[inspection_id].manifest
+        if standing is None:
+            self._change(inspection_id, manifest=manifest)
+        return standing or manifest
+
+    def add_check(self, inspection_id: str, check: Check) -> bool:
+        checks = self.recorded.setdefault(inspection_id, {})
+        return checks.setdefault(check.index, check) is check
+
+    def has_check(self, inspection_id: str, index: int) -> bool:
+        return index in self.recorded.get(inspection_id, {})
+
+    def count_checks(self, inspection_id: str) -> int:
+        return len(self.recorded.get(inspection_id, {}))
+
+    def checks(self, inspection_id: str, expected: int) -> dict[int, Check]:
+        return {index: check for index, check in self.recorded.get(inspection_id, {}).items() if index < expected}
+
+    def commit(self, inspection: Inspection, revision: Revision, outbox: Sequence[OutboxEntry]) -> bool:
+        history = self.history.setdefault(inspection.inspection_id, [])
+        if any(known.number == revision.number for known in history):
+            return False
+        history.append(revision)
+        self._change(inspection.inspection_id, revision=revision, told=inspection.told)
+        self.entries |= {entry.entry_id: entry for entry in outbox}
+        return True
+
+    def pending(self, inspection_id: str, revision: int) -> list[OutboxEntry]:
+        return [
+            entry
+            for entry in self.entries.values()
+            if (entry.inspection_id, entry.revision, entry.state) == (inspection_id, revision, OutboxState.PENDING)
+        ]
+
+    def outbox(self, entry_id: str) -> OutboxEntry | None:
+        return self.entries.get(entry_id)
+
+    def sent_revision(self, inspection_id: str, target: str) -> int:
+        return max(
+            (
+                entry.revision
+                for entry in self.entries.values()
+                if (entry.inspection_id, entry.target, entry.state) == (inspection_id, target, OutboxState.SENT)
+            ),
+            default=0,
+        )
+
+    def update_outbox(self, entry: OutboxEntry) -> None:
+        self.entries[entry.entry_id] = entry
+
+    def overdue(self, now: datetime, limit: int) -> list[Inspection]:
+        late = [board for board in self.inspections.values() if board.revision is None and board.deadline <= now]
+        return sorted(late, key=lambda board: board.deadline)[:limit]
+
+    def stranded(self, never_attempted_before: datetime, attempted_before: datetime, limit: int) -> list[OutboxEntry]:
+        def lost(entry: OutboxEntry) -> bool:
+            if entry.attempted_at is None:
+                return entry.created_at <= never_attempted_before
+            return entry.attempted_at <= attempted_before
+
+        pending = (entry for entry in self.entries.values() if entry.state is OutboxState.PENDING)
+        return [entry for entry in pending if lost(entry)][:limit]
+
+    def _change(self, inspection_id: str, **fields: object) -> None:
+        self.inspections[inspection_id] = replace(self.inspections[inspection_id], **fields)  # type: ignore[arg-type]
+
+
+@dataclass
+class MemoryBus:
+    messages: list[tuple[str, Message]] = field(default_factory=list)
+
+    def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        self.messages += [(topic, message) for message in messages]
+
+    def take(self, topic: str) -> list[Message]:
+        taken = [message for held, message in self.messages if held == topic]
+        self.messages = [(held, message) for held, message in self.messages if held != topic]
+        return taken
+
+
+@dataclass
+class StaticDetector:
+    """Finds what it is told to; `fault` is raised instead, once, if set."""
+
+    found: Found = field(default_factory=lambda: Found((), "static"))
+    fault: Exception | None = None
+    calls: int = 0
+
+    def detect(self, picture: Image, reference: Callable[[], Image | None]) -> Found:
+        self.calls += 1
+        if self.fault is not None:
+            fault, self.fault = self.fault, None
+            raise fault
+        return self.found
+
+
+@dataclass
+class StaticVerifier:
+    """Answers by the class of the detection; `fault` is raised instead if set."""
+
+    answers: dict[str, Result] = field(default_factory=dict)
+    fault: Exception | None = None
+    calls: int = 0
+
+    def verify(self, crop: bytes, reference: bytes | None, detection: Detection) -> Judgement:
+        self.calls += 1
+        if self.fault is not None:
+            raise self.fault
+        result = self.answers.get(detection.class_name, Result.FAIL)
+        return Judgement(result, f"It is {result.value.lower()}.", "static")
+
+
+@dataclass
+class RecordingTarget:
+    """Takes what it is sent, unless it is `down`."""
+
+    sent: list[tuple[str, str]] = field(default_factory=list)
+    down: bool = False
+
+    def send(self, entry_id: str, body: str, now: datetime) -> None:
+        if self.down:
+            raise TransientError("it answered 503")
+        self.sent.append((entry_id, body))
+
+
+def detection(class_name: str = "short", x: float = 20, confidence: float = 0.9) -> Detection:
+    return Detection(class_name, confidence, Box(x, 20, 8, 8))

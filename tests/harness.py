@@ -1,0 +1,142 @@
+"""The handlers over fakes: a whole gate in memory, driven message by message."""
+
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from linegate.config import Settings, parse
+from linegate.events import (
+    CHECKS,
+    CROPS,
+    NOTIFICATIONS,
+    UPLOADS,
+    CheckMade,
+    CropReady,
+    ImageUploaded,
+    NotificationDue,
+    parse as parse_event,
+    push_body,
+    to_message,
+)
+from linegate.handlers.aggregate import aggregate
+from linegate.handlers.context import Context
+from linegate.handlers.detect import detect
+from linegate.handlers.notify import notify
+from linegate.handlers.sweep import sweep
+from linegate.handlers.verify import verify
+from linegate.inspection import Inspection, ObjectRef
+from linegate.ports import Message, Registrar
+from tests.fakes import (
+    ManualClock,
+    MemoryBus,
+    MemoryImages,
+    MemoryInspections,
+    RecordingTarget,
+    StaticDetector,
+    StaticVerifier,
+)
+
+SECRET = "whsec_" + "A" * 43 + "="
+CONFIG = f"""
+recipes:
+  pcb: {{golden: golden.png, deadline_s: 60}}
+  trusting: {{golden: golden.png, verifier: none}}
+lines:
+  smt-1: {{recipe: pcb}}
+  smt-2: {{recipe: trusting}}
+targets:
+  hmi: {{url: "http://127.0.0.1/", secrets: [{SECRET}]}}
+  alarm: {{url: "http://127.0.0.1/", secrets: [{SECRET}], verdicts: [FAIL, ERROR], give_up_after_s: 3600}}
+images: {{max_bytes: 1000000, max_pixels: 1000000}}
+"""
+
+
+def picture(size: tuple[int, int] = (64, 48), colour: str = "darkgreen", image_format: str = "PNG") -> bytes:
+    """A small picture of the given format."""
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, image_format)
+    return buffer.getvalue()
+
+
+class SameSize:
+    """A registrar whose golden picture always fits."""
+
+    def register(self, picture: Image.Image, golden: str) -> Image.Image:
+        return Image.new("RGB", picture.size, "green")
+
+
+@dataclass
+class Gate:
+    """Every handler, over fakes."""
+
+    settings: Settings = field(default_factory=lambda: parse(CONFIG, Path(), {}))
+    clock: ManualClock = field(default_factory=ManualClock)
+    images: MemoryImages = field(default_factory=MemoryImages)
+    inspections: MemoryInspections = field(default_factory=MemoryInspections)
+    bus: MemoryBus = field(default_factory=MemoryBus)
+    registrar: Registrar = field(default_factory=SameSize)
+    detector: StaticDetector = field(default_factory=StaticDetector)
+    verifier: StaticVerifier = field(default_factory=StaticVerifier)
+    targets: dict[str, RecordingTarget] = field(
+        default_factory=lambda: {"hmi": RecordingTarget(), "alarm": RecordingTarget()}
+    )
+
+    @property
+    def context(self) -> Context:
+        return Context(self.settings, self.clock, self.images, self.inspections, self.bus)
+
+    def upload(
+        self, name: str = "uploads/smt-1/aoi/A1.png", data: bytes | None = None, metadata: dict[str, str] | None = None
+    ) -> ImageUploaded:
+        """Store a picture and tell of it, as a camera and its bucket do."""
+        content = picture() if data is None else data
+        image = ObjectRef("uploads", name, self.images.write("uploads", name, content, ""))
+        event = ImageUploaded(image, len(content), self.clock.now(), metadata or {})
+        self.bus.publish(UPLOADS, [to_message(event)])
+        return event
+
+    def handle(self, topic: str, message: Message) -> None:
+        """Deliver one message to the stage of its topic, through the wire format."""
+        body = json.loads(
+            json.dumps(push_body(message, message_id="1", publish_time="", subscription="s", attempt=1))
+        )
+
+        def read(wanted: type[Any]) -> Any:
+            return parse_event("google.cloud.pubsub.topic.v1.messagePublished", body, wanted)
+
+        if topic == UPLOADS:
+            detect(self.context, read(ImageUploaded), lambda: self.registrar, lambda _: self.detector)
+        elif topic == CROPS:
+            verify(self.context, read(CropReady), lambda _: self.verifier)
+        elif topic == CHECKS:
+            aggregate(self.context, read(CheckMade))
+        elif topic == NOTIFICATIONS:
+            notify(self.context, read(NotificationDue), self.targets.__getitem__)
+        else:
+            raise AssertionError(topic)
+
+    def sweep(self) -> None:
+        sweep(self.context)
+
+    def run(self, *topics: str) -> None:
+        """Deliver, in order, until nothing is left (of these topics)."""
+        while wave := [pair for pair in self.bus.messages if not topics or pair[0] in topics]:
+            self.bus.messages = [pair for pair in self.bus.messages if pair not in wave]
+            for topic, message in wave:
+                self.handle(topic, message)
+
+    def board(self, event: ImageUploaded) -> Inspection:
+        return self.inspections.inspections[event.image.inspection_id]
+
+    def verdict(self, event: ImageUploaded) -> str:
+        revision = self.board(event).revision
+        assert revision is not None, "no verdict yet"
+        return revision.decision.verdict.value
+
+    def told(self, target: str) -> list[dict[str, Any]]:
+        """The bodies that a target was sent."""
+        return [json.loads(body)["data"] for _, body in self.targets[target].sent]

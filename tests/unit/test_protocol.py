@@ -1,0 +1,158 @@
+"""Every step may be repeated, reordered, or cut off by a crash: random histories, and what must hold after each."""
+
+import json
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from linegate.annotate import annotate
+from linegate.errors import TransientError
+from linegate.imaging import decode
+from linegate.inspection import OutboxState, Result
+from linegate.ports import Found
+from tests.fakes import Crash, MemoryInspections, detection
+from tests.harness import Gate
+
+HISTORIES = 400
+
+
+class Fate:
+    """Decides at each call of a port whether the process dies before it, after it, or the port fails."""
+
+    def __init__(self, rng: random.Random, rate: float) -> None:
+        self.rng = rng
+        self.rate = rate
+
+    def wrap(self, port: Any, methods: tuple[str, ...]) -> None:
+        for name in methods:
+            setattr(port, name, self._fateful(getattr(port, name)))
+
+    def _fateful(self, method: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            roll = self.rng.random()
+            if roll < self.rate / 3:
+                raise Crash
+            if roll < 2 * self.rate / 3:
+                raise TransientError("the store is away")
+            result = method(*arguments)
+            if self.rng.random() < self.rate / 3:
+                raise Crash
+            return result
+
+        return call
+
+
+@dataclass
+class History:
+    """One random history: messages delivered in any order, some twice, with crashes, and a clock that runs on."""
+
+    seed: int
+    gate: Gate = field(default_factory=Gate)
+
+    def play(self) -> None:
+        rng = random.Random(self.seed)
+        gate, fate = self.gate, Fate(rng, rng.choice([0.0, 0.1, 0.3]))
+        fate.wrap(gate.inspections, tuple(name for name in vars(MemoryInspections) if not name.startswith("_")))
+        fate.wrap(gate.images, ("read", "write", "create", "copy", "size"))
+        fate.wrap(gate.bus, ("publish",))
+        for target in gate.targets.values():
+            fate.wrap(target, ("send",))
+        late = rng.random() < 0.5
+        for _ in range(rng.randint(0, 80)):
+            if gate.bus.messages:
+                self._deliver(rng)
+            if rng.random() < (0.1 if late else 0.0):
+                gate.clock.advance(rng.choice([1, 45, 400]))
+                self._attempt(gate.sweep)
+        fate.rate = 0.0
+        self._finish(rng)
+
+    def _deliver(self, rng: random.Random) -> None:
+        topic, message = self.gate.bus.messages.pop(rng.randrange(len(self.gate.bus.messages)))
+        if not self._attempt(lambda: self.gate.handle(topic, message)) or rng.random() < 0.15:
+            self.gate.bus.messages.append((topic, message))  # not acknowledged, or delivered twice
+
+    def _attempt(self, work: Any) -> bool:
+        try:
+            work()
+        except (Crash, TransientError):
+            return False
+        return True
+
+    def _finish(self, rng: random.Random) -> None:
+        """The world calms down: everything is delivered at last, and the sweep comes by."""
+        for _ in range(6):
+            for _ in range(10_000):
+                if not self.gate.bus.messages:
+                    break
+                self._deliver(rng)
+            self.gate.clock.advance(1000)
+            self.gate.sweep()
+
+
+def boards(rng: random.Random) -> tuple[list[str], dict[str, Result]]:
+    classes = [f"class_{index}" for index in range(rng.randint(0, 5))]
+    return classes, {name: rng.choice([*Result, Result.PASS, Result.PASS]) for name in classes}
+
+
+@pytest.mark.parametrize("seeds", [range(start, start + HISTORIES // 4) for start in range(0, HISTORIES, HISTORIES // 4)])
+def test_whatever_happens_each_board_gets_the_right_verdict_and_everybody_hears_of_it(seeds: range) -> None:
+    for seed in seeds:
+        rng = random.Random(seed)
+        classes, answers = boards(rng)
+        history = History(seed)
+        gate = history.gate
+        gate.detector.found = Found(tuple(detection(name) for name in classes), "static")
+        gate.verifier.answers = answers
+        uploads = [gate.upload(f"uploads/smt-1/aoi/{number}.png") for number in range(rng.randint(1, 2))]
+        history.play()
+        for upload in uploads:
+            check_board(gate, upload.image.inspection_id, classes, answers, seed)
+
+
+def check_board(gate: Gate, inspection_id: str, classes: list[str], answers: dict[str, Result], seed: int) -> None:
+    history = gate.inspections.history[inspection_id]
+    assert [revision.number for revision in history] == list(range(1, len(history) + 1)), seed
+    last = history[-1]
+    results = [answers[name] for name in classes]
+    expected = "FAIL" if Result.FAIL in results else "REVIEW" if Result.UNSURE in results else "PASS"
+    assert (last.decision.verdict.value, last.decision.complete) == (expected, True), seed
+    # At most one correction: what was decided at the deadline without all answers, and then with them.
+    assert len(history) <= 2, seed
+    if len(history) == 2:
+        assert (history[0].decided_by, history[0].decision.complete) == ("sweep", False), seed
+        assert history[0].decision.verdict.value != "PASS", "an incomplete board must never pass"
+    board = gate.inspections.inspections[inspection_id]
+    assert board.manifest is not None
+    _, drawn = gate.images.objects["results", last.annotated]
+    upright = decode(gate.images.objects["uploads", board.image.name][1])
+    decided = last.decision
+    assert drawn == annotate(upright, board.manifest.detections, decided.checks, decided.verdict, decided.fail_count)
+    for target in ("hmi", "alarm"):
+        wanted = [r for r in history if target == "hmi" or r.decision.verdict.value in ("FAIL", "ERROR")]
+        bodies = [(entry_id, body) for entry_id, body in gate.targets[target].sent if inspection_id in entry_id]
+        states = [entry.state for entry in gate.inspections.entries.values() if entry.inspection_id == inspection_id]
+        assert OutboxState.PENDING not in states, seed
+        if wanted:
+            heard = [json.loads(body)["data"]["revision"] for _, body in bodies]
+            assert heard[-1] == last.number, "the last word must be the last one heard"
+        for entry_id, body in gate.targets[target].sent:
+            assert gate.inspections.entries[entry_id].body == body, "one webhook-id always carries the same bytes"
+
+
+def test_the_fakes_can_crash_and_do() -> None:
+    """A guard on the test itself: histories do contain crashes, late boards and corrections."""
+    corrected = crashed = 0
+    for seed in range(60):
+        history = History(seed)
+        history.gate.detector.found = Found((detection(),), "static")
+        upload = history.gate.upload()
+        history.play()
+        corrected += len(history.gate.inspections.history[upload.image.inspection_id]) == 2
+        crashed += history.gate.detector.calls > 1
+    assert corrected > 0
+    assert crashed > 0
+
+
