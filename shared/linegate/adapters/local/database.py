@@ -1,0 +1,162 @@
+"""One SQLite file for store, bus and object index: durable (WAL, synchronous=FULL), with group commit.
+
+Every write runs in one writer thread. What arrives while a commit is under way goes into the next one together: one
+fsync then serves all of it, while each caller still returns only when its own write is on the disk. A write that
+fails is rolled back alone (savepoint).
+"""
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from linegate.errors import TransientError
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_S = 30.0
+MAX_GROUP = 256
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS objects (
+    generation INTEGER PRIMARY KEY AUTOINCREMENT, bucket TEXT NOT NULL, name TEXT NOT NULL,
+    path BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, inspection_id TEXT);
+CREATE INDEX IF NOT EXISTS objects_by_name ON objects (bucket, name, generation);
+CREATE INDEX IF NOT EXISTS objects_by_inspection ON objects (inspection_id);
+CREATE TABLE IF NOT EXISTS inspections (
+    id TEXT PRIMARY KEY, deadline REAL NOT NULL, received_at REAL NOT NULL, revision INTEGER NOT NULL DEFAULT 0,
+    document TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS inspections_undecided ON inspections (deadline) WHERE revision = 0;
+CREATE INDEX IF NOT EXISTS inspections_by_age ON inspections (received_at);
+CREATE TABLE IF NOT EXISTS checks (
+    inspection_id TEXT NOT NULL, number INTEGER NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (inspection_id, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS revisions (
+    inspection_id TEXT NOT NULL, number INTEGER NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (inspection_id, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox (
+    id TEXT PRIMARY KEY, inspection_id TEXT NOT NULL, revision INTEGER NOT NULL, target TEXT NOT NULL, state TEXT NOT NULL,
+    created_at REAL NOT NULL, attempted_at REAL, document TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS outbox_by_inspection ON outbox (inspection_id, revision);
+CREATE INDEX IF NOT EXISTS outbox_open ON outbox (created_at) WHERE state = 'PENDING';
+CREATE TABLE IF NOT EXISTS messages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, data BLOB NOT NULL, attributes TEXT NOT NULL,
+    lane TEXT NOT NULL DEFAULT '', published_at REAL NOT NULL, due_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+    leased_until REAL NOT NULL DEFAULT 0, last_error TEXT NOT NULL DEFAULT '');
+CREATE INDEX IF NOT EXISTS messages_by_topic ON messages (topic, due_at, id);
+"""
+
+
+class Database:
+    """Connections of one process to one file. Safe for any number of threads; other processes may share the file."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        self._opened_lock = threading.Lock()
+        self._writes: queue.SimpleQueue[tuple[Callable[[sqlite3.Connection], Any], Future[Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        connection = self._connect()
+        connection.executescript(SCHEMA)
+        self._writer = threading.Thread(target=self._write_all, args=(connection,), name="linegate-writer", daemon=True)
+        self._writer.start()
+
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in a write transaction; returns its result once that is on the disk.
+
+        `work` may raise what it likes: its writes are rolled back and the error comes out here. Raises TransientError
+        when the database can't be written (disk full, locked for long).
+        """
+        return self.write_soon(work).result()
+
+    def write_soon(self, work: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+        """Like `write`, without waiting for the disk."""
+        future: Future[Any] = Future()
+        self._writes.put((work, future))
+        return cast("Future[T]", future)
+
+    def read(self, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a query, as of the last commit. Raises TransientError."""
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+        try:
+            return connection.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise TransientError(f"{self.path.name} can't be read: {error}") from error
+
+    def close(self) -> None:
+        """Commit what is waiting and close every connection."""
+        self._writes.put(None)
+        self._writer.join()
+        with self._opened_lock:
+            for connection in self._opened:
+                connection.close()
+            self._opened.clear()
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            # Autocommit: transactions are begun and ended here, in words.
+            connection = sqlite3.connect(self.path, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error as error:
+            raise TransientError(f"{self.path} can't be opened: {error}") from error
+        with self._opened_lock:
+            self._opened.append(connection)
+        return connection
+
+    def _write_all(self, connection: sqlite3.Connection) -> None:
+        while (first := self._writes.get()) is not None:
+            group, last = [first], False
+            while len(group) < MAX_GROUP and not last:
+                try:
+                    following = self._writes.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    last = True
+                else:
+                    group.append(following)
+            self._commit(connection, group)
+            if last:
+                return
+
+    def _commit(
+        self, connection: sqlite3.Connection, group: list[tuple[Callable[[sqlite3.Connection], Any], Future[Any]]]
+    ) -> None:
+        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for work, future in group:
+                connection.execute("SAVEPOINT one")
+                try:
+                    outcomes.append((future, work(connection), None))
+                except Exception as error:
+                    connection.execute("ROLLBACK TO one")
+                    outcomes.append((future, None, error))
+                connection.execute("RELEASE one")
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            for _, future in group:
+                fault = TransientError(f"{self.path.name} can't be written: {error}")
+                fault.__cause__ = error
+                future.set_exception(fault)
+            return
+        for future, result, failure in outcomes:
+            if failure is None:
+                future.set_result(result)
+            elif isinstance(failure, sqlite3.OperationalError):
+                fault = TransientError(f"{self.path.name} can't be written: {failure}")
+                fault.__cause__ = failure
+                future.set_exception(fault)
+            else:
+                future.set_exception(failure)

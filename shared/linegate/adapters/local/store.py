@@ -1,0 +1,172 @@
+"""Inspections in SQLite."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from linegate.adapters.local.database import Database
+from linegate.errors import PermanentError
+from linegate.events import codec
+from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision
+
+T = TypeVar("T")
+
+
+class SqliteInspections:
+    """The port InspectionStore. Documents are JSON; what is searched for has a column of its own beside it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open(self, inspection: Inspection) -> Inspection:
+        def work(connection: sqlite3.Connection) -> Inspection:
+            standing = _inspection(connection, inspection.inspection_id)
+            if standing is not None:
+                return standing
+            connection.execute(
+                "INSERT INTO inspections (id, deadline, received_at, document) VALUES (?, ?, ?, ?)",
+                (
+                    inspection.inspection_id,
+                    inspection.deadline.timestamp(),
+                    inspection.received_at.timestamp(),
+                    _dump(inspection),
+                ),
+            )
+            return inspection
+
+        return self._database.write(work)
+
+    def get(self, inspection_id: str) -> Inspection | None:
+        rows = self._database.read("SELECT document FROM inspections WHERE id = ?", (inspection_id,))
+        return _load(Inspection, rows[0][0]) if rows else None
+
+    def note_fault(self, inspection_id: str, fault: str) -> None:
+        self._database.write(lambda connection: _change(connection, inspection_id, fault=fault))
+
+    def store_manifest(self, inspection_id: str, manifest: Manifest, manifest_ms: float) -> Manifest:
+        def work(connection: sqlite3.Connection) -> Manifest:
+            standing = _existing(connection, inspection_id)
+            if standing.manifest is not None:
+                return standing.manifest
+            timings = replace(standing.timings, manifest_ms=manifest_ms)
+            _change(connection, inspection_id, manifest=manifest, timings=timings)
+            return manifest
+
+        return self._database.write(work)
+
+    def add_check(self, inspection_id: str, check: Check) -> bool:
+        def work(connection: sqlite3.Connection) -> bool:
+            cursor = connection.execute(
+                "INSERT OR IGNORE INTO checks VALUES (?, ?, ?)", (inspection_id, check.index, _dump(check))
+            )
+            return cursor.rowcount == 1
+
+        return self._database.write(work)
+
+    def has_check(self, inspection_id: str, index: int) -> bool:
+        query = "SELECT 1 FROM checks WHERE inspection_id = ? AND number = ?"
+        return bool(self._database.read(query, (inspection_id, index)))
+
+    def count_checks(self, inspection_id: str) -> int:
+        rows = self._database.read("SELECT count(*) FROM checks WHERE inspection_id = ?", (inspection_id,))
+        return int(rows[0][0])
+
+    def checks(self, inspection_id: str, expected: int) -> dict[int, Check]:
+        query = "SELECT number, document FROM checks WHERE inspection_id = ? AND number < ? ORDER BY number"
+        return {number: _load(Check, text) for number, text in self._database.read(query, (inspection_id, expected))}
+
+    def commit(self, inspection: Inspection, revision: Revision, outbox: Sequence[OutboxEntry]) -> bool:
+        def work(connection: sqlite3.Connection) -> bool:
+            created = connection.execute(
+                "INSERT OR IGNORE INTO revisions VALUES (?, ?, ?)",
+                (inspection.inspection_id, revision.number, _dump(revision)),
+            )
+            if created.rowcount == 0:
+                return False
+            standing = _existing(connection, inspection.inspection_id)
+            timings = replace(standing.timings, decided_ms=inspection.timings.decided_ms)
+            _change(connection, inspection.inspection_id, revision=revision, told=inspection.told, timings=timings)
+            connection.executemany(
+                "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [_outbox_row(e) for e in outbox]
+            )
+            return True
+
+        return self._database.write(work)
+
+    def revisions(self, inspection_id: str) -> list[Revision]:
+        """All revisions, the first one first."""
+        query = "SELECT document FROM revisions WHERE inspection_id = ? ORDER BY number"
+        return [_load(Revision, text) for (text,) in self._database.read(query, (inspection_id,))]
+
+    def pending(self, inspection_id: str, revision: int) -> list[OutboxEntry]:
+        query = "SELECT document FROM outbox WHERE inspection_id = ? AND revision = ? AND state = 'PENDING' ORDER BY id"
+        return [_load(OutboxEntry, text) for (text,) in self._database.read(query, (inspection_id, revision))]
+
+    def outbox(self, entry_id: str) -> OutboxEntry | None:
+        rows = self._database.read("SELECT document FROM outbox WHERE id = ?", (entry_id,))
+        return _load(OutboxEntry, rows[0][0]) if rows else None
+
+    def sent_revision(self, inspection_id: str, target: str) -> int:
+        query = "SELECT max(revision) FROM outbox WHERE inspection_id = ? AND target = ? AND state = ?"
+        rows = self._database.read(query, (inspection_id, target, OutboxState.SENT.value))
+        return int(rows[0][0] or 0)
+
+    def update_outbox(self, entry: OutboxEntry) -> None:
+        self._database.write(
+            lambda connection: connection.execute(
+                "REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _outbox_row(entry)
+            )
+        )
+
+    def overdue(self, now: datetime, limit: int) -> list[Inspection]:
+        query = "SELECT document FROM inspections WHERE revision = 0 AND deadline <= ? ORDER BY deadline LIMIT ?"
+        return [_load(Inspection, text) for (text,) in self._database.read(query, (now.timestamp(), limit))]
+
+    def stranded(self, never_attempted_before: datetime, attempted_before: datetime, limit: int) -> list[OutboxEntry]:
+        query = """SELECT document FROM outbox WHERE state = 'PENDING' AND
+            CASE WHEN attempted_at IS NULL THEN created_at <= ? ELSE attempted_at <= ? END ORDER BY created_at LIMIT ?"""
+        parameters = (never_attempted_before.timestamp(), attempted_before.timestamp(), limit)
+        return [_load(OutboxEntry, text) for (text,) in self._database.read(query, parameters)]
+
+
+def _inspection(connection: sqlite3.Connection, inspection_id: str) -> Inspection | None:
+    row = connection.execute("SELECT document FROM inspections WHERE id = ?", (inspection_id,)).fetchone()
+    return _load(Inspection, row[0]) if row else None
+
+
+def _existing(connection: sqlite3.Connection, inspection_id: str) -> Inspection:
+    standing = _inspection(connection, inspection_id)
+    if standing is None:
+        raise PermanentError(f"there is no inspection {inspection_id}")
+    return standing
+
+
+def _change(connection: sqlite3.Connection, inspection_id: str, **fields: object) -> None:
+    changed = replace(_existing(connection, inspection_id), **fields)  # type: ignore[arg-type]
+    connection.execute(
+        "UPDATE inspections SET document = ?, revision = ? WHERE id = ?",
+        (_dump(changed), changed.revision.number if changed.revision else 0, inspection_id),
+    )
+
+
+def _outbox_row(entry: OutboxEntry) -> tuple[object, ...]:
+    return (
+        entry.entry_id,
+        entry.inspection_id,
+        entry.revision,
+        entry.target,
+        entry.state.value,
+        entry.created_at.timestamp(),
+        entry.attempted_at.timestamp() if entry.attempted_at else None,
+        _dump(entry),
+    )
+
+
+def _dump(value: object) -> str:
+    return codec(type(value)).dump_json(value).decode()
+
+
+def _load(cls: type[T], text: str) -> T:
+    return codec(cls).validate_json(text)

@@ -1,0 +1,143 @@
+"""The durable bus: leases, attempts, backoff, dead letter, replay; nothing is lost and nobody is crowded out."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from linegate.adapters.local.bus import Delivery, LocalBus
+from linegate.adapters.local.database import Database
+from linegate.ports import Message
+
+LEASE_S = 60.0
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with closing(Database(tmp_path / "linegate.db")) as database:
+        yield database
+
+
+@pytest.fixture
+def bus(database: Database) -> LocalBus:
+    return LocalBus(database)
+
+
+def message(text: str, target: str = "") -> Message:
+    return Message(text.encode(), {"target": target} if target else {})
+
+
+def lease(bus: LocalBus, topic: str = "crops", limit: int = 100, lease_s: float = LEASE_S) -> list[Delivery]:
+    return bus.lease(topic, limit, lease_s, {}, 4)
+
+
+def texts(deliveries: list[Delivery]) -> list[str]:
+    return [delivery.message.data.decode() for delivery in deliveries]
+
+
+def test_messages_come_oldest_first_with_data_and_attributes_as_published(bus: LocalBus) -> None:
+    bus.publish("crops", [Message(b"\xff\x00", {"line": "ü"}), message("two")])
+    first, second = lease(bus)
+    assert first.message == Message(b"\xff\x00", {"line": "ü"})
+    assert (second.message.data, second.attempt) == (b"two", 1)
+
+
+def test_a_leased_message_is_nobody_elses_until_its_lease_ends(bus: LocalBus) -> None:
+    bus.publish("crops", [message("one")])
+    assert texts(lease(bus, lease_s=0.05)) == ["one"]
+    assert lease(bus) == []
+    time.sleep(0.06)
+    assert [delivery.attempt for delivery in lease(bus)] == [2]
+
+
+def test_no_message_is_leased_twice_however_many_ask(bus: LocalBus) -> None:
+    bus.publish("crops", [message(str(number)) for number in range(200)])
+    with ThreadPoolExecutor(8) as pool:
+        rounds = list(pool.map(lambda _: lease(bus, limit=10), range(40)))
+    taken = [text for deliveries in rounds for text in texts(deliveries)]
+    assert sorted(taken, key=int) == [str(number) for number in range(200)]
+
+
+def test_an_acknowledged_message_is_gone(bus: LocalBus) -> None:
+    bus.publish("crops", [message("one")])
+    bus.acknowledge(lease(bus)[0])
+    bus.release_leases()
+    assert lease(bus) == []
+
+
+def test_a_failed_message_comes_again_after_its_delay(bus: LocalBus) -> None:
+    bus.publish("crops", [message("one")])
+    bus.retry(lease(bus)[0], 0.05, "answered 503")
+    bus.release_leases()
+    assert lease(bus) == []
+    due = bus.next_due()
+    assert due is not None
+    assert 0 < due - time.time() < 0.06
+    time.sleep(0.06)
+    assert [delivery.attempt for delivery in lease(bus)] == [2]
+
+
+def test_a_dead_letter_tells_why_and_goes_back_when_replayed(bus: LocalBus) -> None:
+    bus.publish("crops", [message("one")])
+    bus.publish("checks", [message("two")])
+    bus.bury(lease(bus)[0], "answered 500: boom")
+    bus.bury(lease(bus, "checks")[0], "answered 503")
+    assert lease(bus) == []
+    assert [(letter.topic, letter.attempts, letter.reason) for letter in bus.dead_letters()] == [
+        ("crops", 1, "answered 500: boom"),
+        ("checks", 1, "answered 503"),
+    ]
+    assert bus.replay("crops") == 1
+    assert [(delivery.message.data, delivery.attempt) for delivery in lease(bus)] == [(b"one", 1)]
+    assert bus.replay() == 1
+    assert texts(lease(bus, "checks")) == ["two"]
+
+
+def test_what_was_published_survives_the_process(tmp_path: Path) -> None:
+    with closing(Database(tmp_path / "again.db")) as database:
+        bus = LocalBus(database)
+        bus.publish("crops", [message("one"), message("two")])
+        lease(bus)
+    with closing(Database(tmp_path / "again.db")) as database:
+        bus = LocalBus(database)
+        assert lease(bus) == [], "still leased by the one that died"
+        bus.release_leases()
+        assert texts(lease(bus)) == ["one", "two"]
+
+
+def test_the_messages_of_one_publication_come_together_or_not_at_all(database: Database, bus: LocalBus) -> None:
+    broken = Message("no bytes", {"line": object()})  # type: ignore[arg-type, dict-item]
+    with pytest.raises(TypeError):
+        bus.publish("crops", [message("one"), broken])
+    assert lease(bus) == []
+
+
+def test_one_dead_target_does_not_crowd_out_the_others(bus: LocalBus) -> None:
+    bus.publish("notifications", [message(f"dead-{number}", "dead") for number in range(50)])
+    bus.publish("notifications", [message("alive", "alive")])
+    first = bus.lease("notifications", 8, LEASE_S, {}, 2)
+    assert texts(first) == ["dead-0", "dead-1"]
+    second = bus.lease("notifications", 8, LEASE_S, {"dead": 2}, 2)
+    assert texts(second) == ["alive"]
+
+
+def test_publishing_wakes_who_waits(bus: LocalBus) -> None:
+    started = time.monotonic()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(bus.bell.wait, 10)
+        bus.publish("crops", [message("one")])
+        waiting.result()
+    assert time.monotonic() - started < 5
+
+
+def test_backlog_counts_what_waits_what_is_in_work_and_what_failed(bus: LocalBus) -> None:
+    bus.publish("crops", [message(str(number)) for number in range(3)])
+    first, _ = lease(bus, limit=2)
+    bus.retry(first, 60, "answered 503")
+    bus.bury(lease(bus)[0], "answered 503")
+    bus.publish("crops", [message("new")])
+    backlog = bus.backlog()["crops"]
+    assert (backlog.waiting, backlog.in_work, backlog.retrying) == (1, 1, 1)

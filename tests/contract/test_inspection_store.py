@@ -1,0 +1,183 @@
+"""The port InspectionStore: what every adapter must do, crashes, repeats and races included."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from linegate.adapters.local.database import Database
+from linegate.adapters.local.store import SqliteInspections
+from linegate.errors import PermanentError
+from linegate.inspection import (
+    Check,
+    Inspection,
+    Manifest,
+    ObjectRef,
+    OutboxEntry,
+    OutboxState,
+    Place,
+    Result,
+    Revision,
+    decide,
+    outbox_id,
+)
+from linegate.ports import InspectionStore
+from tests.fakes import START, MemoryInspections, detection
+
+ID = "0" * 32
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InspectionStore]:
+    if request.param == "memory":  # the fake is held to the contract too, or tests on it would prove nothing
+        yield MemoryInspections()
+        return
+    with closing(Database(tmp_path / "linegate.db")) as database:
+        yield SqliteInspections(database)
+
+
+def board(inspection_id: str = ID, deadline_s: float = 60) -> Inspection:
+    return Inspection(
+        inspection_id=inspection_id,
+        image=ObjectRef("b", "uploads/l/s/ü.jpg", 7),
+        place=Place("l", "s", "ü"),
+        recipe="pcb",
+        uploaded_at=START,
+        received_at=START,
+        deadline=START + timedelta(seconds=deadline_s),
+    )
+
+
+def manifest(*classes: str) -> Manifest:
+    return Manifest.of((detection(name) for name in classes), width=64, height=64, detector="d", doubts=("hm",))
+
+
+def revision(number: int = 1, by: str = "check:0") -> Revision:
+    return Revision(number, by, START, decide(None, {}), "results/x/r1.jpg")
+
+
+def entry(number: int = 1, target: str = "hmi") -> OutboxEntry:
+    return OutboxEntry(outbox_id(ID, number, target), ID, "l", number, target, '{"a":"ü"}', START)
+
+
+def test_an_inspection_comes_back_as_it_was_stored(store: InspectionStore) -> None:
+    assert store.get(ID) is None
+    assert store.open(board()) == board()
+    assert store.get(ID) == board()
+
+
+def test_opening_twice_keeps_the_first(store: InspectionStore) -> None:
+    store.open(board(deadline_s=60))
+    assert store.open(board(deadline_s=90)).deadline == board(deadline_s=60).deadline
+
+
+def test_the_first_manifest_wins_and_is_returned_to_all(store: InspectionStore) -> None:
+    store.open(board())
+    first, second = manifest("short"), manifest("spur", "spur")
+    assert store.store_manifest(ID, first, 5) == first
+    assert store.store_manifest(ID, second, 9) == first
+    stored = store.get(ID)
+    assert stored is not None
+    assert stored.manifest == first
+
+
+def test_a_manifest_needs_its_inspection(store: InspectionStore) -> None:
+    with pytest.raises(PermanentError):
+        store.store_manifest(ID, manifest(), 1)
+
+
+def test_a_fault_is_remembered(store: InspectionStore) -> None:
+    store.open(board())
+    store.note_fault(ID, "no golden picture")
+    stored = store.get(ID)
+    assert stored is not None
+    assert stored.fault == "no golden picture"
+
+
+def test_the_first_check_of_an_index_counts(store: InspectionStore) -> None:
+    store.open(board())
+    assert store.add_check(ID, Check(0, Result.FAIL, "first"))
+    assert not store.add_check(ID, Check(0, Result.PASS, "second"))
+    assert store.add_check(ID, Check(2, Result.PASS, "other"))
+    assert (store.has_check(ID, 0), store.has_check(ID, 1)) == (True, False)
+    assert store.count_checks(ID) == 2
+    assert store.checks(ID, 2) == {0: Check(0, Result.FAIL, "first")}
+
+
+def test_a_revision_is_committed_once_with_all_that_belongs_to_it(store: InspectionStore) -> None:
+    store.open(board())
+    store.store_manifest(ID, manifest("short"), 5)
+    decided = replace(board(), revision=revision(), told=("hmi", "slack"))
+    assert store.commit(decided, revision(), [entry(), entry(target="slack")])
+    assert not store.commit(replace(decided, told=()), revision(by="sweep"), [entry(target="late")])
+    stored = store.get(ID)
+    assert stored is not None
+    assert (stored.revision, stored.told) == (revision(), ("hmi", "slack"))
+    assert stored.manifest == manifest("short"), "committing a verdict must not touch the manifest"
+    assert {pending.target for pending in store.pending(ID, 1)} == {"hmi", "slack"}
+    assert store.outbox(outbox_id(ID, 1, "late")) is None
+
+
+def test_a_manifest_that_comes_after_a_verdict_leaves_the_verdict(store: InspectionStore) -> None:
+    store.open(board())
+    store.commit(replace(board(), revision=revision(by="sweep")), revision(by="sweep"), [])
+    store.store_manifest(ID, manifest("short"), 5)
+    stored = store.get(ID)
+    assert stored is not None
+    assert (stored.revision, stored.manifest) == (revision(by="sweep"), manifest("short"))
+
+
+def test_of_32_deciding_at_once_one_wins(store: InspectionStore) -> None:
+    store.open(board())
+
+    def attempt(number: int) -> bool:
+        mine = revision(by=f"check:{number}")
+        return store.commit(replace(board(), revision=mine), mine, [entry(target=f"t{number}")])
+
+    with ThreadPoolExecutor(32) as pool:
+        won = [number for number, success in enumerate(pool.map(attempt, range(32))) if success]
+    assert len(won) == 1
+    stored = store.get(ID)
+    assert stored is not None
+    assert stored.revision == revision(by=f"check:{won[0]}")
+    assert [pending.target for pending in store.pending(ID, 1)] == [f"t{won[0]}"]
+
+
+def test_an_outbox_entry_changes_its_state(store: InspectionStore) -> None:
+    store.open(board())
+    store.commit(replace(board(), revision=revision()), revision(), [entry()])
+    assert store.outbox(entry().entry_id) == entry()
+    assert store.sent_revision(ID, "hmi") == 0
+    sent = replace(entry(), state=OutboxState.SENT, attempts=2, attempted_at=START, last_error="it answered 503")
+    store.update_outbox(sent)
+    assert store.outbox(entry().entry_id) == sent
+    assert store.pending(ID, 1) == []
+    assert (store.sent_revision(ID, "hmi"), store.sent_revision(ID, "slack")) == (1, 0)
+
+
+def test_overdue_are_the_undecided_past_their_deadline_oldest_first(store: InspectionStore) -> None:
+    for number, deadline_s in enumerate((30, 10, 20, 99)):
+        store.open(board(f"{number:032}", deadline_s))
+    decided = board(f"{2:032}", 20)
+    store.commit(replace(decided, revision=revision()), revision(), [])
+    late = store.overdue(START + timedelta(seconds=30), 10)
+    assert [found.inspection_id for found in late] == [f"{1:032}", f"{0:032}"]
+    assert [found.inspection_id for found in store.overdue(START + timedelta(seconds=30), 1)] == [f"{1:032}"]
+
+
+def test_stranded_are_pending_entries_that_nobody_has_tried_for_long(store: InspectionStore) -> None:
+    store.open(board())
+    store.commit(
+        replace(board(), revision=revision()), revision(), [entry(target=name) for name in ("new", "tried", "sent", "lost")]
+    )
+    store.update_outbox(replace(entry(target="new"), created_at=START + timedelta(seconds=100)))
+    store.update_outbox(replace(entry(target="tried"), attempts=1, attempted_at=START + timedelta(seconds=100)))
+    store.update_outbox(replace(entry(target="sent"), state=OutboxState.SENT, attempted_at=START))
+    found = store.stranded(START + timedelta(seconds=50), START + timedelta(seconds=50), 10)
+    assert [stranded.target for stranded in found] == ["lost"]
+    found = store.stranded(START + timedelta(seconds=50), START + timedelta(seconds=100), 10)
+    assert {stranded.target for stranded in found} == {"lost", "tried"}
