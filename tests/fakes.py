@@ -99,15 +99,13 @@ class MemoryInspections:
             self._change(inspection_id, manifest=manifest)
         return standing or manifest
 
-    def add_check(self, inspection_id: str, check: Check) -> bool:
+    def record_check(self, inspection_id: str, check: Check) -> int:
         checks = self.recorded.setdefault(inspection_id, {})
-        return checks.setdefault(check.index, check) is check
+        checks.setdefault(check.index, check)
+        return len(checks)
 
     def has_check(self, inspection_id: str, index: int) -> bool:
         return index in self.recorded.get(inspection_id, {})
-
-    def count_checks(self, inspection_id: str) -> int:
-        return len(self.recorded.get(inspection_id, {}))
 
     def checks(self, inspection_id: str, expected: int) -> dict[int, Check]:
         return {index: check for index, check in self.recorded.get(inspection_id, {}).items() if index < expected}

@@ -230,6 +230,12 @@ def printable(text: str, limit: int = 200) -> str:
     return "".join(char if char.isprintable() else "?" for char in text[:limit])
 
 
+def brief(text: str) -> str:
+    """A reason as a report can carry it: one line, 300 characters at most, whatever a service said."""
+    line = " ".join(text.split())
+    return printable(line if len(line) <= 300 else f"{line[:299]}…", 300)
+
+
 def outbox_id(inspection_id: str, revision: int, target: str) -> str:
     return f"{inspection_id}_r{revision}_{target}"
 

@@ -99,13 +99,14 @@ class InspectionStore(Protocol):
         """First writer wins: returns the manifest that stands there now. Raises PermanentError for an unknown inspection."""
         ...
 
-    def add_check(self, inspection_id: str, check: Check) -> bool:
-        """False if a check of that index exists; the first one counts."""
+    def record_check(self, inspection_id: str, check: Check) -> int:
+        """Store a check, unless one of that index is there: the first one counts. Returns how many there are now.
+
+        However many are recorded at the same time, at least one caller is told of all of them.
+        """
         ...
 
     def has_check(self, inspection_id: str, index: int) -> bool: ...
-
-    def count_checks(self, inspection_id: str) -> int: ...
 
     def checks(self, inspection_id: str, expected: int) -> dict[int, Check]:
         """The checks with indices 0 … expected-1 that have come, by index."""

@@ -100,12 +100,19 @@ def test_a_fault_is_remembered(store: InspectionStore) -> None:
 
 def test_the_first_check_of_an_index_counts(store: InspectionStore) -> None:
     store.open(board())
-    assert store.add_check(ID, Check(0, Result.FAIL, "first"))
-    assert not store.add_check(ID, Check(0, Result.PASS, "second"))
-    assert store.add_check(ID, Check(2, Result.PASS, "other"))
+    assert store.record_check(ID, Check(0, Result.FAIL, "first")) == 1
+    assert store.record_check(ID, Check(0, Result.PASS, "second")) == 1
+    assert store.record_check(ID, Check(2, Result.PASS, "other")) == 2
     assert (store.has_check(ID, 0), store.has_check(ID, 1)) == (True, False)
-    assert store.count_checks(ID) == 2
     assert store.checks(ID, 2) == {0: Check(0, Result.FAIL, "first")}
+
+
+def test_of_32_checks_at_once_somebody_is_told_of_all(store: InspectionStore) -> None:
+    store.open(board())
+    with ThreadPoolExecutor(32) as pool:
+        counts = list(pool.map(lambda index: store.record_check(ID, Check(index, Result.PASS, "fine")), range(32)))
+    assert max(counts) == 32
+    assert len(store.checks(ID, 32)) == 32
 
 
 def test_a_revision_is_committed_once_with_all_that_belongs_to_it(store: InspectionStore) -> None:
@@ -172,7 +179,9 @@ def test_overdue_are_the_undecided_past_their_deadline_oldest_first(store: Inspe
 def test_stranded_are_pending_entries_that_nobody_has_tried_for_long(store: InspectionStore) -> None:
     store.open(board())
     store.commit(
-        replace(board(), revision=revision()), revision(), [entry(target=name) for name in ("new", "tried", "sent", "lost")]
+        replace(board(), revision=revision()),
+        revision(),
+        [entry(target=name) for name in ("new", "tried", "sent", "lost")],
     )
     store.update_outbox(replace(entry(target="new"), created_at=START + timedelta(seconds=100)))
     store.update_outbox(replace(entry(target="tried"), attempts=1, attempted_at=START + timedelta(seconds=100)))

@@ -37,7 +37,11 @@ detections = st.builds(
 @st.composite
 def boards(draw: st.DrawFn) -> tuple[Manifest, dict[int, Check]]:
     manifest = Manifest.of(
-        draw(st.lists(detections, max_size=8)), width=640, height=640, detector="d", doubts=draw(st.just(()) | st.just(("hm",)))
+        draw(st.lists(detections, max_size=8)),
+        width=640,
+        height=640,
+        detector="d",
+        doubts=draw(st.just(()) | st.just(("hm",))),
     )
     indices = draw(st.sets(st.integers(0, max(0, manifest.expected - 1)))) if manifest.expected else set()
     return manifest, {index: Check(index, draw(results), "because") for index in indices}

@@ -97,7 +97,9 @@ def boards(rng: random.Random) -> tuple[list[str], dict[str, Result]]:
     return classes, {name: rng.choice([*Result, Result.PASS, Result.PASS]) for name in classes}
 
 
-@pytest.mark.parametrize("seeds", [range(start, start + HISTORIES // 4) for start in range(0, HISTORIES, HISTORIES // 4)])
+@pytest.mark.parametrize(
+    "seeds", [range(start, start + HISTORIES // 4) for start in range(0, HISTORIES, HISTORIES // 4)]
+)
 def test_whatever_happens_each_board_gets_the_right_verdict_and_everybody_hears_of_it(seeds: range) -> None:
     for seed in seeds:
         rng = random.Random(seed)
@@ -154,5 +156,3 @@ def test_the_fakes_can_crash_and_do() -> None:
         crashed += history.gate.detector.calls > 1
     assert corrected > 0
     assert crashed > 0
-
-

@@ -5,7 +5,6 @@ from linegate.events import CheckMade
 from linegate.handlers.context import Context
 from linegate.handlers.deciding import settle
 from linegate.inspection import Decision, Inspection, decide
-from linegate.logs import log
 
 
 def aggregate(context: Context, made: CheckMade) -> None:
@@ -15,9 +14,7 @@ def aggregate(context: Context, made: CheckMade) -> None:
     TransientError, and PermanentError for an inspection that does not exist.
     """
     store, inspection_id = context.inspections, made.inspection_id
-    if not store.add_check(inspection_id, made.check):
-        log.info("check.repeated", index=made.check.index)
-    if store.count_checks(inspection_id) < made.expected:
+    if store.record_check(inspection_id, made.check) < made.expected:
         return
     inspection = store.get(inspection_id)
     if inspection is None or inspection.manifest is None:

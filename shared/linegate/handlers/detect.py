@@ -13,7 +13,7 @@ from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingErro
 from linegate.events import CROPS, CropReady, ImageUploaded, to_message
 from linegate.handlers.context import Context, in_background
 from linegate.handlers.deciding import resume, settle
-from linegate.inspection import Check, Detection, Inspection, Manifest, Place, Result, decide, place_of, rejected
+from linegate.inspection import Check, Detection, Inspection, Manifest, Place, Result, brief, decide, place_of, rejected
 from linegate.logs import log
 from linegate.ports import Detector, Registrar
 
@@ -66,8 +66,9 @@ def detect(
     except (ImageRejectedError, ObjectMissingError) as error:
         if inspection.manifest is not None:
             raise  # it was sound when the manifest was made: the deadline decides on the checks that are here
-        _quarantine(context, inspection, str(error))
-        decision = rejected(str(error))
+        reason = brief(str(error))
+        _quarantine(context, inspection, reason)
+        decision = rejected(reason)
         settle(context, inspection, NAME, lambda _: decision)
         return
     golden = _golden_name(recipe, place)
@@ -75,7 +76,7 @@ def detect(
     try:
         manifest = inspection.manifest or _manifest(context, inspection, recipe, picture, reference, detector(recipe))
     except LinegateError as error:
-        context.inspections.note_fault(inspection.inspection_id, str(error))
+        context.inspections.note_fault(inspection.inspection_id, brief(str(error)))
         raise
     log.info(
         "board.detected",
@@ -166,7 +167,7 @@ def _manifest(
         detector=model,
         detector_version=version,
         detector_ms=1000 * (perf_counter() - started),
-        doubts=doubts,
+        doubts=tuple(brief(doubt) for doubt in doubts),
     )
     manifest_ms = 1000 * (context.clock.now() - inspection.received_at).total_seconds()
     return context.inspections.store_manifest(inspection.inspection_id, manifest, manifest_ms)

@@ -7,7 +7,7 @@ from linegate.config import Recipe
 from linegate.errors import LinegateError
 from linegate.events import CHECKS, CheckMade, CropReady, to_message
 from linegate.handlers.context import Context
-from linegate.inspection import Check, Result
+from linegate.inspection import Check, Result, brief
 from linegate.logs import log
 from linegate.ports import Judgement, Verifier
 
@@ -29,7 +29,7 @@ def verify(context: Context, crop: CropReady, verifier: Callable[[Recipe], Verif
     check = Check(
         index=crop.index,
         result=judgement.result,
-        reason=judgement.reason,
+        reason=brief(judgement.reason),
         model=judgement.model,
         model_version=judgement.model_version,
         latency_ms=1000 * (perf_counter() - started),

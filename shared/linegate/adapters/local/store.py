@@ -56,22 +56,19 @@ class SqliteInspections:
 
         return self._database.write(work)
 
-    def add_check(self, inspection_id: str, check: Check) -> bool:
-        def work(connection: sqlite3.Connection) -> bool:
-            cursor = connection.execute(
+    def record_check(self, inspection_id: str, check: Check) -> int:
+        def work(connection: sqlite3.Connection) -> int:
+            connection.execute(
                 "INSERT OR IGNORE INTO checks VALUES (?, ?, ?)", (inspection_id, check.index, _dump(check))
             )
-            return cursor.rowcount == 1
+            query = "SELECT count(*) FROM checks WHERE inspection_id = ?"
+            return int(connection.execute(query, (inspection_id,)).fetchone()[0])
 
         return self._database.write(work)
 
     def has_check(self, inspection_id: str, index: int) -> bool:
         query = "SELECT 1 FROM checks WHERE inspection_id = ? AND number = ?"
         return bool(self._database.read(query, (inspection_id, index)))
-
-    def count_checks(self, inspection_id: str) -> int:
-        rows = self._database.read("SELECT count(*) FROM checks WHERE inspection_id = ?", (inspection_id,))
-        return int(rows[0][0])
 
     def checks(self, inspection_id: str, expected: int) -> dict[int, Check]:
         query = "SELECT number, document FROM checks WHERE inspection_id = ? AND number < ? ORDER BY number"

@@ -1,0 +1,400 @@
+"""What each stage does with one message: the cases a user would miss."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from PIL import Image
+
+from linegate.config import ClassPolicy, Recipe
+from linegate.errors import PermanentError, RegistrationError, TransientError
+from linegate.events import CHECKS, CROPS, NOTIFICATIONS, UPLOADS, CheckMade, CropReady, codec, to_message
+from linegate.handlers.detect import settled_by_policy
+from linegate.inspection import Check, OutboxState, Result
+from linegate.ports import Found
+from tests.fakes import detection
+from tests.harness import Gate, picture
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+def finds(gate: Gate, *classes: str, **fields: object) -> None:
+    gate.detector.found = Found(tuple(detection(name) for name in classes), "static", **fields)  # type: ignore[arg-type]
+
+
+# --- the whole way
+
+
+def test_a_clean_board_passes_and_the_hmi_hears_of_it(gate: Gate) -> None:
+    upload = gate.upload()
+    gate.run()
+    assert gate.verdict(upload) == "PASS"
+    (told,) = gate.told("hmi")
+    assert (told["verdict"], told["inspection_result"], told["fail_count"]) == ("PASS", "PASS", 0)
+    assert (told["line"], told["station"], told["serial"]) == ("smt-1", "aoi", "A1")
+    assert gate.told("alarm") == [], "the alarm asked for FAIL and ERROR only"
+
+
+def test_a_defect_fails_the_board_and_everybody_who_asked_hears_where_and_why(gate: Gate) -> None:
+    finds(gate, "short", "spur")
+    gate.verifier.answers = {"spur": Result.PASS}
+    upload = gate.upload()
+    gate.run()
+    (told,) = gate.told("alarm")
+    assert (told["verdict"], told["fail_count"], told["revision"]) == ("FAIL", 1, 1)
+    assert [(d["class"], d["result"], d["reason"]) for d in told["defects"]] == [
+        ("short", "FAIL", "It is fail."),
+        ("spur", "PASS", "It is pass."),
+    ]
+    assert told["defects"][0]["box"] == {"x": 20, "y": 20, "width": 8, "height": 8}
+    assert told["annotated_image"]["name"] == f"results/{upload.image.inspection_id}/r1.jpg"
+    assert ("results", told["annotated_image"]["name"]) in gate.images.objects
+
+
+def test_no_answer_that_can_be_relied_on_is_review(gate: Gate) -> None:
+    finds(gate, "short")
+    gate.verifier.answers = {"short": Result.UNSURE}
+    upload = gate.upload()
+    gate.run()
+    assert gate.verdict(upload) == "REVIEW"
+    assert gate.told("hmi")[0]["inspection_result"] == "FAIL", "not cleared is never PASS"
+
+
+def test_a_verifier_that_fails_is_unsure_and_is_not_asked_again(gate: Gate) -> None:
+    finds(gate, "short")
+    gate.verifier.fault = TransientError("the service is away")
+    upload = gate.upload()
+    gate.run()
+    assert gate.verdict(upload) == "REVIEW"
+    assert "the service is away" in gate.told("hmi")[0]["summary"]
+    assert gate.verifier.calls == 1
+
+
+def test_every_detection_counts_in_a_recipe_without_verifier(gate: Gate) -> None:
+    finds(gate, "short")
+    upload = gate.upload("uploads/smt-2/aoi/A1.png")
+    gate.run()
+    assert (gate.verdict(upload), gate.verifier.calls) == ("FAIL", 0)
+
+
+def test_a_detector_in_doubt_sends_the_board_to_review(gate: Gate) -> None:
+    finds(gate, doubts=("The picture can't be laid over its golden picture.",))
+    upload = gate.upload()
+    gate.run()
+    assert gate.verdict(upload) == "REVIEW"
+    assert "golden picture" in gate.told("hmi")[0]["summary"]
+
+
+def test_a_detector_that_can_never_answer_sends_the_board_to_review(gate: Gate) -> None:
+    gate.detector.fault = PermanentError("no such workflow output")
+    upload = gate.upload()
+    gate.run()
+    assert gate.verdict(upload) == "REVIEW"
+    assert "no such workflow output" in gate.told("hmi")[0]["reasons"][0]
+
+
+def test_crops_go_without_a_reference_where_none_can_be_laid_over(gate: Gate) -> None:
+    class Unlike:
+        def register(self, image: Image.Image, golden: str) -> Image.Image:
+            raise RegistrationError("nothing alike")
+
+    gate.registrar = Unlike()
+    finds(gate, "short")
+    gate.upload()
+    gate.run(UPLOADS)
+    (message,) = gate.bus.take(CROPS)
+    crop = codec(CropReady).validate_json(message.data)
+    assert crop.reference is None
+    assert crop.crop[:2] == b"\xff\xd8"
+
+
+# --- what can't be inspected
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("uploads/smt-1/aoi/A.jpg", b"", "empty"),
+        ("uploads/smt-1/aoi/A.jpg", b"no picture", ""),
+        ("uploads/smt-1/aoi/A.jpg", b"x" * 1_000_001, "1,000,000 are allowed"),
+        ("uploads/smt-9/aoi/A.jpg", None, "'smt-9' is not in the configuration"),
+        ("uploads/A.jpg", None, "tells no line"),
+        ("uploads/../etc/passwd", None, "'..' is not in the configuration"),
+        ("uploads/" + "😀" * 254, None, "tells no line"),
+        ("uploads/\0/\n/x.jpg", None, "not in the configuration"),
+    ],
+)
+def test_what_can_not_be_inspected_is_an_error_with_a_copy_and_its_reason(
+    gate: Gate, name: str, data: bytes | None, reason: str
+) -> None:
+    upload = gate.upload(name, data)
+    gate.run()
+    assert gate.verdict(upload) == "ERROR"
+    assert reason in gate.told("alarm")[0]["summary"]
+    inspection_id = upload.image.inspection_id
+    _, copy = gate.images.objects["results", f"quarantine/{inspection_id}"]
+    _, note = gate.images.objects["results", f"quarantine/{inspection_id}.json"]
+    assert copy == (picture() if data is None else data)
+    assert json.loads(note)["reason"] in gate.told("alarm")[0]["summary"]
+    assert gate.told("alarm")[0]["annotated_image"] is None
+
+
+def test_a_file_that_is_too_large_is_not_even_read(gate: Gate) -> None:
+    gate.upload(data=b"x" * 1_000_001)
+    gate.run()
+    assert gate.images.reads == 0
+
+
+def test_a_picture_that_was_replaced_before_it_was_read_is_an_error_and_the_new_one_is_inspected(gate: Gate) -> None:
+    first = gate.upload(data=picture())
+    second = gate.upload(data=picture(colour="darkblue"))
+    gate.run()
+    assert (gate.verdict(first), gate.verdict(second)) == ("ERROR", "PASS")
+    assert f"quarantine/{first.image.inspection_id}.json" in gate.images.names("results")
+
+
+def test_objects_elsewhere_in_the_bucket_are_ignored(gate: Gate) -> None:
+    gate.upload("golden/pcb.png")
+    gate.run()
+    assert gate.inspections.inspections == {}
+
+
+def test_metadata_may_ask_for_a_recipe_that_exists(gate: Gate) -> None:
+    finds(gate, "short")
+    trusting = gate.upload("uploads/smt-1/aoi/A.png", metadata={"recipe": "trusting"})
+    unknown = gate.upload("uploads/smt-1/aoi/B.png", metadata={"recipe": "nowhere"})
+    gate.run()
+    assert (gate.board(trusting).recipe, gate.verdict(trusting)) == ("trusting", "FAIL")
+    assert gate.verdict(unknown) == "ERROR"
+    assert gate.verifier.calls == 0
+
+
+# --- repeats
+
+
+def test_a_decided_board_is_not_inspected_again(gate: Gate) -> None:
+    upload = gate.upload()
+    gate.run()
+    gate.bus.publish(UPLOADS, [to_message(upload)])
+    gate.run()
+    assert gate.detector.calls == 1
+    assert len(gate.told("hmi")) == 1
+
+
+def test_a_stored_manifest_is_published_again_without_asking_the_detector(gate: Gate) -> None:
+    finds(gate, "short", "spur")
+    upload = gate.upload()
+    gate.run(UPLOADS)
+    first = gate.bus.take(CROPS)
+    gate.bus.publish(UPLOADS, [to_message(upload)])
+    gate.run(UPLOADS)
+    assert gate.detector.calls == 1
+    again = [codec(CropReady).validate_json(message.data) for message in gate.bus.take(CROPS)]
+    assert again == [replace(codec(CropReady).validate_json(message.data), again=True) for message in first]
+
+
+def test_a_crop_that_comes_again_costs_no_second_check(gate: Gate) -> None:
+    finds(gate, "short", "spur")
+    gate.upload()
+    gate.run(UPLOADS)
+    crops = [codec(CropReady).validate_json(message.data) for message in gate.bus.take(CROPS)]
+    gate.bus.publish(CROPS, [to_message(crops[0])])
+    gate.run(CROPS, CHECKS)
+    gate.bus.publish(CROPS, [to_message(replace(crop, again=True)) for crop in crops])
+    gate.run()
+    assert gate.verifier.calls == 2
+
+
+@pytest.mark.parametrize("topic", [UPLOADS, CHECKS])
+def test_who_died_between_deciding_and_publishing_publishes_when_it_comes_again(gate: Gate, topic: str) -> None:
+    finds(gate, *(["short"] if topic == CHECKS else []))
+    gate.upload()
+    gate.run(*{UPLOADS, CROPS} - {topic})
+    (message,) = gate.bus.take(topic)
+    gate.handle(topic, message)
+    lost = gate.bus.take(NOTIFICATIONS)
+    gate.handle(topic, message)
+    assert gate.bus.take(NOTIFICATIONS) == lost != []
+
+
+def test_however_much_a_service_says_the_notification_goes_out(gate: Gate) -> None:
+    finds(gate, "short", doubts=("hm " * 100_000,))
+    gate.verifier.fault = TransientError("x" * 1_000_000)
+    gate.upload()
+    gate.run()
+    (told,) = gate.told("hmi")
+    assert told["verdict"] == "REVIEW"
+    assert len(told["summary"]) < 1500
+
+
+def test_a_second_check_of_the_same_crop_does_not_change_the_verdict(gate: Gate) -> None:
+    finds(gate, "short")
+    upload = gate.upload()
+    gate.run()
+    late = CheckMade(upload.image.inspection_id, "smt-1", 1, Check(0, Result.PASS, "changed my mind"))
+    gate.bus.publish(CHECKS, [to_message(late)])
+    gate.run()
+    assert gate.verdict(upload) == "FAIL"
+    assert len(gate.inspections.history[upload.image.inspection_id]) == 1
+
+
+# --- deadlines
+
+
+def test_a_board_without_all_its_checks_is_decided_at_the_deadline_and_corrected_when_they_come(gate: Gate) -> None:
+    finds(gate, "short", "spur")
+    gate.verifier.answers = {"short": Result.PASS, "spur": Result.PASS}
+    upload = gate.upload()
+    gate.run(UPLOADS, CROPS)
+    first, second = gate.bus.take(CHECKS)
+    gate.handle(CHECKS, first)
+    gate.sweep()
+    assert gate.board(upload).revision is None, "the deadline has not passed"
+    gate.clock.advance(61)
+    gate.sweep()
+    gate.run()
+    assert gate.told("hmi")[-1]["verdict"] == "REVIEW"
+    assert gate.told("hmi")[-1]["complete"] is False
+    gate.handle(CHECKS, second)
+    gate.run()
+    assert [(told["revision"], told["verdict"]) for told in gate.told("hmi")] == [(1, "REVIEW"), (2, "PASS")]
+
+
+def test_a_detector_that_is_away_past_the_deadline_is_review_with_its_fault_and_still_counts_later(gate: Gate) -> None:
+    finds(gate, "short")
+    gate.detector.fault = TransientError("401: the key is wrong")
+    upload = gate.upload()
+    with pytest.raises(TransientError):
+        gate.run()
+    gate.clock.advance(61)
+    gate.sweep()
+    gate.run(NOTIFICATIONS)
+    assert gate.told("hmi")[0]["verdict"] == "REVIEW"
+    assert "the key is wrong" in gate.told("hmi")[0]["summary"]
+    gate.bus.publish(UPLOADS, [to_message(upload)])  # somebody mended the key and replayed
+    gate.run()
+    assert gate.told("alarm")[-1]["verdict"] == "FAIL"
+
+
+def test_who_heard_of_a_failure_hears_of_its_correction_even_without_asking_for_pass(gate: Gate) -> None:
+    finds(gate, "short", "spur")
+    gate.verifier.answers = {"short": Result.FAIL, "spur": Result.PASS}
+    upload = gate.upload()
+    gate.run(UPLOADS, CROPS)
+    first, second = gate.bus.take(CHECKS)
+    gate.handle(CHECKS, first)
+    gate.clock.advance(61)
+    gate.sweep()
+    gate.run()
+    gate.handle(CHECKS, second)
+    gate.run()
+    assert [told["revision"] for told in gate.told("alarm")] == [1, 2]
+    assert gate.board(upload).told == ("hmi", "alarm")
+
+
+# --- notifications
+
+
+def decided(gate: Gate) -> str:
+    """A board decided as FAIL whose notifications wait; its inspection id."""
+    finds(gate, "short")
+    upload = gate.upload()
+    gate.run(UPLOADS, CROPS, CHECKS)
+    return upload.image.inspection_id
+
+
+def test_a_failure_is_counted_on_the_entry_and_delivered_again(gate: Gate) -> None:
+    inspection_id = decided(gate)
+    gate.targets["hmi"].down = True
+    message = next(m for m in gate.bus.take(NOTIFICATIONS) if m.attributes["target"] == "hmi")
+    for attempt in (1, 2):
+        with pytest.raises(TransientError, match="hmi"):
+            gate.handle(NOTIFICATIONS, message)
+        entry = gate.inspections.entries[f"{inspection_id}_r1_hmi"]
+        assert (entry.attempts, entry.state, entry.last_error) == (attempt, OutboxState.PENDING, "it answered 503")
+    gate.targets["hmi"].down = False
+    gate.handle(NOTIFICATIONS, message)
+    assert gate.inspections.entries[f"{inspection_id}_r1_hmi"].state is OutboxState.SENT
+
+
+def test_a_sent_entry_is_not_sent_again(gate: Gate) -> None:
+    decided(gate)
+    messages = gate.bus.take(NOTIFICATIONS)
+    for message in (*messages, *messages):
+        gate.handle(NOTIFICATIONS, message)
+    assert len(gate.told("hmi")) == 1
+
+
+def test_a_target_that_never_answers_is_given_up(gate: Gate) -> None:
+    inspection_id = decided(gate)
+    gate.targets["alarm"].down = True
+    message = next(m for m in gate.bus.take(NOTIFICATIONS) if m.attributes["target"] == "alarm")
+    gate.clock.advance(3601)
+    gate.handle(NOTIFICATIONS, message)
+    entry = gate.inspections.entries[f"{inspection_id}_r1_alarm"]
+    assert (entry.state, entry.last_error) == (OutboxState.DEAD, "it answered 503")
+
+
+def test_a_target_that_left_the_configuration_is_closed_with_that_reason(gate: Gate) -> None:
+    inspection_id = decided(gate)
+    kept = {"hmi": gate.settings.targets["hmi"]}
+    gate.settings = gate.settings.model_copy(update={"targets": kept})
+    gate.run()
+    entry = gate.inspections.entries[f"{inspection_id}_r1_alarm"]
+    assert entry.state is OutboxState.DEAD
+    assert "no longer in the configuration" in entry.last_error
+
+
+def test_what_got_lost_on_the_way_is_published_again_but_not_what_is_on_its_way(gate: Gate) -> None:
+    decided(gate)
+    gate.bus.take(NOTIFICATIONS)
+    gate.sweep()
+    assert gate.bus.take(NOTIFICATIONS) == []
+    gate.clock.time += timedelta(minutes=3)
+    gate.sweep()
+    gate.run()
+    assert len(gate.told("hmi")) == len(gate.told("alarm")) == 1
+
+
+def test_messages_without_their_records_are_refused_for_good(gate: Gate) -> None:
+    with pytest.raises(PermanentError):
+        gate.handle(CHECKS, to_message(CheckMade("f" * 32, "smt-1", 1, Check(0, Result.PASS, "fine"))))
+
+
+# --- policies
+
+
+@pytest.mark.parametrize(
+    ("recipe", "outcome"),
+    [
+        (Recipe(confidence=0.5), "check"),
+        (Recipe(confidence=0.95), "dropped"),
+        (Recipe(confidence=0.95, classes={"short": ClassPolicy(minimum_confidence=0.2)}), "check"),
+        (Recipe(confidence=0.1, classes={"short": ClassPolicy(minimum_confidence=0.95)}), "dropped"),
+        (Recipe(verifier="none"), "fail"),
+        (Recipe(classes={"short": ClassPolicy(verify="never")}), "fail"),
+        (Recipe(classes={"short": ClassPolicy(auto_fail_above=0.85)}), "fail"),
+        (Recipe(classes={"short": ClassPolicy(auto_fail_above=0.9)}), "check"),
+        (Recipe(classes={"spur": ClassPolicy(verify="never")}), "check"),
+        (Recipe(verifier="none", confidence=0.95), "dropped"),
+    ],
+)
+def test_class_policies_drop_settle_or_check_a_detection(recipe: Recipe, outcome: str) -> None:
+    kept = settled_by_policy(detection("short", confidence=0.9), recipe)
+    if kept is None:
+        said = "dropped"
+    else:
+        said = "check" if kept.settled is None else kept.settled.result.value.lower()
+    assert said == outcome
+
+
+def test_a_board_that_policy_settles_alone_is_decided_at_once(gate: Gate) -> None:
+    finds(gate, "short")
+    upload = gate.upload("uploads/smt-2/aoi/A.png")
+    gate.run(UPLOADS)
+    assert gate.verdict(upload) == "FAIL"
+    assert gate.board(upload).manifest is not None

@@ -1,0 +1,92 @@
+"""Signatures after Standard Webhooks, held against the reference implementation."""
+
+import base64
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+import standardwebhooks
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linegate.adapters.webhook import WebhookTarget, signature, verified
+from linegate.edge.listener import Listener, Received
+from linegate.errors import TransientError
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+OTHER = "whsec_" + base64.b64encode(bytes(range(1, 33))).decode()
+NOW = datetime.now(UTC)
+
+
+def headers(secrets: list[str], body: bytes, entry_id: str = "id", at: int | None = None) -> dict[str, str]:
+    timestamp = int(NOW.timestamp()) if at is None else at
+    return {
+        "webhook-id": entry_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signature(secrets, entry_id, timestamp, body),
+    }
+
+
+@given(st.text(min_size=1, max_size=50).filter(lambda text: text.isprintable()), st.dictionaries(st.text(), st.text()))
+def test_the_reference_implementation_accepts_our_signature(entry_id: str, content: dict[str, str]) -> None:
+    import json
+
+    body = json.dumps(content).encode()
+    assert standardwebhooks.Webhook(SECRET).verify(body, headers([SECRET], body, entry_id)) == content
+
+
+def test_we_accept_the_signature_of_the_reference_implementation() -> None:
+    made = standardwebhooks.Webhook(SECRET).sign("id", NOW, '{"a":1}')
+    given_headers = {**headers([SECRET], b""), "webhook-signature": made}
+    assert verified([SECRET], given_headers, b'{"a":1}', NOW.timestamp())
+
+
+def test_while_secrets_rotate_either_one_fits() -> None:
+    body = b"{}"
+    for known in ([SECRET], [OTHER], [OTHER, SECRET]):
+        assert verified(known, headers([SECRET, OTHER], body), body, NOW.timestamp())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda h: {**h, "webhook-id": "other"},
+        lambda h: {**h, "webhook-timestamp": str(int(h["webhook-timestamp"]) + 1)},
+        lambda h: {**h, "webhook-timestamp": "soon"},
+        lambda h: {**h, "webhook-signature": "v1,AAAA"},
+        lambda h: {**h, "webhook-signature": ""},
+        lambda h: {**h, "webhook-signature": "ü"},
+        lambda h: {key: value for key, value in h.items() if key != "webhook-signature"},
+        lambda h: headers([OTHER], b"{}"),
+        lambda h: headers([SECRET], b"{}", at=int(NOW.timestamp()) - 301),
+    ],
+)
+def test_a_webhook_that_is_not_genuine_is_refused(spoil: Callable[[dict[str, str]], dict[str, str]]) -> None:
+    assert not verified([SECRET], spoil(headers([SECRET], b"{}")), b"{}", NOW.timestamp())
+
+
+def test_a_body_that_was_changed_is_refused() -> None:
+    assert not verified([SECRET], headers([SECRET], b"{}"), b"{ }", NOW.timestamp())
+
+
+def test_a_target_delivers_and_the_receiver_verifies() -> None:
+    heard: list[Received] = []
+    with Listener([SECRET], heard.append) as listener:
+        target = WebhookTarget(listener.url, [SECRET], 5)
+        for number in range(3):
+            target.send(f"id-{number}", '{"text": "ü"}', datetime.now(UTC))
+    assert [(received.entry_id, received.event) for received in heard] == [
+        (f"id-{number}", {"text": "ü"}) for number in range(3)
+    ]
+
+
+def test_an_answer_that_is_not_2xx_is_a_failure() -> None:
+    with Listener([OTHER], lambda _: None) as listener, pytest.raises(TransientError, match="401"):
+        WebhookTarget(listener.url, [SECRET], 5).send("id", "{}", datetime.now(UTC))
+
+
+def test_nobody_there_is_a_failure() -> None:
+    with Listener([SECRET], lambda _: None) as listener:
+        url = listener.url
+    with pytest.raises(TransientError, match="no answer"):
+        WebhookTarget(url, [SECRET], 5).send("id", "{}", datetime.now(UTC))
