@@ -1,0 +1,160 @@
+"""The `linegate` command: reads the arguments, calls, and turns what happens into an exit code."""
+
+import argparse
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from linegate import config, logs
+from linegate.errors import ConfigError, LinegateError, UsageError
+
+# Exit codes after sysexits.h, clear of the verdicts' 0 … 3.
+USAGE, INTERNAL, CONFIGURATION = 64, 70, 78
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except UsageError as error:
+        print(f"linegate: {error}", file=sys.stderr)
+        return USAGE
+    except ConfigError as error:
+        print(f"{error.source}:", *(f"  {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
+        return CONFIGURATION
+    except KeyboardInterrupt:
+        return 130
+    except LinegateError as error:
+        print(f"linegate: {error}", file=sys.stderr)
+        return INTERNAL
+    except Exception:
+        traceback.print_exc()
+        print("linegate: this is a fault of Linegate; the lines above say where", file=sys.stderr)
+        return INTERNAL
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="linegate", description="A quality gate for production lines, beside the line.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    demo = commands.add_parser("demo", help="see it work: sample boards, two cameras, an HMI that listens")
+    demo.add_argument("--boards", type=_positive, default=24, metavar="N", help="how many boards to draw (24)")
+    demo.add_argument("--dir", type=Path, metavar="DIR", help="keep everything in this new or empty folder")
+    demo.add_argument("--json", action="store_true", help="one JSON object at the end on standard output")
+    demo.add_argument("--images", type=Path, metavar="DIR", help="inspect the pictures of this folder instead")
+    demo.add_argument("--golden", type=Path, metavar="FILE", help="golden picture for those without NAME_temp beside")
+    demo.set_defaults(run=_demo)
+
+    inspect = commands.add_parser(
+        "inspect", help="one picture through the same functions; exit 0 PASS, 1 FAIL, 2 REVIEW, 3 ERROR"
+    )
+    inspect.add_argument("image", type=Path, metavar="IMAGE")
+    inspect.add_argument("--golden", type=Path, metavar="FILE", help="the picture of a good board")
+    inspect.add_argument("--config", type=Path, metavar="FILE", help="take the recipe of a line from this file")
+    inspect.add_argument("--line", metavar="LINE", help="which line of the file (the first)")
+    inspect.add_argument("--json", action="store_true", help="the inspection as one JSON object on standard output")
+    inspect.add_argument("--annotated", type=Path, metavar="OUT.jpg", help="write the annotated picture here")
+    inspect.set_defaults(run=_inspect)
+
+    edge = commands.add_parser("edge", help="run the gate beside a line until stopped")
+    edge.set_defaults(run=_edge)
+    status = commands.add_parser("status", help="what is waiting, in work, dead-lettered, undelivered")
+    status.add_argument("--json", action="store_true", help="as one JSON object")
+    status.set_defaults(run=_status)
+    replay = commands.add_parser("replay", help="put dead letters back to work")
+    replay.add_argument("--topic", choices=_topics(), help="only those of this topic")
+    replay.set_defaults(run=_replay)
+    for command in (edge, status, replay):
+        command.add_argument(
+            "--config", type=Path, default=Path("linegate.yaml"), metavar="FILE", help="(linegate.yaml)"
+        )
+
+    init = commands.add_parser("init", help="write a commented linegate.yaml to start from")
+    init.add_argument(
+        "path", type=Path, nargs="?", default=Path("linegate.yaml"), metavar="FILE", help="(linegate.yaml)"
+    )
+    init.set_defaults(run=_init)
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _topics() -> Sequence[str]:
+    from linegate.events import TOPICS
+
+    return TOPICS
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from linegate.edge.demo import run
+
+    return run(options.boards, options.dir, options.images, options.golden, as_json=options.json)
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from linegate.edge.inspecting import run
+
+    if not options.image.is_file():
+        raise UsageError(f"there is no picture {options.image}")
+    if options.golden and not options.golden.is_file():
+        raise UsageError(f"there is no golden picture {options.golden}")
+    if not options.golden and not options.config:
+        raise UsageError("nothing to compare with: give --golden FILE, the picture of a good board, or --config FILE")
+    logs.configure("ERROR")
+    return run(options.image, options.golden, options.config, options.line, options.annotated, as_json=options.json)
+
+
+def _edge(options: argparse.Namespace) -> int:
+    from linegate.edge.runtime import Runtime
+
+    logs.configure(config.log_level())
+    runtime = Runtime(config.load(options.config))
+    stop = threading.Event()
+
+    def stopped(number: int, _: FrameType | None) -> None:
+        logs.log.info("runtime.stopping", signal=signal.Signals(number).name)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, stopped)
+    signal.signal(signal.SIGINT, stopped)
+    runtime.start()
+    stop.wait()
+    runtime.stop()
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from linegate.edge.status import show
+
+    return show(config.load(options.config), as_json=options.json)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from linegate.edge.status import replay
+
+    return replay(config.load(options.config), options.topic)
+
+
+def _init(options: argparse.Namespace) -> int:
+    from linegate.edge.starting import write_configuration
+
+    if options.path.exists():
+        raise UsageError(f"{options.path} exists and is left as it is; name another file or remove it")
+    write_configuration(options.path)
+    return 0

@@ -1,0 +1,143 @@
+"""Serves the bus: leases messages, calls the functions, and does with each what its status code says."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from linegate.adapters.local.bus import Delivery, LocalBus
+from linegate.bootstrap import STAGES
+from linegate.config import Edge, Retry
+from linegate.edge.functions import Deliver
+from linegate.errors import TransientError
+from linegate.events import push_body
+from linegate.logs import log
+
+# The codes on which Pub/Sub takes a push as acknowledged.
+ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})
+# Later stages first: a board that is nearly done is finished before a new one is begun.
+ORDER = ("notify", "aggregate", "verify", "sweep", "detect")
+# Another process may have published (`linegate replay`): look again after this long without a ring.
+POLL_S = 0.5
+
+
+class Dispatcher:
+    """One thread leases, a pool per stage works. `start`, then `stop`, which finishes what is under way."""
+
+    def __init__(self, bus: LocalBus, settings: Edge, deliver: Deliver) -> None:
+        self._bus = bus
+        self._settings = settings
+        self._deliver = deliver
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._in_work: Counter[str] = Counter()
+        self._in_lane: Counter[str] = Counter()
+        self._limits: Mapping[str, int] = {**settings.concurrency.model_dump(), "sweep": 1}
+        self._pools = {
+            stage: ThreadPoolExecutor(self._limits[stage], thread_name_prefix=f"linegate-{stage}") for stage in ORDER
+        }
+        self._thread = threading.Thread(target=self._run, name="linegate-dispatcher", daemon=True)
+
+    def start(self) -> None:
+        self._bus.release_leases()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take nothing new, wait for what is under way. What was not begun stays on the bus."""
+        self._stopping.set()
+        self._bus.bell.ring()
+        self._thread.join()
+        for pool in self._pools.values():
+            pool.shutdown(wait=True)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing in work and nothing due now."""
+        with self._lock:
+            if self._in_work.total():
+                return False
+        return not any(backlog.waiting or backlog.in_work for backlog in self._bus.backlog().values())
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._lease_all()
+                due = self._bus.next_due()
+            except TransientError as error:
+                log.error("bus.unreachable", error=str(error))
+                due = None
+            except Exception:  # without this thread nothing would ever be delivered again
+                log.exception("dispatcher.crashed")
+                due = None
+            wait = POLL_S if due is None else min(POLL_S, max(0.001, due - time.time()))
+            self._bus.bell.wait(wait)
+
+    def _lease_all(self) -> None:
+        crops_wait = False
+        for stage in ORDER:
+            # No new board while crops wait, or a flood of uploads would outrun the deadlines.
+            if stage == "detect" and crops_wait:
+                return
+            while not self._stopping.is_set():
+                with self._lock:
+                    free = self._limits[stage] - self._in_work[stage]
+                    in_lane = dict(self._in_lane)
+                if free <= 0:
+                    crops_wait |= stage == "verify"
+                    break
+                deliveries = self._bus.lease(
+                    STAGES[stage], free, self._settings.lease_s, in_lane, self._settings.concurrency.notify_per_target
+                )
+                if not deliveries:
+                    break
+                for delivery in deliveries:
+                    with self._lock:
+                        self._in_work[stage] += 1
+                        self._in_lane[delivery.lane] += 1
+                    self._pools[stage].submit(self._attempt, stage, delivery)
+
+    def _attempt(self, stage: str, delivery: Delivery) -> None:
+        try:
+            self._serve(stage, delivery)
+        except Exception as error:  # the bus itself failed; the lease ends and the message comes again
+            log.error("bus.delivery_lost", stage=stage, error=str(error))
+        finally:
+            with self._lock:
+                self._in_work[stage] -= 1
+                self._in_lane[delivery.lane] -= 1
+                if not self._in_lane[delivery.lane]:
+                    del self._in_lane[delivery.lane]
+            self._bus.bell.ring()
+
+    def _serve(self, stage: str, delivery: Delivery) -> None:
+        body = push_body(
+            delivery.message,
+            message_id=str(delivery.message_id),
+            publish_time=datetime.fromtimestamp(delivery.published_at, UTC).isoformat(),
+            subscription=f"projects/edge/subscriptions/{stage}",
+            attempt=delivery.attempt,
+        )
+        status, said = self._deliver(stage, body)
+        if status in ACKNOWLEDGED:
+            self._bus.acknowledge(delivery)
+        elif delivery.attempt >= self._settings.retry.attempts:
+            log.error("message.dead", stage=stage, attempts=delivery.attempt, **_ids(delivery))
+            self._bus.bury(delivery, f"answered {status}: {said[:500]}")
+        else:
+            self._bus.retry(
+                delivery, backoff(self._settings.retry, delivery.attempt), f"answered {status}: {said[:500]}"
+            )
+
+
+def backoff(retry: Retry, attempt: int) -> float:
+    """Seconds to wait after failed attempt 1, 2, …: doubling from minimum to maximum, up to a quarter less at random."""
+    longest = min(retry.maximum_s, retry.minimum_s * 2.0 ** (attempt - 1))
+    return longest * random.uniform(0.75, 1.0)
+
+
+def _ids(delivery: Delivery) -> dict[str, str]:
+    keys = ("inspection_id", "line", "target")
+    return {key: delivery.message.attributes[key] for key in keys if key in delivery.message.attributes}

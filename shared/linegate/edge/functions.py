@@ -1,0 +1,58 @@
+"""The functions' own functions-framework apps, called in this process with the bodies that Pub/Sub would push."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import functions_framework
+from flask import Flask
+from werkzeug.test import EnvironBuilder, run_wsgi_app
+
+from linegate import bootstrap
+from linegate.events import TOPIC_OF, codec
+from linegate.inspection import Check, Inspection, OutboxEntry, Revision
+
+# (stage, push body) ▶ HTTP status and, for a failure, what the function said
+Deliver = Callable[[str, dict[str, Any]], tuple[int, str]]
+
+
+@cache
+def function_app(stage: str) -> Flask:
+    """The WSGI app that functions-framework makes of `functions/{stage}/main.py`, as the platform would."""
+    source = functions_folder() / stage / "main.py"
+    app: Flask = functions_framework.create_app(stage, str(source), "cloudevent")  # type: ignore[no-untyped-call]
+    # The function has logged its own failure, with its ids; Flask would add a bare traceback.
+    app.logger.disabled = True
+    return app
+
+
+def functions_folder() -> Path:
+    """Where the functions lie: in the repository, or beside this module in an installed package."""
+    here = Path(__file__).resolve()
+    for folder in (here.parents[3] / "functions", here.parent / "functions"):
+        if (folder / "detect" / "main.py").is_file():
+            return folder
+    raise FileNotFoundError("the folder functions/ is missing from this installation")
+
+
+def in_process(app: bootstrap.App) -> Deliver:
+    """Deliver to the functions in this process, with `app` as theirs."""
+
+    def deliver(stage: str, body: dict[str, Any]) -> tuple[int, str]:
+        environ = EnvironBuilder(method="POST", data=json.dumps(body), content_type="application/json").get_environ()
+        with bootstrap.use(app):
+            chunks, status, _ = run_wsgi_app(function_app(stage).wsgi_app, environ)
+        code = int(status.split(" ", 1)[0])
+        return code, "" if code < 400 else b"".join(chunks).decode("utf-8", "replace")
+
+    return deliver
+
+
+def load_all() -> None:
+    """Import every function and build every codec now, so that the first board does not wait for it."""
+    for stage in bootstrap.STAGES:
+        function_app(stage)
+    for cls in (*TOPIC_OF, Inspection, Check, Revision, OutboxEntry):
+        codec(cls)

@@ -1,0 +1,107 @@
+"""The runtime beside a line: intake, bus, functions and clock in one process."""
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from linegate import bootstrap
+from linegate.adapters.local.bus import LocalBus
+from linegate.adapters.local.database import Database
+from linegate.adapters.local.storage import TEMPORARY
+from linegate.config import Settings
+from linegate.edge.dispatcher import Dispatcher
+from linegate.edge.functions import in_process, load_all
+from linegate.edge.housekeeping import remove_expired
+from linegate.edge.intake import Intake
+from linegate.errors import ConfigError, LinegateError
+from linegate.events import SWEEPS, SweepDue, to_message
+from linegate.logs import log
+
+HOUSEKEEPING_S = 3600.0
+
+
+class Runtime:
+    """`start` it, let it run, `stop` it: what is under way is finished, the rest stays on the disk."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        settings.data.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(settings.data)
+        for leftover in (settings.data / TEMPORARY).glob("*"):  # written to by a process that died
+            leftover.unlink(missing_ok=True)
+        self.database = Database(settings.data / "linegate.db")
+        self.bus = LocalBus(self.database)
+        self.app = bootstrap.local(settings, self.database, self.bus)
+        self.dispatcher = Dispatcher(self.bus, settings.edge, in_process(self.app))
+        self.intake = Intake(
+            self.database,
+            self.bus.bell,
+            settings.data,
+            settings.storage.uploads_bucket,
+            settings.edge.settle_ms,
+            settings.edge.scan_ms,
+        )
+        self._stopping = threading.Event()
+        self._clocks = [
+            threading.Thread(
+                target=self._every, args=(settings.edge.sweep_s, self._sweep), name="linegate-sweep", daemon=True
+            ),
+            threading.Thread(
+                target=self._every, args=(HOUSEKEEPING_S, self._keep_house), name="linegate-housekeeping", daemon=True
+            ),
+        ]
+
+    def start(self) -> None:
+        load_all()
+        self.dispatcher.start()
+        self.intake.start()
+        for clock in self._clocks:
+            clock.start()
+        log.info("runtime.started", data=str(self.settings.data), lines=sorted(self.settings.lines))
+
+    def stop(self) -> None:
+        """Take nothing new, finish what is under way, close the database."""
+        self._stopping.set()
+        self.intake.stop()
+        for clock in self._clocks:
+            clock.join()
+        self.dispatcher.stop()
+        self.database.close()
+        self._lock.close()
+        log.info("runtime.stopped")
+
+    def _every(self, seconds: float, work: Callable[[], None]) -> None:
+        while True:
+            try:
+                work()
+            except (LinegateError, OSError) as error:
+                log.error("runtime.clock_failed", work=work.__name__, error=str(error))
+            if self._stopping.wait(seconds):
+                return
+
+    def _sweep(self) -> None:
+        if SWEEPS not in self.bus.backlog():
+            self.bus.publish(SWEEPS, [to_message(SweepDue())])
+
+    def _keep_house(self) -> None:
+        remove_expired(self.database, self.settings)
+
+
+def _lock(data: Path) -> TextIO:
+    """One runtime per folder: two would take each other's leases. The lock goes with the process, however it ends."""
+    file = (data / ".lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        raise ConfigError(
+            [f"edge.data: another runtime (process {file.read().strip() or '?'}) serves this folder"], str(data)
+        ) from error
+    file.seek(0)
+    file.truncate()
+    file.write(str(os.getpid()))
+    file.flush()
+    return file

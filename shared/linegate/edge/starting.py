@@ -1,0 +1,56 @@
+"""`linegate init`: a configuration to start from, with a secret of its own."""
+
+import base64
+import secrets
+from pathlib import Path
+
+TEMPLATE = """\
+# Linegate beside a line. Start it with:  linegate edge --config {name}
+# Relative paths start at this file. ${{NAME}} in a text is replaced by the environment variable NAME.
+
+edge:
+  # Cameras write to {{data}}/uploads/LINE/STATION/SERIAL.jpg. Verdicts' pictures appear in results/, what could not be
+  # inspected in quarantine/, and decided uploads move to archive/.
+  data: linegate-data
+  # A file counts when it was renamed in or closed, or has not changed for this long. Names ending in .part are ignored.
+  settle_ms: 500
+  retention_days: 30
+
+recipes:
+  pcb:
+    # golden: compare with the picture of a good board, on this machine, without any account or network.
+    detector: golden
+    # golden: look at each finding once more beside its reference.  none: every detection counts as a defect.
+    verifier: golden
+    # The good board. {{line}}, {{station}} and {{serial}} may stand in the name, e.g. golden/{{station}}.png
+    golden: golden.png
+    # Detections below this confidence (0 … 1) are dropped.
+    confidence: 0.3
+    # A board without all its answers by then goes to REVIEW.
+    deadline_s: 60
+    # Per class, if it needs its own rule:
+    # classes:
+    #   missing_hole: {{verify: never}}             # counts without a check
+    #   short: {{auto_fail_above: 0.95}}            # so sure that no check is spent on it
+    #   spur: {{minimum_confidence: 0.5}}
+
+lines:
+  smt-1: {{recipe: pcb}}
+
+targets: {{}}
+# targets:
+#   hmi-1:
+#     type: webhook                               # signed after standardwebhooks.com
+#     url: http://hmi-1.local:8080/linegate
+#     secrets: ["{secret}"]
+#     verdicts: [FAIL, REVIEW, ERROR]             # all, if left out
+#     lines: [smt-1]                              # all, if left out
+"""
+
+
+def write_configuration(path: Path) -> None:
+    """Write the commented file and say what comes next. Raises OSError."""
+    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    path.write_text(TEMPLATE.format(name=path.name, secret=secret), encoding="utf-8")
+    print(f"wrote {path}")
+    print(f"next: put the picture of a good board at {path.parent / 'golden.png'}, then: linegate edge --config {path}")

@@ -1,0 +1,111 @@
+"""`linegate status` and `linegate replay`: what is under way, what got stuck, and the way back."""
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from linegate.adapters.local.bus import LocalBus
+from linegate.adapters.local.database import Database
+from linegate.bootstrap import STAGES
+from linegate.config import Settings
+
+
+def show(settings: Settings, *, as_json: bool) -> int:
+    """Print the state of the runtime's folder, running or not. 0."""
+    with closing(Database(settings.data / "linegate.db")) as database:
+        state = collect(database)
+    if as_json:
+        print(json.dumps(state, indent=2))
+    else:
+        _print(state, Console())
+    return 0
+
+
+def replay(settings: Settings, topic: str | None) -> int:
+    """Put dead letters back on the bus. 0."""
+    with closing(Database(settings.data / "linegate.db")) as database:
+        count = LocalBus(database).replay(topic)
+    print(f"{count} dead letter{'' if count == 1 else 's'} put back to work")
+    return 0
+
+
+def collect(database: Database) -> dict[str, Any]:
+    """Everything that `status` tells, as plain data."""
+    bus = LocalBus(database)
+    backlog = bus.backlog()
+    undecided, overdue = database.read(
+        "SELECT count(*), coalesce(sum(deadline <= ?), 0) FROM inspections WHERE revision = 0",
+        (datetime.now(UTC).timestamp(),),
+    )[0]
+    undelivered = database.read(
+        """SELECT target, state, count(*), max(json_extract(document, '$.attempts')), min(created_at),
+        max(json_extract(document, '$.last_error')) FROM outbox WHERE state IN ('PENDING', 'DEAD') GROUP BY target, state"""
+    )
+    return {
+        "stages": {
+            stage: {
+                "waiting": backlog[topic].waiting if topic in backlog else 0,
+                "in_work": backlog[topic].in_work if topic in backlog else 0,
+                "retrying": backlog[topic].retrying if topic in backlog else 0,
+            }
+            for stage, topic in STAGES.items()
+        },
+        "inspections": {"undecided": undecided, "overdue": overdue},
+        "dead_letters": [
+            {
+                "topic": letter.topic,
+                "inspection_id": letter.attributes.get("inspection_id"),
+                "object": letter.attributes.get("objectId"),
+                "attempts": letter.attempts,
+                "reason": letter.reason,
+                "at": _time(letter.died_at),
+            }
+            for letter in bus.dead_letters()
+        ],
+        "undelivered": [
+            {
+                "target": target,
+                "state": state,
+                "notifications": count,
+                "attempts": attempts,
+                "oldest": _time(oldest),
+                "last_error": error,
+            }
+            for target, state, count, attempts, oldest, error in undelivered
+        ],
+    }
+
+
+def _print(state: dict[str, Any], console: Console) -> None:
+    stages = Table("stage", "waiting", "in work", "retrying", title="Messages", title_justify="left")
+    for stage, counts in state["stages"].items():
+        stages.add_row(stage, *(str(counts[key]) for key in ("waiting", "in_work", "retrying")))
+    console.print(stages)
+    inspections = state["inspections"]
+    console.print(f"Undecided boards: {inspections['undecided']} ({inspections['overdue']} past their deadline)")
+    if state["dead_letters"]:
+        letters = Table("topic", "of", "attempts", "since", "reason", title="Dead letters", title_justify="left")
+        for letter in state["dead_letters"]:
+            of = letter["object"] or letter["inspection_id"] or "?"
+            letters.add_row(letter["topic"], of, str(letter["attempts"]), letter["at"], letter["reason"])
+        console.print(letters)
+        console.print("When the cause is mended, `linegate replay` puts them back to work.")
+    else:
+        console.print("Dead letters: none")
+    if state["undelivered"]:
+        entries = Table(
+            "target", "state", "count", "attempts", "oldest", "last error", title="Undelivered", title_justify="left"
+        )
+        for entry in state["undelivered"]:
+            entries.add_row(*(str(value) for value in entry.values()))
+        console.print(entries)
+    else:
+        console.print("Undelivered notifications: none")
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).astimezone().isoformat(timespec="seconds")
