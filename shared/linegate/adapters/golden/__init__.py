@@ -1,0 +1,1 @@
+"""Comparison with a golden board: no model, no account, no network."""

@@ -1,0 +1,197 @@
+"""Where two registered pictures of a board differ in copper, and what the copper does there.
+
+The classes follow from topology: copper that is gone splits a track, bites it or leaves a void in it; copper that is
+there too many joins conductors, touches one, fills a hole, or stands alone.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from linegate.inspection import Box, Detection
+
+Picture = NDArray[np.uint8]  # height x width x 3, RGB
+Mask = NDArray[np.uint8]  # height x width, 0 or 1
+Copper = Literal["auto", "bright", "dark"]
+
+# Pixels at a picture side of 640, scaled with the picture: etched edges are ragged by about this much.
+EDGE_TOLERANCE: Final = 2.0
+MINIMUM_AREA: Final = 7.0
+MERGE_DISTANCE: Final = 4.0
+BOX_MARGIN: Final = 8.0
+# Seed area, in pixels, at which the confidence is 1 - 1/e.
+SURE_AREA: Final = 18.0
+BILEVEL_SHARE: Final = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Lengths of this picture, in its own pixels."""
+
+    tolerance: int
+    area: float
+    merge: int
+    margin: float
+    factor: float
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...]) -> "_Scale":
+        factor = float(np.clip(min(shape[:2]) / 640, 0.75, 4))
+        return cls(
+            tolerance=max(1, round(EDGE_TOLERANCE * factor)),
+            area=MINIMUM_AREA * factor**2,
+            merge=max(1, round(MERGE_DISTANCE * factor)),
+            margin=BOX_MARGIN * factor,
+            factor=factor,
+        )
+
+
+def compare(picture: Picture, golden: Picture, copper: Copper = "auto") -> list[Detection]:
+    """Defects of `picture` against the registered `golden` picture of the same size; the surest first.
+
+    `copper` says whether copper is brighter or darker than what lies beside it; "auto" takes black-and-white scans as
+    dark and everything else as bright.
+    """
+    scale = _Scale.of(picture.shape)
+    dark = copper == "dark" or (copper == "auto" and _bilevel(golden))
+    have, want = _copper_masks(picture, golden, dark=dark)
+    kernel = _disc(scale.tolerance)
+    missing = _regions(cv2.erode(want, kernel) & (1 - have), want & (1 - have), scale)
+    extra = _regions(have & (1 - cv2.dilate(want, kernel)), have & (1 - want), scale)
+    found = [_detection(region, _missing_class(region, want), scale, picture.shape) for region in missing]
+    found += [_detection(region, _extra_class(region, want), scale, picture.shape) for region in extra]
+    return sorted(found, key=lambda detection: -detection.confidence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Region:
+    """One difference: its pixels inside a window of the picture, with room around it to see what it touches."""
+
+    window: tuple[slice, slice]
+    pixels: Mask
+    seed_area: float
+    bounds: tuple[int, int, int, int]  # left, top, right, bottom in the picture
+
+
+def _copper_masks(picture: Picture, golden: Picture, *, dark: bool) -> tuple[Mask, Mask]:
+    """Copper of the picture and of the golden picture, by one threshold, after light has been evened out."""
+    want, have = _lightness(golden), _lightness(picture)
+    threshold, _ = cv2.threshold(want, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    if not _bilevel(golden):
+        # Light that differs between the two: the ratio of their wide surroundings.
+        size = (want.shape[1] // 8, want.shape[0] // 8)
+        sigma = max(want.shape) / 8 / 20
+        wide_want = cv2.GaussianBlur(
+            cv2.resize(want, size, interpolation=cv2.INTER_AREA).astype(np.float32), (0, 0), sigma
+        )
+        wide_have = cv2.GaussianBlur(
+            cv2.resize(have, size, interpolation=cv2.INTER_AREA).astype(np.float32), (0, 0), sigma
+        )
+        gain = cv2.resize((wide_want + 8) / (wide_have + 8), want.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        have = cv2.multiply(have, np.clip(gain, 0.5, 2.0), dtype=cv2.CV_8U)
+    kind = cv2.THRESH_BINARY_INV if dark else cv2.THRESH_BINARY
+    smooth_have, smooth_want = cv2.GaussianBlur(have, (3, 3), 0), cv2.GaussianBlur(want, (3, 3), 0)
+    masks = (cv2.threshold(grey, threshold, 1, kind)[1] for grey in (smooth_have, smooth_want))
+    have_mask, want_mask = (np.asarray(mask, np.uint8) for mask in masks)
+    return have_mask, want_mask
+
+
+def _lightness(picture: Picture) -> NDArray[np.uint8]:
+    """The brightest of the three colours: copper, bare or below the mask, is brighter than the mask in at least one."""
+    return np.asarray(picture.max(axis=2), np.uint8)
+
+
+def _bilevel(picture: Picture) -> bool:
+    """Whether the picture is a black-and-white scan."""
+    sampled = picture[::4, ::4].max(axis=2)
+    return bool(((sampled < 40) | (sampled > 215)).mean() > BILEVEL_SHARE)
+
+
+def _regions(seeds: Mask, difference: Mask, scale: _Scale) -> list[_Region]:
+    """Seeds are differences beyond the tolerance; each is grown to the whole of the difference around it."""
+    seeds = np.asarray(seeds, np.uint8)
+    near = cv2.dilate(seeds, _disc(scale.tolerance + 1))
+    grown = near & difference
+    # Fragments of one defect lie closer together than two defects do.
+    joined = cv2.dilate(grown, _disc(scale.merge))
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    seed_areas = np.bincount(labels[seeds > 0], minlength=count)
+    height, width = seeds.shape
+    room = scale.merge + 3 * scale.tolerance + round(6 * scale.factor)
+    regions = []
+    for label in np.nonzero(seed_areas >= scale.area)[0]:
+        if label == 0:
+            continue
+        left, top, wide, high, _ = (int(value) for value in statistics[label])
+        window = (
+            slice(max(0, top - room), min(height, top + high + room)),
+            slice(max(0, left - room), min(width, left + wide + room)),
+        )
+        pixels = np.asarray((labels[window] == label) & (grown[window] > 0), np.uint8)
+        x, y, w, h = cv2.boundingRect(pixels)
+        corner_x, corner_y = window[1].start + x, window[0].start + y
+        regions.append(
+            _Region(window, pixels, float(seed_areas[label]), (corner_x, corner_y, corner_x + w, corner_y + h))
+        )
+    return regions
+
+
+def _missing_class(region: _Region, want: Mask) -> str:
+    copper = want[region.window]
+    lost = cv2.dilate(region.pixels, _disc(1))
+    before, labels = cv2.connectedComponents(copper, connectivity=4)
+    touched = set(np.unique(labels[(region.pixels > 0) & (copper > 0)])) - {0}
+    for label in touched:
+        conductor = np.asarray(labels == label, np.uint8)
+        if _pieces(conductor & (1 - lost)) != 1:
+            return "open_circuit"  # split in two, or gone altogether
+    around = cv2.dilate(region.pixels, _disc(2))
+    return "mouse_bite" if before and (around & (1 - copper)).any() else "pin_hole"
+
+
+def _extra_class(region: _Region, want: Mask) -> str:
+    copper = want[region.window]
+    around = cv2.dilate(region.pixels, _disc(2))
+    labels = cv2.connectedComponents(copper, connectivity=4)[1]
+    touched = set(np.unique(labels[around > 0])) - {0}
+    if not touched:
+        return "spurious_copper"
+    if len(touched) > 1:
+        return "short"
+    return "missing_hole" if _fills_hole(region.pixels, copper) else "spur"
+
+
+def _fills_hole(pixels: Mask, copper: Mask) -> bool:
+    """Whether the pixels take up most of a void that copper encloses on the golden board."""
+    voids, labels, statistics, _ = cv2.connectedComponentsWithStats(1 - copper, connectivity=4)
+    height, width = copper.shape
+    inside = np.bincount(labels[pixels > 0], minlength=voids)
+    for label in np.nonzero(inside)[0]:
+        left, top, wide, high, area = (int(value) for value in statistics[label])
+        enclosed = left > 0 and top > 0 and left + wide < width and top + high < height
+        if label and enclosed and inside[label] > 0.4 * area:
+            return True
+    return False
+
+
+def _pieces(conductor: Mask) -> int:
+    """Parts of a conductor, crumbs not counted."""
+    count, _, statistics, _ = cv2.connectedComponentsWithStats(conductor, connectivity=4)
+    return sum(int(statistics[label, cv2.CC_STAT_AREA]) >= 6 for label in range(1, count))
+
+
+def _detection(region: _Region, class_name: str, scale: _Scale, shape: tuple[int, ...]) -> Detection:
+    left, top, right, bottom = region.bounds
+    left_in, top_in = max(0.0, left - scale.margin), max(0.0, top - scale.margin)
+    right_in, bottom_in = min(float(shape[1]), right + scale.margin), min(float(shape[0]), bottom + scale.margin)
+    # How far the difference exceeds what raggedness explains: saturating, never certain.
+    confidence = 1 - float(np.exp(-region.seed_area / (SURE_AREA * scale.factor**2)))
+    box = Box((left_in + right_in) / 2, (top_in + bottom_in) / 2, right_in - left_in, bottom_in - top_in)
+    return Detection(class_name, round(min(0.99, confidence), 3), box)
+
+
+def _disc(radius: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)), np.uint8)
