@@ -101,9 +101,7 @@ class Gate:
 
     def handle(self, topic: str, message: Message) -> None:
         """Deliver one message to the stage of its topic, through the wire format."""
-        body = json.loads(
-            json.dumps(push_body(message, message_id="1", publish_time="", subscription="s", attempt=1))
-        )
+        body = json.loads(json.dumps(push_body(message, message_id="1", publish_time="", subscription="s", attempt=1)))
 
         def read(wanted: type[Any]) -> Any:
             return parse_event("google.cloud.pubsub.topic.v1.messagePublished", body, wanted)

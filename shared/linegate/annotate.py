@@ -63,7 +63,7 @@ def annotate(
     width = max(2, text_px // 8)
     marks = [
         (
-            _scaled_box(detection, scale),
+            _scaled_box(detection, scale, board.size),
             STYLES[checks[index].result if index < len(checks) else Result.UNSURE],
             detection,
         )
@@ -173,9 +173,11 @@ def _meets(spot: Rectangle, taken: Sequence[Rectangle]) -> bool:
     )
 
 
-def _scaled_box(detection: Detection, scale: float) -> Rectangle:
+def _scaled_box(detection: Detection, scale: float, size: tuple[int, int]) -> Rectangle:
+    """The box on the scaled picture, inside it and never thinner than two pixels."""
     left, top, right, bottom = (round(value * scale) for value in detection.box.corners)
-    return left, top, max(right, left + 2), max(bottom, top + 2)
+    left, top = min(max(0, left), size[0] - 3), min(max(0, top), size[1] - 3)
+    return left, top, min(max(right, left + 2), size[0] - 1), min(max(bottom, top + 2), size[1] - 1)
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:

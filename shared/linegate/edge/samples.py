@@ -253,8 +253,8 @@ def _open_circuit(board: Board, rng: np.random.Generator, conductors: Mask, hole
 def _mouse_bite(board: Board, rng: np.random.Generator, conductors: Mask, holes: Mask) -> Spot | None:
     at, along, width = _on_track(board, rng)
     across = np.array([-along[1], along[0]]) * rng.choice([-1, 1])
-    depth = rng.uniform(0.4, 0.6) * width
-    radius = max(depth, 3.2 * OVERSAMPLING)
+    depth = rng.uniform(0.5, 0.6) * width
+    radius = max(depth, 4 * OVERSAMPLING)
     centre = at + across * (width / 2 + radius - depth)
     cv2.circle(conductors, _pixel(centre), round(radius), 0, -1)
     return float(at[0]), float(at[1])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from linegate import imaging
-from linegate.adapters.golden.comparison import Copper, compare
+from linegate.adapters.golden.comparison import Copper, bilevel, compare, disc, lightness
 from linegate.adapters.golden.registration import register
 from linegate.errors import ImageRejectedError, PermanentError, RegistrationError, TransientError
 from linegate.inspection import Detection, Result
@@ -21,6 +21,8 @@ from linegate.ports import Found, Judgement
 
 MODEL: Final = "golden-comparison"
 VERSION: Final = "1"
+# Boards are inspected side by side; threads within one board would only get in the others' way.
+cv2.setNumThreads(1)
 KEPT: Final = 4  # decoded golden pictures; a line has one or two, a large one takes a hundred megabytes
 
 
@@ -64,15 +66,16 @@ class GoldenDetector:
     def detect(self, picture: Image.Image, reference: Callable[[], Image.Image | None]) -> Found:
         try:
             golden = reference()
+            if golden is None:
+                raise PermanentError("comparison needs a golden picture; name one in the recipe (recipes.NAME.golden)")
+            found = compare(np.asarray(picture), np.asarray(golden), self._copper)
         except RegistrationError as error:
             return Found((), MODEL, VERSION, doubts=(f"Not compared: {error}.",))
-        if golden is None:
-            raise PermanentError("comparison needs a golden picture; name one in the recipe (recipes.NAME.golden)")
-        return Found(tuple(compare(np.asarray(picture), np.asarray(golden), self._copper)), MODEL, VERSION)
+        return Found(tuple(found), MODEL, VERSION)
 
 
 # Grey levels, as parts of the reference's contrast, by which a pixel must leave what its neighbourhood allows.
-DIFFERENT: Final = 0.30
+DIFFERENT: Final = 0.25
 # Connected pixels of such difference: from the first on it may be a defect, from the second on it is one.
 DOUBTFUL_AREA, CERTAIN_AREA = 3, 6
 ALIGNMENT: Final = 3
@@ -129,8 +132,8 @@ def _difference(seen: NDArray[np.float32], golden: NDArray[np.float32]) -> tuple
         aligned = (aligned - high[0]) * ((low[1] - low[0]) / (high[1] - high[0])) + low[0]
     smooth = cv2.GaussianBlur(np.asarray(aligned, np.float32), (3, 3), 0)
     model = cv2.GaussianBlur(inner, (3, 3), 0)
-    # An edge may lie a pixel to either side: between the darkest and the brightest nearby, all is explained.
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    # An edge may lie a little to either side: between the darkest and the brightest nearby, all is explained.
+    kernel = disc(2 if bilevel(golden) else 1)
     excess = np.maximum(smooth - cv2.dilate(model, kernel), cv2.erode(model, kernel) - smooth)
     different = np.asarray(excess > DIFFERENT * contrast, np.uint8)
     _, _, statistics, _ = cv2.connectedComponentsWithStats(different, connectivity=8)
@@ -144,6 +147,6 @@ def _grey(data: bytes) -> NDArray[np.float32]:
     """The brightest of the three colours, as the detector sees them, in 0 … 255."""
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
-            return np.asarray(picture.convert("RGB"), np.uint8).max(axis=2).astype(np.float32)
+            return lightness(np.asarray(picture.convert("RGB"))).astype(np.float32)
     except OSError as error:
         raise PermanentError(f"the crop can't be decoded: {error}") from error

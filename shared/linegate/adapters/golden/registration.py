@@ -19,7 +19,7 @@ COARSE_SIDE, FINE_SIDE = 160, 320
 # Which motions are tried on each, in this order, with how many iterations.
 COARSE = {cv2.MOTION_EUCLIDEAN: 50, cv2.MOTION_TRANSLATION: 30}
 FINE = {cv2.MOTION_AFFINE: 12, cv2.MOTION_EUCLIDEAN: 12, cv2.MOTION_TRANSLATION: 12}
-# Grey levels of deviation below which a picture shows nothing that could be laid over anything.
+# Grey levels of deviation below which a golden picture is taken as it lies: an empty stretch of a scan, say.
 FEATURELESS = 2.0
 # Correlation below which nothing can be said about a board. Boards of one design reach 0.9 and more, different designs
 # stay below 0.5.
@@ -44,7 +44,7 @@ def register(picture: Picture, golden: Picture) -> Picture:
     longest = max(picture.shape[:2])
     coarse, fine = min(1.0, COARSE_SIDE / longest), min(1.0, FINE_SIDE / longest)
     target, source = _reduced(fixed, coarse), _reduced(moving, coarse)
-    if min(target.std(), source.std()) < FEATURELESS:
+    if source.std() < FEATURELESS:
         return _warped(golden, picture, lies)
     pose = _climb(_Pose.of(lies, target, source), lies, target, source, COARSE)
     if pose.correlation < GOOD:

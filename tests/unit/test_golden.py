@@ -1,0 +1,179 @@
+"""Comparison with the golden board, on drawn boards: every class found and named, clean boards left alone."""
+
+import io
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from linegate import imaging
+from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar, GoldenVerifier
+from linegate.adapters.golden.comparison import compare
+from linegate.adapters.golden.registration import register
+from linegate.edge.samples import DEFECTS, Board, golden_board, jpeg, sample
+from linegate.errors import PermanentError, RegistrationError, TransientError
+from linegate.inspection import Box, Detection, Result
+from linegate.ports import Found
+
+BOARD = golden_board(11)
+
+
+def posed(picture: np.ndarray, degrees: float = 0, scale: float = 1, shift: tuple[float, float] = (0, 0)) -> np.ndarray:
+    height, width = picture.shape[:2]
+    pose = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, scale)
+    pose[:, 2] += shift
+    return cv2.warpAffine(picture, pose, (width, height), borderValue=(44, 45, 48))
+
+
+def inspect(picture: np.ndarray, board: Board = BOARD) -> list[Detection]:
+    return compare(picture, register(picture, board.picture))
+
+
+def covers(detection: Detection, box: Box) -> bool:
+    left, top, right, bottom = detection.box.corners
+    return left <= box.x <= right and top <= box.y <= bottom
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+@pytest.mark.parametrize("seed", range(4))
+def test_every_class_is_found_where_it_is_and_called_by_its_name(name: str, seed: int) -> None:
+    drawn = sample(BOARD, np.random.default_rng(seed), (name,))
+    found = inspect(drawn.picture)
+    assert [detection.class_name for detection in found] == [name]
+    assert covers(found[0], drawn.truth[0][1])
+    assert 0 < found[0].confidence < 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_clean_board_gives_nothing_whatever_its_pose_and_light(seed: int) -> None:
+    assert inspect(sample(BOARD, np.random.default_rng(seed)).picture) == []
+
+
+@pytest.mark.parametrize(
+    ("degrees", "scale", "shift"),
+    [(0, 1, (14, -12)), (3, 1, (0, 0)), (-3, 1, (5, 5)), (0, 1.02, (0, 0)), (0, 0.98, (0, 0)), (2, 1.02, (-12, 9))],
+)
+def test_a_board_that_lies_differently_is_laid_over(degrees: float, scale: float, shift: tuple[float, float]) -> None:
+    clean = sample(BOARD, np.random.default_rng(1)).picture
+    broken = sample(BOARD, np.random.default_rng(2), ("open_circuit",)).picture
+    assert inspect(posed(clean, degrees, scale, shift)) == []
+    assert [d.class_name for d in inspect(posed(broken, degrees, scale, shift))] == ["open_circuit"]
+
+
+def test_a_void_in_the_copper_is_a_pin_hole() -> None:
+    picture = BOARD.picture.copy()
+    track = max(BOARD.tracks, key=lambda track: track.width)
+    (left, y), (right, _) = track.points[:2]
+    cv2.circle(picture, ((left + right) // 2, y), 4, (16, 88, 46), -1)
+    assert [detection.class_name for detection in inspect(picture)] == ["pin_hole"]
+
+
+def test_black_and_white_scans_show_copper_in_black() -> None:
+    golden = cv2.threshold(cv2.cvtColor(BOARD.picture, cv2.COLOR_RGB2GRAY), 100, 255, cv2.THRESH_BINARY_INV)[1]
+    scan = cv2.cvtColor(golden, cv2.COLOR_GRAY2RGB)
+    tested = scan.copy()
+    track = next(track for track in BOARD.tracks if len(track.points) == 2 and track.points[0][1] == track.points[1][1])
+    (left, y), (right, _) = track.points
+    cv2.rectangle(tested, ((left + right) // 2, y - 14), ((left + right) // 2 + 6, y + 14), (255, 255, 255), -1)
+    assert [detection.class_name for detection in compare(tested, register(tested, scan))] == ["open_circuit"]
+
+
+def test_parallel_stripes_do_not_say_where_they_lie_and_are_compared_all_the_same() -> None:
+    golden = np.zeros((320, 320, 3), np.uint8)
+    golden[:, 40:80] = golden[:, 120:180] = golden[:, 230:250] = 255
+    tested = np.roll(golden, 2, axis=1)
+    tested[150:158, 40:84] = 0
+    found = compare(tested, register(tested, golden), "bright")
+    assert [detection.class_name for detection in found] == ["open_circuit"]
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.random.default_rng(1).integers(0, 255, (640, 640, 3), np.uint8),
+        cv2.rotate(BOARD.picture, cv2.ROTATE_90_CLOCKWISE),
+        posed(BOARD.picture, degrees=70),
+        np.full((640, 640, 3), 90, np.uint8),
+    ],
+    ids=["noise", "turned", "twisted", "blank"],
+)
+def test_what_can_not_be_laid_over_goes_to_a_person_not_into_a_flood_of_boxes(picture: np.ndarray) -> None:
+    with pytest.raises(RegistrationError):
+        register(picture, BOARD.picture)
+
+
+def test_a_golden_picture_of_another_size_fits_too() -> None:
+    golden = cv2.resize(BOARD.picture, None, fx=1.5, fy=1.5)
+    drawn = sample(BOARD, np.random.default_rng(3), ("short",))
+    assert [d.class_name for d in compare(drawn.picture, register(drawn.picture, golden))] == ["short"]
+
+
+# --- the ports
+
+
+def detect(picture: np.ndarray, load: Callable[[str], bytes]) -> Found:
+    image = Image.fromarray(picture)
+    return GoldenDetector().detect(image, lambda: GoldenRegistrar(load).register(image, "golden.png"))
+
+
+def test_a_board_that_does_not_match_leaves_the_detector_in_doubt() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (640, 640, 3), np.uint8)
+    found = detect(noise, lambda _: jpeg(BOARD.picture))
+    assert found.detections == ()
+    assert "does not match the golden picture" in found.doubts[0]
+
+
+def test_a_golden_picture_that_is_no_picture_can_be_mended_so_the_upload_stays_replayable() -> None:
+    with pytest.raises(TransientError, match="golden picture 'golden.png' can't be used"):
+        detect(BOARD.picture, lambda _: b"no picture")
+
+
+def test_without_a_golden_picture_there_is_nothing_to_compare_with() -> None:
+    with pytest.raises(PermanentError, match="golden"):
+        GoldenDetector().detect(Image.fromarray(BOARD.picture), lambda: None)
+
+
+def test_a_new_golden_picture_under_the_same_name_counts_at_once() -> None:
+    files = {"golden.png": jpeg(BOARD.picture)}
+    registrar = GoldenRegistrar(files.__getitem__)
+    image = Image.fromarray(BOARD.picture)
+    registrar.register(image, "golden.png")
+    files["golden.png"] = jpeg(np.asarray(cv2.rotate(BOARD.picture, cv2.ROTATE_180)))
+    with pytest.raises(RegistrationError):
+        registrar.register(image, "golden.png")
+
+
+def crops(picture: np.ndarray, golden: np.ndarray, box: Box) -> tuple[bytes, bytes]:
+    laid = register(picture, golden)
+    return imaging.cut(Image.fromarray(picture), box), imaging.cut(Image.fromarray(laid), box)
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_verifier_confirms_a_defect_and_says_what_it_is(name: str, seed: int) -> None:
+    drawn = sample(BOARD, np.random.default_rng(seed), (name,))
+    (detection,) = inspect(drawn.picture)
+    judgement = GoldenVerifier().verify(*crops(drawn.picture, BOARD.picture, detection.box), detection)
+    assert judgement.result is Result.FAIL
+    assert "px" in judgement.reason
+
+
+@pytest.mark.parametrize("spot", [(150, 100), (300, 318), (320, 500), (48, 48)])
+def test_the_verifier_clears_a_place_that_is_as_it_should_be(spot: tuple[int, int]) -> None:
+    clean = sample(BOARD, np.random.default_rng(5)).picture
+    detection = Detection("spur", 0.5, Box(*spot, 20, 20))
+    judgement = GoldenVerifier().verify(*crops(clean, BOARD.picture, detection.box), detection)
+    assert judgement.result is Result.PASS
+
+
+def test_the_verifier_says_when_it_can_not_tell() -> None:
+    detection = Detection("spur", 0.5, Box(100, 100, 20, 20))
+    crop, reference = crops(BOARD.picture, BOARD.picture, detection.box)
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(reference)).resize((40, 20)).save(buffer, "JPEG")
+    assert GoldenVerifier().verify(crop, None, detection).result is Result.UNSURE
+    assert GoldenVerifier().verify(crop, buffer.getvalue(), detection).result is Result.UNSURE
+    with pytest.raises(PermanentError):
+        GoldenVerifier().verify(b"no picture", reference, detection)
