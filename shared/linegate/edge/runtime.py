@@ -97,8 +97,10 @@ def _lock(data: Path) -> TextIO:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.seek(0)
+        holder = file.read().strip() or "?"
+        file.close()
         raise ConfigError(
-            [f"edge.data: another runtime (process {file.read().strip() or '?'}) serves this folder"], str(data)
+            [f"edge.data: another runtime (process {holder}) serves this folder"], str(data)
         ) from error
     file.seek(0)
     file.truncate()

@@ -93,7 +93,7 @@ def _copper_masks(picture: Picture, golden: Picture, *, scan: bool, dark: bool) 
     if scan:
         threshold = 127.0  # also where the golden scan is all of one kind, which tells no threshold
     else:
-        threshold, _ = cv2.threshold(want, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+        threshold = _threshold(want)
         # Light that differs between the two: the ratio of their wide surroundings.
         size = (want.shape[1] // 8, want.shape[0] // 8)
         sigma = max(want.shape) / 8 / 20
@@ -110,6 +110,15 @@ def _copper_masks(picture: Picture, golden: Picture, *, scan: bool, dark: bool) 
     masks = (cv2.threshold(grey, threshold, 1, kind)[1] for grey in (smooth_have, smooth_want))
     have_mask, want_mask = (np.asarray(mask, np.uint8) for mask in masks)
     return have_mask, want_mask
+
+
+def _threshold(grey: NDArray[np.uint8]) -> float:
+    """Midway between what Otsu's method takes for the two materials: on an even board its own value lies at the very edge."""
+    otsu, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    histogram = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
+    values, split = np.arange(256), int(otsu) + 1
+    low, high = (np.average(values[part], weights=histogram[part] + 1e-9) for part in (slice(0, split), slice(split, 256)))
+    return float(low + high) / 2
 
 
 def lightness(picture: Picture) -> NDArray[np.uint8]:
