@@ -18,9 +18,11 @@ from linegate.events import (
     CropReady,
     ImageUploaded,
     NotificationDue,
-    parse as parse_event,
     push_body,
     to_message,
+)
+from linegate.events import (
+    parse as parse_event,
 )
 from linegate.handlers.aggregate import aggregate
 from linegate.handlers.context import Context

@@ -163,7 +163,7 @@ def _spots(box: Rectangle, width: int, height: int, size: tuple[int, int]) -> It
             (left - away - width, bottom - height),
         ):
             x_inside = min(max(0, x), max(0, size[0] - width - 1))
-            if 0 <= y and y + height < size[1] and abs(x_inside - x) <= width:
+            if y >= 0 and y + height < size[1] and abs(x_inside - x) <= width:
                 yield x_inside, y, x_inside + width, y + height
 
 

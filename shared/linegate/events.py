@@ -117,7 +117,7 @@ def to_message(event: Event) -> Message:
     if isinstance(event, ImageUploaded):
         return _storage_notification(event)
     cls = type(event)
-    data = {"schema": SCHEMA, **codec(cls).dump_python(event, mode="json")}  # type: ignore[arg-type]
+    data = {"schema": SCHEMA, **codec(cls).dump_python(event, mode="json")}
     attributes = {"type": _NAMES[cls]}
     attributes |= {key: data[key] for key in ("inspection_id", "line", "target") if key in data}
     return Message(json.dumps(data, separators=(",", ":")).encode(), attributes)

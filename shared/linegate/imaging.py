@@ -4,7 +4,7 @@ import io
 import math
 from typing import Final
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from linegate.errors import ImageRejectedError
 from linegate.inspection import Box
@@ -45,7 +45,7 @@ def decode(data: bytes, max_pixels: int = 100_000_000) -> Image.Image:
 def _open(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=ALLOWED_FORMATS)
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         found = _format_of(data)
         what = f"a {found} file" if found else "no picture"
         raise ImageRejectedError(f"the file is {what}; allowed are {', '.join(ALLOWED_FORMATS)}") from error
@@ -92,7 +92,7 @@ def _rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):  # 16-bit grey; convert("L") would clip it
         picture = picture.convert("I")
         low, high = picture.getextrema()
-        if not (0 <= float(low) and float(high) <= 65535):  # type: ignore[arg-type]
+        if not (float(low) >= 0 and float(high) <= 65535):  # type: ignore[arg-type]
             raise ImageRejectedError("the picture has more than 16 bits of grey; store it with 8 or 16")
         return picture.point(lambda value: value * _TO_8_BIT).convert("L").convert("RGB")
     if picture.mode == "F":

@@ -44,7 +44,10 @@ class ObjectRef:
 
     @property
     def inspection_id(self) -> str:
-        """First 32 hex digits of sha256("bucket/name#generation"): the same upload has the same id, however often it is heard of."""
+        """First 32 hex digits of sha256("bucket/name#generation").
+
+        The same upload has the same id, however often it is heard of.
+        """
         key = f"{self.bucket}/{self.name}#{self.generation}"
         return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
@@ -262,7 +265,7 @@ def decide(manifest: Manifest | None, checks: Mapping[int, Check], fault: str = 
     else:
         verdict = Verdict.PASS
     reasons = manifest.doubts + tuple(
-        f"{_words(detection.class_name)} at the {whereabouts(detection.box, manifest.width, manifest.height)}: {check.reason}"
+        f"{_what_and_where(detection, manifest)}: {check.reason}"
         for detection, check in zip(manifest.detections, results, strict=True)
         if check.result is not Result.PASS
     )
@@ -301,8 +304,10 @@ def whereabouts(box: Box, width: int, height: int) -> str:
     )[row][column]
 
 
-def _words(class_name: str) -> str:
-    return class_name.replace("_", " ")
+def _what_and_where(detection: Detection, manifest: Manifest) -> str:
+    return (
+        f"{detection.class_name.replace('_', ' ')} at the {whereabouts(detection.box, manifest.width, manifest.height)}"
+    )
 
 
 def _summary(verdict: Verdict, manifest: Manifest, checks: tuple[Check, ...]) -> str:
@@ -311,7 +316,7 @@ def _summary(verdict: Verdict, manifest: Manifest, checks: tuple[Check, ...]) ->
 
     def listed(result: Result) -> str:
         places = [
-            f"{_words(detection.class_name)} at the {whereabouts(detection.box, manifest.width, manifest.height)} ({check.reason.rstrip('.')})"
+            f"{_what_and_where(detection, manifest)} ({check.reason.rstrip('.')})"
             for detection, check in pairs
             if check.result is result
         ]

@@ -1,6 +1,7 @@
 """The annotated picture: what an operator must be able to see on it."""
 
 import io
+from itertools import pairwise
 
 import pytest
 from PIL import Image, ImageChops
@@ -65,7 +66,7 @@ def test_results_can_be_told_apart_without_colour() -> None:
         # How often light and dark change along the lower line of the box, where no label stands.
         grey = below(one(result)).convert("L")
         row = [grey.getpixel((x, 221)) for x in range(275, 326)]
-        lines[result] = sum(abs(int(a) - int(b)) > 30 for a, b in zip(row, row[1:], strict=False))  # type: ignore[arg-type]
+        lines[result] = sum(abs(int(a) - int(b)) > 30 for a, b in pairwise(row))  # type: ignore[arg-type]
     assert lines[Result.FAIL] == 0, "a defect has a solid line"
     assert lines[Result.UNSURE] > 3
     assert lines[Result.PASS] > lines[Result.UNSURE], "shorter dashes for what was cleared"

@@ -126,7 +126,7 @@ def test_a_board_that_does_not_match_leaves_the_detector_in_doubt() -> None:
 
 
 def test_a_golden_picture_that_is_no_picture_can_be_mended_so_the_upload_stays_replayable() -> None:
-    with pytest.raises(TransientError, match="golden picture 'golden.png' can't be used"):
+    with pytest.raises(TransientError, match=r"golden picture 'golden\.png' can't be used"):
         detect(BOARD.picture, lambda _: b"no picture")
 
 

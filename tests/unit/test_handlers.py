@@ -385,10 +385,8 @@ def test_messages_without_their_records_are_refused_for_good(gate: Gate) -> None
 )
 def test_class_policies_drop_settle_or_check_a_detection(recipe: Recipe, outcome: str) -> None:
     kept = settled_by_policy(detection("short", confidence=0.9), recipe)
-    if kept is None:
-        said = "dropped"
-    else:
-        said = "check" if kept.settled is None else kept.settled.result.value.lower()
+    settled = kept.settled if kept else None
+    said = "dropped" if kept is None else settled.result.value.lower() if settled else "check"
     assert said == outcome
 
 

@@ -22,7 +22,7 @@ class View:
     def __init__(self, total: int, *, silent: bool) -> None:
         self._console = Console(stderr=silent, highlight=False)
         self._silent = silent
-        self._last: deque["Outcome"] = deque(maxlen=ROWS)
+        self._last: deque[Outcome] = deque(maxlen=ROWS)
         self._progress = Progress(
             TextColumn("boards"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console
         )

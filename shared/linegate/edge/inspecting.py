@@ -6,8 +6,8 @@ import shutil
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def _print(report: dict[str, Any]) -> None:
     print(f"  {report['summary']}")
     for defect in report["defects"]:
         box = defect["box"]
-        where = f"x {box['x']:.0f}, y {box['y']:.0f}, {box['width']:.0f} × {box['height']:.0f} px"
+        where = f"x {box['x']:.0f}, y {box['y']:.0f}, {box['width']:.0f} by {box['height']:.0f} px"
         print(f"  {defect['result']:6} {defect['class']} {defect['confidence']:.2f}  {where}: {defect['reason']}")
     if report["annotated"]:
         print(f"  annotated picture: {report['annotated']}")

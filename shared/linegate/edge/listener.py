@@ -42,7 +42,7 @@ class Listener:
                 self.send_header("content-length", "0")
                 self.end_headers()
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *_: object) -> None:
                 """The caller reports, not the server."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)

@@ -28,11 +28,10 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        settings.data.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(settings.data)
+        self._lock = _lock(_data_folder(settings))
         for leftover in (settings.data / TEMPORARY).glob("*"):  # written to by a process that died
             leftover.unlink(missing_ok=True)
-        self.database = Database(settings.data / "linegate.db")
+        self.database = open_database(settings)
         self.bus = LocalBus(self.database)
         self.app = bootstrap.local(settings, self.database, self.bus)
         self.dispatcher = Dispatcher(self.bus, settings.edge, in_process(self.app))
@@ -90,6 +89,19 @@ class Runtime:
         remove_expired(self.database, self.settings)
 
 
+def open_database(settings: Settings) -> Database:
+    """The database of the runtime's folder, running or not. Raises ConfigError, TransientError."""
+    return Database(_data_folder(settings) / "linegate.db")
+
+
+def _data_folder(settings: Settings) -> Path:
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError([f"edge.data: the folder can't be made: {error.strerror}"], str(settings.data)) from error
+    return settings.data
+
+
 def _lock(data: Path) -> TextIO:
     """One runtime per folder: two would take each other's leases. The lock goes with the process, however it ends."""
     file = (data / ".lock").open("a+")
@@ -99,9 +111,7 @@ def _lock(data: Path) -> TextIO:
         file.seek(0)
         holder = file.read().strip() or "?"
         file.close()
-        raise ConfigError(
-            [f"edge.data: another runtime (process {holder}) serves this folder"], str(data)
-        ) from error
+        raise ConfigError([f"edge.data: another runtime (process {holder}) serves this folder"], str(data)) from error
     file.seek(0)
     file.truncate()
     file.write(str(os.getpid()))

@@ -76,7 +76,7 @@ class Board:
     @cached_property
     def copper(self) -> Mask:
         """Copper that is really there (255); oversampled."""
-        return cv2.bitwise_and(self.conductors, cv2.bitwise_not(self.holes))
+        return _drilled(self.conductors, self.holes)
 
     @cached_property
     def nets(self) -> NDArray[np.int32]:
@@ -192,7 +192,11 @@ def sample(board: Board, rng: np.random.Generator, defects: Sequence[str] = ()) 
     pose = _pose(rng.uniform(-6, 6), rng.uniform(-6, 6), rng.uniform(-0.8, 0.8), rng.uniform(0.995, 1.005))
     picture = _expose(_photograph(board.surface(conductors, holes), pose), rng)
     truth = tuple((name, _seen(corners, pose)) for name, corners in placed)
-    return Sample(picture, truth, cv2.bitwise_and(conductors, cv2.bitwise_not(holes)))
+    return Sample(picture, truth, _drilled(conductors, holes))
+
+
+def _drilled(conductors: Mask, holes: Mask) -> Mask:
+    return np.asarray(cv2.bitwise_and(conductors, cv2.bitwise_not(holes)), np.uint8)
 
 
 def jpeg(picture: Picture, quality: int = 92) -> bytes:

@@ -12,22 +12,25 @@ from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.bootstrap import STAGES
 from linegate.config import Settings
+from linegate.edge.runtime import open_database
 
 
 def show(settings: Settings, *, as_json: bool) -> int:
     """Print the state of the runtime's folder, running or not. 0."""
-    with closing(Database(settings.data / "linegate.db")) as database:
+    with closing(open_database(settings)) as database:
         state = collect(database)
     if as_json:
         print(json.dumps(state, indent=2))
     else:
-        _print(state, Console())
+        # A script or a pager gets the whole width.
+        console = Console()
+        _print(state, console if console.is_terminal else Console(width=200))
     return 0
 
 
 def replay(settings: Settings, topic: str | None) -> int:
     """Put dead letters back on the bus. 0."""
-    with closing(Database(settings.data / "linegate.db")) as database:
+    with closing(open_database(settings)) as database:
         count = LocalBus(database).replay(topic)
     print(f"{count} dead letter{'' if count == 1 else 's'} put back to work")
     return 0

@@ -64,7 +64,8 @@ def compare(picture: Picture, golden: Picture, copper: Copper = "auto") -> list[
     scale = _Scale.of(picture.shape, SCAN_EDGE_TOLERANCE if scan else EDGE_TOLERANCE)
     have, want = _copper_masks(picture, golden, scan=scan, dark=copper == "dark" or (copper == "auto" and scan))
     kernel = disc(scale.tolerance)
-    missing_seeds, extra_seeds = cv2.erode(want, kernel) & (1 - have), have & (1 - cv2.dilate(want, kernel))
+    missing_seeds = _eroded(want, kernel) & (1 - have)
+    extra_seeds = have & (1 - _dilated(want, kernel))
     differing = float((missing_seeds | extra_seeds).mean())
     if differing > MAXIMUM_DIFFERING:
         raise RegistrationError(
@@ -95,16 +96,9 @@ def _copper_masks(picture: Picture, golden: Picture, *, scan: bool, dark: bool) 
     else:
         threshold = _threshold(want)
         # Light that differs between the two: the ratio of their wide surroundings.
-        size = (want.shape[1] // 8, want.shape[0] // 8)
-        sigma = max(want.shape) / 8 / 20
-        wide_want = cv2.GaussianBlur(
-            cv2.resize(want, size, interpolation=cv2.INTER_AREA).astype(np.float32), (0, 0), sigma
-        )
-        wide_have = cv2.GaussianBlur(
-            cv2.resize(have, size, interpolation=cv2.INTER_AREA).astype(np.float32), (0, 0), sigma
-        )
-        gain = cv2.resize((wide_want + 8) / (wide_have + 8), want.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        have = cv2.multiply(have, np.clip(gain, 0.5, 2.0), dtype=cv2.CV_8U)
+        gain = np.asarray((_wide(want) + 8) / (_wide(have) + 8), np.float32)
+        gain = np.clip(cv2.resize(gain, want.shape[::-1], interpolation=cv2.INTER_LINEAR), 0.5, 2.0)
+        have = np.asarray(cv2.multiply(have, gain, dtype=cv2.CV_8U), np.uint8)
     kind = cv2.THRESH_BINARY_INV if dark else cv2.THRESH_BINARY
     smooth_have, smooth_want = cv2.GaussianBlur(have, (3, 3), 0), cv2.GaussianBlur(want, (3, 3), 0)
     masks = (cv2.threshold(grey, threshold, 1, kind)[1] for grey in (smooth_have, smooth_want))
@@ -117,7 +111,9 @@ def _threshold(grey: NDArray[np.uint8]) -> float:
     otsu, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     histogram = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
     values, split = np.arange(256), int(otsu) + 1
-    low, high = (np.average(values[part], weights=histogram[part] + 1e-9) for part in (slice(0, split), slice(split, 256)))
+    low, high = (
+        np.average(values[part], weights=histogram[part] + 1e-9) for part in (slice(0, split), slice(split, 256))
+    )
     return float(low + high) / 2
 
 
@@ -136,7 +132,7 @@ def bilevel(picture: NDArray[Any]) -> bool:
 def _regions(seeds: Mask, difference: Mask, scale: _Scale) -> list[_Region]:
     """Seeds are differences beyond the tolerance; each is grown to the whole of the difference around it."""
     seeds = np.asarray(seeds, np.uint8)
-    near = cv2.dilate(seeds, disc(scale.tolerance + 1))
+    near = _dilated(seeds, disc(scale.tolerance + 1))
     grown = near & difference
     # Fragments of one defect lie closer together than two defects do.
     joined = cv2.dilate(grown, disc(scale.merge))
@@ -164,14 +160,14 @@ def _regions(seeds: Mask, difference: Mask, scale: _Scale) -> list[_Region]:
 
 def _missing_class(region: _Region, want: Mask) -> str:
     copper = want[region.window]
-    lost = cv2.dilate(region.pixels, disc(1))
+    lost = _dilated(region.pixels, disc(1))
     before, labels = cv2.connectedComponents(copper, connectivity=4)
     touched = set(np.unique(labels[(region.pixels > 0) & (copper > 0)])) - {0}
     for label in touched:
         conductor = np.asarray(labels == label, np.uint8)
         if _pieces(conductor & (1 - lost)) != 1:
             return "open_circuit"  # split in two, or gone altogether
-    around = cv2.dilate(region.pixels, disc(2))
+    around = _dilated(region.pixels, disc(2))
     return "mouse_bite" if before and (around & (1 - copper)).any() else "pin_hole"
 
 
@@ -214,6 +210,20 @@ def _detection(region: _Region, class_name: str, scale: _Scale, shape: tuple[int
     confidence = 1 - float(np.exp(-region.seed_area / (SURE_AREA * scale.factor**2)))
     box = Box((left_in + right_in) / 2, (top_in + bottom_in) / 2, right_in - left_in, bottom_in - top_in)
     return Detection(class_name, round(min(0.99, confidence), 3), box)
+
+
+def _wide(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The picture's wide surroundings, reduced to an eighth."""
+    small = cv2.resize(grey, (grey.shape[1] // 8, grey.shape[0] // 8), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(small.astype(np.float32), (0, 0), max(grey.shape) / 160), np.float32)
+
+
+def _eroded(mask: Mask, kernel: NDArray[np.uint8]) -> Mask:
+    return np.asarray(cv2.erode(mask, kernel), np.uint8)
+
+
+def _dilated(mask: Mask, kernel: NDArray[np.uint8]) -> Mask:
+    return np.asarray(cv2.dilate(mask, kernel), np.uint8)
 
 
 def disc(radius: int) -> NDArray[np.uint8]:

@@ -1,0 +1,152 @@
+"""The functions as the platform starts them: each in its own process, under its production server, over real HTTP."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from linegate.adapters.local.bus import LocalBus
+from linegate.adapters.local.database import Database
+from linegate.bootstrap import STAGES
+from linegate.config import CONFIG_VARIABLE
+from linegate.edge.dispatcher import Dispatcher
+from linegate.edge.functions import functions_folder
+from linegate.edge.intake import Intake
+from linegate.events import SweepDue, push_body, to_message
+from linegate.ports import Message
+from tests.boards import clean_board, defective_board
+from tests.e2e.conftest import Hmi, Line
+
+Post = Callable[[str, object], tuple[int, str]]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def line(make_line: Callable[..., Line]) -> Line:
+    return make_line(clean_board())
+
+
+@pytest.fixture
+def post(line: Line) -> Iterator[Post]:
+    """Every function in its own process; what is returned POSTs a body to one of them."""
+    command = shutil.which("functions-framework")
+    assert command, "functions-framework is a dependency of every function"
+    pool = urllib3.PoolManager(retries=False, timeout=30)
+    processes, ports = [], {}
+    for stage in STAGES:
+        port = ports[stage] = free_port()
+        source = functions_folder() / stage / "main.py"
+        arguments = ["--target", stage, "--source", str(source), "--host", "127.0.0.1", "--port", str(port)]
+        with (line.folder / f"{stage}.log").open("wb") as log:
+            environment = {**os.environ, CONFIG_VARIABLE: str(line.config), "THREADS": "8"}
+            processes.append(subprocess.Popen([command, *arguments], env=environment, stdout=log, stderr=log))
+
+    def send(stage: str, body: object) -> tuple[int, str]:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"content-type": "application/json"}
+        answer = pool.request("POST", f"http://127.0.0.1:{ports[stage]}/", body=data, headers=headers)
+        return answer.status, answer.data.decode()
+
+    try:
+        for stage, port in ports.items():
+            wait_for(port, line.folder / f"{stage}.log")
+        yield send
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(20)
+        pool.clear()
+
+
+def wait_for(port: int, log: Path) -> None:
+    end = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.05)
+
+
+def pushed(message: Message) -> dict[str, Any]:
+    return push_body(message, message_id="1", publish_time="", subscription="projects/p/subscriptions/s", attempt=3)
+
+
+def test_functions_in_processes_of_their_own_take_a_board_to_its_verdict(line: Line, post: Post, hmi: Hmi) -> None:
+    """The bus delivers over HTTP instead of in process: neither it nor the functions know the difference."""
+    with closing(Database(line.data / "linegate.db")) as database:
+        bus = LocalBus(database)
+        dispatcher = Dispatcher(bus, line.settings.edge, post)
+        intake = Intake(database, bus.bell, line.data, "uploads", 50, 100)
+        dispatcher.start()
+        intake.start()
+        try:
+            good = line.upload("smt-1/aoi/GOOD.png", clean_board(noise=3))
+            bad = line.upload("smt-1/aoi/BAD.png", defective_board())
+            broken = line.upload("smt-1/aoi/BROKEN.png", clean_board()[:300])
+            verdicts = {name: hmi.wait_for(name)["verdict"] for name in (good, bad, broken)}
+        finally:
+            intake.stop()
+            dispatcher.stop()
+        assert verdicts == {good: "PASS", bad: "FAIL", broken: "ERROR"}
+        assert bus.dead_letters() == []
+    logged = [
+        json.loads(text) for text in (line.folder / "verify.log").read_text().splitlines() if text.startswith("{")
+    ]
+    (done,) = (entry for entry in logged if entry["message"] == "message.done")
+    assert {"inspection_id", "line", "stage", "duration_ms", "attempt"} <= done.keys()
+
+
+def test_what_can_not_be_parsed_is_acknowledged_and_lies_in_the_dead_letter_with_its_reason(
+    line: Line, post: Post
+) -> None:
+    for stage in ("verify", "aggregate", "notify", "detect"):
+        status, _ = post(stage, pushed(Message(b"not json", {"line": "smt-1"})))
+        assert status == 200, stage
+    status, _ = post("verify", pushed(to_message(SweepDue())))
+    assert status == 200
+    with closing(Database(line.data / "linegate.db")) as database:
+        letters = LocalBus(database).dead_letters()
+        rows = database.read("SELECT data FROM messages ORDER BY id")
+    assert [letter.topic for letter in letters] == ["crops", "checks", "notifications", "uploads", "crops"]
+    assert all("not base64 of JSON" in letter.reason for letter in letters[:4])
+    assert "wrong stage" in letters[4].reason
+    assert rows[0][0] == b"not json", "as it came"
+
+
+def test_what_is_no_push_at_all_is_refused(post: Post) -> None:
+    for body in (b"", b"{", b"[]", b'{"subscription": "s", "message": {"attributes": {"a": "b"}, "messageId": "1"}}'):
+        assert post("aggregate", body)[0] >= 400
+
+
+def test_a_failure_that_may_pass_is_a_5xx_so_that_the_message_comes_again(line: Line, post: Post) -> None:
+    (line.folder / "golden.png").unlink()
+    name = line.upload("smt-1/aoi/A.png", clean_board(noise=3))
+    with closing(Database(line.data / "linegate.db")) as database:
+        intake = Intake(database, LocalBus(database).bell, line.data, "uploads", 50, 100)
+        intake.start()
+        while not (leased := LocalBus(database).lease("uploads", 1, 60, {}, 1)):
+            time.sleep(0.02)
+        intake.stop()
+    status, said = post("detect", pushed(leased[0].message))
+    assert status == 503
+    assert "golden.png" in said
+    (line.folder / "golden.png").write_bytes(clean_board())
+    assert post("detect", pushed(leased[0].message))[0] == 200
+    assert name

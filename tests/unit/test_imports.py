@@ -1,0 +1,73 @@
+"""Imports point one way, vendor code stays in adapters, and cold starts stay cold."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import linegate
+from linegate.edge.functions import functions_folder
+
+PACKAGE = Path(linegate.__file__).parent
+# Each layer may import from those before it, never from those after it.
+LAYERS = (
+    {"errors"},
+    {"inspection", "logs"},
+    {"ports", "config"},
+    {"events", "imaging", "annotate", "notification"},
+    {"handlers"},
+    {"adapters"},
+    {"bootstrap"},
+    {"serving"},
+    {"edge"},
+)
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+VENDORS = {"cv2", "numpy", "urllib3", "sqlite3", "watchdog", "inference_sdk", "google", "rich"}
+HEAVY = ("cv2", "numpy", "inference_sdk", "watchdog.observers", "sqlite3")
+
+
+def imports(path: Path) -> set[str]:
+    """Names of the modules that are imported anywhere in a file, inside functions too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_point_one_way(path: Path) -> None:
+    layer = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "linegate" and len(parts) > 1 and parts[1] in RANK:
+            assert RANK[parts[1]] <= RANK[layer], f"{layer} must not import {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_vendor_code_stays_in_adapters_and_the_edge(path: Path) -> None:
+    layer = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    if layer not in ("adapters", "edge"):
+        assert not {name.split(".")[0] for name in imports(path)} & VENDORS
+
+
+@pytest.mark.parametrize("path", sorted(functions_folder().glob("*/main.py")), ids=lambda path: path.parent.name)
+def test_importing_a_function_builds_nothing_and_loads_nothing_heavy(path: Path) -> None:
+    heavy = HEAVY if path.parent.name not in ("notify", "verify") else (*HEAVY, "PIL")
+    code = f"""
+import sys, threading
+sys.path.insert(0, {str(path.parent)!r})
+import main
+loaded = [name for name in {heavy!r} if name in sys.modules]
+assert not loaded, loaded
+assert threading.active_count() == 1
+"""
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stderr
