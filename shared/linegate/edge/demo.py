@@ -78,6 +78,7 @@ class Demo:
         cameras = [threading.Thread(target=self._camera, args=camera) for camera in CAMERAS]
         for camera in cameras:
             camera.start()
+            time.sleep(self._pace_s / len(cameras))  # two lines do not move in step
         for camera in cameras:
             camera.join()
 
@@ -103,7 +104,6 @@ class Demo:
     def _camera(self, line: str, station: str) -> None:
         """Upload board by board; the next one comes when the line has heard of the last."""
         folder = self._folder / "uploads" / line / station
-        folder.mkdir(parents=True, exist_ok=True)
         for outcome in self.outcomes.values():
             if (outcome.line, outcome.station) != (line, station):
                 continue
@@ -128,6 +128,8 @@ def run(boards: int, folder: Path | None, images: Path | None, golden: Path | No
         logs.configure("INFO", log_file, readable=False)
         settings = _configure(folder, hmi.url, secret)
         runtime = Runtime(settings)
+        for line, station in CAMERAS:
+            (folder / "uploads" / line / station).mkdir(parents=True, exist_ok=True)
         runtime.start()
         try:
             with view:

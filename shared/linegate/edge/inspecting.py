@@ -83,7 +83,7 @@ def _inspect(runtime: Runtime, image: Path, line: str) -> Inspection:
     """Leave the picture where a camera would and wait for the verdict, which comes at the deadline at the latest."""
     settings = runtime.settings
     station = settings.data / "uploads" / line / "inspect"
-    station.mkdir(parents=True)
+    station.mkdir(parents=True, exist_ok=True)
     # Hidden and .part files are none of the intake's; somebody who names one here means it.
     upload = station / f"{image.stem.lstrip('.') or 'board'}{image.suffix.replace('.part', '')}"
     shutil.copyfile(image, station / "incoming.part")

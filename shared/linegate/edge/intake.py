@@ -89,7 +89,9 @@ class Intake:
                     )
                 with suppress(queue.Empty):
                     path = self._noticed.get(timeout=max(0.0, next_scan - time.monotonic()))
-                    if path is not None and _counts(path):
+                    if path is not None and path.is_dir():
+                        next_scan = 0.0  # its first files may have come before it was watched
+                    elif path is not None and _counts(path):
                         self._take(path)
             except (LinegateError, OSError) as error:
                 log.error("intake.failed", error=str(error))
@@ -242,13 +244,17 @@ class Intake:
 
 
 class _Notices(FileSystemEventHandler):
-    """Passes on the paths of files that were closed after writing or renamed into the folder."""
+    """Passes on the paths of files that were closed after writing or renamed into the folder, and of new folders."""
 
     def __init__(self, noticed: "queue.SimpleQueue[Path | None]") -> None:
         self._noticed = noticed
 
     def on_closed(self, event: FileSystemEvent) -> None:
         if isinstance(event, FileClosedEvent):
+            self._noticed.put(Path(os.fsdecode(event.src_path)))
+
+    def on_created(self, event: FileSystemEvent) -> None:
+        if event.is_directory:
             self._noticed.put(Path(os.fsdecode(event.src_path)))
 
     def on_moved(self, event: FileSystemEvent) -> None:

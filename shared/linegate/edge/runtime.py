@@ -15,7 +15,7 @@ from linegate.config import Settings
 from linegate.edge.dispatcher import Dispatcher
 from linegate.edge.functions import in_process, load_all
 from linegate.edge.housekeeping import remove_expired
-from linegate.edge.intake import Intake
+from linegate.edge.intake import UPLOADS_FOLDER, Intake
 from linegate.errors import ConfigError, LinegateError
 from linegate.events import SWEEPS, SweepDue, to_message
 from linegate.logs import log
@@ -55,6 +55,8 @@ class Runtime:
 
     def start(self) -> None:
         load_all()
+        for line in self.settings.lines:  # so that a person sees where pictures belong
+            (self.settings.data / UPLOADS_FOLDER / line).mkdir(parents=True, exist_ok=True)
         self.dispatcher.start()
         self.intake.start()
         for clock in self._clocks:
