@@ -207,3 +207,18 @@ def test_the_demo_inspects_the_pictures_of_a_folder(pictures: Path, tmp_path: Pa
     assert "3 uploads, 3 verdicts: 2 PASS, 1 FAIL" in done.stdout
     assert "Against truth: 1 right, 0 wrong" in done.stdout
     assert len(list(images.iterdir())) == 6, "nothing is left among the user's pictures"
+
+
+# --- bench
+
+
+def test_the_bench_tells_where_the_time_goes(tmp_path: Path) -> None:
+    done = linegate("bench", "--boards", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert list(report) == ["0", "1", "6"]
+    for findings, summary in report.items():
+        assert summary["boards"] == 2
+        assert summary["floor_ms"] > 0
+        assert summary["upload_to_alert_ms"] > summary["detector_ms"] > 0
+        assert (summary["slowest_check_ms"] > 0) == (findings != "0")

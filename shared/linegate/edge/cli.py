@@ -80,6 +80,11 @@ def _parser() -> argparse.ArgumentParser:
             "--config", type=Path, default=Path("linegate.yaml"), metavar="FILE", help="(linegate.yaml)"
         )
 
+    bench = commands.add_parser("bench", help="where the time of a board goes, against the bare detector and verifier")
+    bench.add_argument("--boards", type=_positive, default=15, metavar="N", help="boards of each kind (15)")
+    bench.add_argument("--json", action="store_true", help="as one JSON object")
+    bench.set_defaults(run=_bench)
+
     init = commands.add_parser("init", help="write a commented linegate.yaml to start from")
     init.add_argument(
         "path", type=Path, nargs="?", default=Path("linegate.yaml"), metavar="FILE", help="(linegate.yaml)"
@@ -149,6 +154,12 @@ def _replay(options: argparse.Namespace) -> int:
     from linegate.edge.status import replay
 
     return replay(config.load(options.config), options.topic)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from linegate.edge.bench import run
+
+    return run(options.boards, as_json=options.json)
 
 
 def _init(options: argparse.Namespace) -> int:

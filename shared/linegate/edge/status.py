@@ -12,6 +12,7 @@ from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.bootstrap import STAGES
 from linegate.config import Settings
+from linegate.edge.console import console
 from linegate.edge.runtime import open_database
 
 
@@ -22,9 +23,7 @@ def show(settings: Settings, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(state, indent=2))
     else:
-        # A script or a pager gets the whole width.
-        console = Console()
-        _print(state, console if console.is_terminal else Console(width=200))
+        _print(state, console())
     return 0
 
 
@@ -83,31 +82,31 @@ def collect(database: Database) -> dict[str, Any]:
     }
 
 
-def _print(state: dict[str, Any], console: Console) -> None:
+def _print(state: dict[str, Any], out: Console) -> None:
     stages = Table("stage", "waiting", "in work", "retrying", title="Messages", title_justify="left")
     for stage, counts in state["stages"].items():
         stages.add_row(stage, *(str(counts[key]) for key in ("waiting", "in_work", "retrying")))
-    console.print(stages)
+    out.print(stages)
     inspections = state["inspections"]
-    console.print(f"Undecided boards: {inspections['undecided']} ({inspections['overdue']} past their deadline)")
+    out.print(f"Undecided boards: {inspections['undecided']} ({inspections['overdue']} past their deadline)")
     if state["dead_letters"]:
         letters = Table("topic", "of", "attempts", "since", "reason", title="Dead letters", title_justify="left")
         for letter in state["dead_letters"]:
             of = letter["object"] or letter["inspection_id"] or "?"
             letters.add_row(letter["topic"], of, str(letter["attempts"]), letter["at"], letter["reason"])
-        console.print(letters)
-        console.print("When the cause is mended, `linegate replay` puts them back to work.")
+        out.print(letters)
+        out.print("When the cause is mended, `linegate replay` puts them back to work.")
     else:
-        console.print("Dead letters: none")
+        out.print("Dead letters: none")
     if state["undelivered"]:
         entries = Table(
             "target", "state", "count", "attempts", "oldest", "last error", title="Undelivered", title_justify="left"
         )
         for entry in state["undelivered"]:
             entries.add_row(*(str(value) for value in entry.values()))
-        console.print(entries)
+        out.print(entries)
     else:
-        console.print("Undelivered notifications: none")
+        out.print("Undelivered notifications: none")
 
 
 def _time(seconds: float) -> str:
