@@ -8,6 +8,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
+
+from linegate.inspection import printable
 
 if TYPE_CHECKING:
     from linegate.edge.demo import Outcome
@@ -48,14 +51,18 @@ class View:
         if self._live:
             self._live.update(self._render())
         elif not self._silent:
-            self._console.print("  ".join(_cells(outcome)), soft_wrap=True)
+            self._console.print(Text("  ".join(_cells(outcome))), soft_wrap=True)
 
     def _render(self) -> Group:
-        table = Table("Board", "Line", "Verdict", "Defects", "Time", box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("Board", "Line", "Verdict", "Defects", "Time"):
+            table.add_column(heading, no_wrap=True, overflow="ellipsis")
         for outcome in list(self._last):
             board, line, verdict, defects, took = _cells(outcome)
-            style = STYLE.get(outcome.verdict or "", "")
-            table.add_row(board, line, f"[{style}]{verdict}[/]" if style else verdict, defects, took)
+            # Text, not markup: what a file is called must not colour the screen.
+            table.add_row(
+                Text(board), Text(line), Text(verdict, STYLE.get(verdict.strip(), "")), Text(defects), Text(took)
+            )
         return Group(table, self._progress)
 
 
@@ -65,7 +72,7 @@ def _cells(outcome: "Outcome") -> tuple[str, str, str, str, str]:
     if outcome.verdict in ("ERROR", "REVIEW") and not failed:
         listed = "; ".join(outcome.data["reasons"])[:80]
     return (
-        f"{outcome.upload.name:16}",
+        f"{printable(outcome.upload.name):16}",
         f"{outcome.line:6}",
         f"{outcome.verdict or '':7}",
         listed,
@@ -81,14 +88,13 @@ def summary(report: dict[str, Any], folder: Path, *, own_pictures: bool) -> None
     console.print(f"\n[bold]{report['boards']} uploads, {answered} verdicts[/]: {verdicts or 'none'}")
     if report["missing"]:
         lost = [result["board"] for result in report["results"] if not result["verdict"]]
-        console.print(f"[bold red]{report['missing']} without a verdict: {', '.join(lost[:5])}[/]")
+        console.print(Text(f"{report['missing']} without a verdict: {', '.join(map(printable, lost[:5]))}", "bold red"))
     if report["correct"] + report["wrong"]:
         console.print(f"Against truth: {report['correct']} right, {report['wrong']} wrong")
         for result in report["results"]:
             if result["verdict"] and result["truth"] and result["verdict"] != result["truth"]:
-                console.print(
-                    f"  {result['board']}: {result['verdict']} instead of {result['truth']}: {result['summary']}"
-                )
+                wrong = f"{result['board']}: {result['verdict']} instead of {result['truth']}: {result['summary']}"
+                console.print(Text(f"  {printable(wrong, 400)}"))
     alert, overhead = report["upload_to_alert_ms"], report["overhead_ms"]
     console.print(
         f"Upload to alert: median {alert['p50']} ms, p95 {alert['p95']} ms; {report['boards_per_second']} boards a second"

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
@@ -14,6 +15,7 @@ from linegate.bootstrap import STAGES
 from linegate.config import Settings
 from linegate.edge.console import console
 from linegate.edge.runtime import open_database
+from linegate.inspection import printable
 
 
 def show(settings: Settings, *, as_json: bool) -> int:
@@ -83,30 +85,37 @@ def collect(database: Database) -> dict[str, Any]:
 
 
 def _print(state: dict[str, Any], out: Console) -> None:
-    stages = Table("stage", "waiting", "in work", "retrying", title="Messages", title_justify="left")
+    stages = _table("Messages", "stage", "waiting", "in work", "retrying")
     for stage, counts in state["stages"].items():
-        stages.add_row(stage, *(str(counts[key]) for key in ("waiting", "in_work", "retrying")))
+        stages.add_row(*_texts(stage, *(counts[key] for key in ("waiting", "in_work", "retrying"))))
     out.print(stages)
     inspections = state["inspections"]
     out.print(f"Undecided boards: {inspections['undecided']} ({inspections['overdue']} past their deadline)")
     if state["dead_letters"]:
-        letters = Table("topic", "of", "attempts", "since", "reason", title="Dead letters", title_justify="left")
+        letters = _table("Dead letters", "topic", "of", "attempts", "since", "reason")
         for letter in state["dead_letters"]:
             of = letter["object"] or letter["inspection_id"] or "?"
-            letters.add_row(letter["topic"], of, str(letter["attempts"]), letter["at"], letter["reason"])
+            letters.add_row(*_texts(letter["topic"], of, letter["attempts"], letter["at"], letter["reason"]))
         out.print(letters)
         out.print("When the cause is mended, `linegate replay` puts them back to work.")
     else:
         out.print("Dead letters: none")
     if state["undelivered"]:
-        entries = Table(
-            "target", "state", "count", "attempts", "oldest", "last error", title="Undelivered", title_justify="left"
-        )
+        entries = _table("Undelivered", "target", "state", "count", "attempts", "oldest", "last error")
         for entry in state["undelivered"]:
-            entries.add_row(*(str(value) for value in entry.values()))
+            entries.add_row(*_texts(*entry.values()))
         out.print(entries)
     else:
         out.print("Undelivered notifications: none")
+
+
+def _table(title: str, *headings: str) -> Table:
+    return Table(*headings, title=title, title_justify="left")
+
+
+def _texts(*values: object) -> list[Text]:
+    """Cells as they are: an error's brackets are no markup, and a file's name moves no cursor."""
+    return [Text(printable(str(value), 1000)) for value in values]
 
 
 def _time(seconds: float) -> str:

@@ -1,0 +1,86 @@
+"""The ports Registrar and Detector: what every adapter must do."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from PIL import Image
+
+from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar
+from linegate.errors import LinegateError, RegistrationError, TransientError
+from linegate.ports import Detector, Found, Registrar
+from tests.boards import clean_board, draw
+from tests.fakes import StaticDetector, detection
+
+Reference = Callable[[], Image.Image | None]
+
+
+@pytest.fixture(params=["golden", "static"])
+def detector(request: pytest.FixtureRequest) -> Detector:
+    return GoldenDetector() if request.param == "golden" else StaticDetector(Found((detection(),), "static"))
+
+
+@pytest.fixture
+def registrar() -> Registrar:
+    return GoldenRegistrar({"golden.png": clean_board()}.__getitem__)
+
+
+def reference_of(registrar: Registrar, picture: Image.Image) -> Reference:
+    return lambda: registrar.register(picture, "golden.png")
+
+
+def test_findings_lie_on_the_picture_with_a_class_and_a_confidence(detector: Detector, registrar: Registrar) -> None:
+    picture = draw(defective=True, noise=2)
+    found = detector.detect(picture, reference_of(registrar, picture))
+    assert found.model
+    assert len(found.detections) == 1
+    for seen in found.detections:
+        assert seen.class_name
+        assert 0 <= seen.confidence <= 1
+        left, top, right, bottom = seen.box.corners
+        assert 0 <= left < right <= picture.width
+        assert 0 <= top < bottom <= picture.height
+        assert seen.settled is None, "policy settles, not the detector"
+
+
+def test_the_same_picture_gets_the_same_answer_on_any_thread(detector: Detector, registrar: Registrar) -> None:
+    picture = draw(defective=True, noise=2)
+    barrier = threading.Barrier(4)
+
+    def detect(_: int) -> Found:
+        barrier.wait()
+        return detector.detect(picture, reference_of(registrar, picture))
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(detect, range(4)))
+    assert answers == [answers[0]] * 4
+
+
+def test_the_picture_is_left_as_it_was(detector: Detector, registrar: Registrar) -> None:
+    picture = draw(defective=True, noise=2)
+    before = picture.tobytes()
+    detector.detect(picture, reference_of(registrar, picture))
+    assert picture.tobytes() == before
+
+
+def test_a_reference_that_can_not_be_laid_over_is_a_doubt_or_none_of_its_business(detector: Detector) -> None:
+    def unlike() -> Image.Image:
+        raise RegistrationError("nothing alike")
+
+    found = detector.detect(draw(), unlike)
+    assert found.detections or found.doubts, "a board that could not be compared must not pass"
+
+
+def test_the_golden_picture_comes_in_the_size_of_the_picture(registrar: Registrar) -> None:
+    picture = draw(noise=1).resize((230, 210))
+    laid = registrar.register(picture, "golden.png")
+    assert (laid.size, laid.mode) == (picture.size, "RGB")
+
+
+def test_a_golden_picture_that_is_not_there_is_said_as_an_error_of_ours() -> None:
+    def missing(_: str) -> bytes:
+        raise TransientError("the golden picture can't be read")
+
+    with pytest.raises(LinegateError):
+        GoldenRegistrar(missing).register(draw(), "golden.png")
