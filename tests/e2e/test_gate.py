@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from linegate.edge.housekeeping import remove_expired
 from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError
 from tests.boards import clean_board, defective_board, draw, encoded
@@ -158,6 +159,45 @@ def test_an_hmi_that_was_away_hears_of_it_later(make_line: Maker, hmi: Hmi) -> N
     line.settings = line.settings.model_copy(update={"targets": {"hmi": back}})
     with running(line):
         assert hmi.wait_for(name)["verdict"] == "PASS"
+
+
+def test_what_a_crash_left_aside_while_archiving_is_settled_at_the_start(make_line: Maker, hmi: Hmi) -> None:
+    line = make_line(clean_board())
+    with running(line):
+        hmi.wait_for(line.upload("smt-1/aoi/A.png", clean_board(noise=3)))
+        until(lambda: files(line.data / "uploads") == [])
+    (archived,) = files(line.data / "archive")
+    aside = line.data / "uploads" / ".aside" / "smt-1" / "aoi"
+    (aside / "A.png").hardlink_to(archived)  # decided, and cut off before its first name was removed
+    (aside / "B.png").write_bytes(defective_board())  # a camera's newer picture, moved aside by mistake
+    with running(line):
+        assert hmi.wait_for("uploads/smt-1/aoi/B.png")["verdict"] == "FAIL"
+        until(lambda: files(line.data / "uploads") == [])
+    assert len(hmi.data()) == 2, "what was decided is not inspected again"
+    assert len(files(line.data / "archive")) == 2
+
+
+def test_old_boards_are_removed_with_all_that_hangs_on_them_and_young_ones_stay(make_line: Maker, hmi: Hmi) -> None:
+    line = make_line(clean_board())
+    with running(line) as runtime:
+        old = hmi.wait_for(line.upload("smt-1/aoi/OLD.png", defective_board()))["inspection_id"]
+        bad = hmi.wait_for(line.upload("smt-1/aoi/BAD.png", b"no picture"))["inspection_id"]
+        young = hmi.wait_for(line.upload("smt-1/aoi/YOUNG.png", clean_board(noise=3)))["inspection_id"]
+        until(lambda: files(line.data / "uploads") == [] and runtime.dispatcher.idle)
+        long_ago = "UPDATE inspections SET received_at = received_at - 31 * 86400 WHERE id IN (?, ?)"
+        runtime.database.write(lambda connection: connection.execute(long_ago, (old, bad)))
+        assert remove_expired(runtime.database, line.settings) == 2
+        left = {
+            table: runtime.database.read(f"SELECT * FROM {table}")
+            for table in ("objects", "checks", "revisions", "outbox")
+        }
+    assert len(left["objects"]) == 2, "the young upload and its annotated picture"
+    assert not left["checks"]
+    assert [row[0] for row in left["revisions"]] == [young]
+    assert [row[1] for row in left["outbox"]] == [young]
+    assert len(files(line.data / "archive")) == 1
+    assert [path.parent.name for path in files(line.data / "results")] == [young]
+    assert files(line.data / "quarantine") == []
 
 
 def test_two_runtimes_do_not_share_a_folder(make_line: Maker) -> None:

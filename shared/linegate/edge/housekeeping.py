@@ -22,7 +22,7 @@ def remove_expired(database: Database, settings: Settings) -> int:
             "SELECT id FROM inspections WHERE received_at < ? AND revision > 0 LIMIT ?", (cutoff, BATCH)
         )
         for (inspection_id,) in rows:
-            _remove(database, settings.data, inspection_id)
+            _remove(database, settings, inspection_id)
         total += len(rows)
         if len(rows) < BATCH:
             break
@@ -31,8 +31,9 @@ def remove_expired(database: Database, settings: Settings) -> int:
     return total
 
 
-def _remove(database: Database, data: Path, inspection_id: str) -> None:
+def _remove(database: Database, settings: Settings, inspection_id: str) -> None:
     """Files first: if the process dies in between, the rows are still there to find the rest by."""
+    data, bucket = settings.data, settings.storage.results_bucket
     for (raw,) in database.read("SELECT path FROM objects WHERE inspection_id = ?", (inspection_id,)):
         Path(os.fsdecode(raw)).unlink(missing_ok=True)
     shutil.rmtree(data / "results" / inspection_id, ignore_errors=True)
@@ -42,7 +43,9 @@ def _remove(database: Database, data: Path, inspection_id: str) -> None:
     def work(connection: sqlite3.Connection) -> None:
         for table in ("checks", "revisions", "outbox", "objects"):
             connection.execute(f"DELETE FROM {table} WHERE inspection_id = ?", (inspection_id,))
-        connection.execute("DELETE FROM objects WHERE name LIKE ?", (f"%/{inspection_id}%",))
+        for name in (f"results/{inspection_id}", f"quarantine/{inspection_id}"):
+            span = (bucket, name, f"{name}~")  # all names that begin so, by index
+            connection.execute("DELETE FROM objects WHERE bucket = ? AND name >= ? AND name < ?", span)
         connection.execute("DELETE FROM inspections WHERE id = ?", (inspection_id,))
 
     database.write(work)

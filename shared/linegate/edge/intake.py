@@ -31,8 +31,8 @@ UPLOADS_FOLDER = "uploads"
 ARCHIVE_FOLDER = "archive"
 IGNORED_SUFFIX = ".part"
 ARCHIVE_BATCH = 200
-# Hidden, as everything the intake leaves alone.
-ASIDE_PREFIX = ".linegate-aside-"
+# Below uploads/, and hidden, as everything the intake leaves alone.
+ASIDE_FOLDER = ".aside"
 
 
 @dataclass(slots=True)
@@ -61,6 +61,7 @@ class Intake:
         self._uploads.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> None:
+        self._put_back()
         self._resume()
         try:
             self._observer.schedule(_Notices(self._noticed), str(self._uploads), recursive=True)
@@ -91,7 +92,7 @@ class Intake:
                     path = self._noticed.get(timeout=max(0.0, next_scan - time.monotonic()))
                     if path is not None and path.is_dir():
                         next_scan = 0.0  # its first files may have come before it was watched
-                    elif path is not None and _counts(path):
+                    elif path is not None and self._counts(path):
                         self._take(path)
             except (LinegateError, OSError) as error:
                 log.error("intake.failed", error=str(error))
@@ -105,9 +106,10 @@ class Intake:
         now = time.monotonic()
         present: set[Path] = set()
         settling = False
-        for folder, _, names in os.walk(self._uploads):
+        for folder, folders, names in os.walk(self._uploads):
+            folders[:] = [name for name in folders if not name.startswith(".")]
             for path in (Path(folder, name) for name in names):
-                if not _counts(path):
+                if not self._counts(path):
                     continue
                 status = _regular(path)
                 if status is None:
@@ -161,6 +163,13 @@ class Intake:
             log.info("upload.taken", object=name, inspection_id=image.inspection_id)
             self._bell.ring()
 
+    def _put_back(self) -> None:
+        """What a crash left aside goes back: decided, it is archived once more; new, it is taken up."""
+        for aside in [path for path in (self._uploads / ASIDE_FOLDER).rglob("*") if path.is_file()]:
+            with suppress(FileExistsError):  # a still newer version stands there by now
+                link(aside, self._uploads / aside.relative_to(self._uploads / ASIDE_FOLDER))
+            aside.unlink(missing_ok=True)
+
     def _resume(self) -> None:
         """Uploads that are known but have neither a verdict nor a message under way get their event again."""
         undecided = self._database.read(
@@ -205,6 +214,11 @@ class Intake:
         for archived, _, path in placed:
             self._drop_first_name(path, Path(os.fsdecode(archived)))
 
+    def _counts(self, path: Path) -> bool:
+        """Files that are still being sent, and what is hidden, are none of ours."""
+        hidden = any(part.startswith(".") for part in path.relative_to(self._uploads).parts)
+        return not hidden and path.suffix != IGNORED_SUFFIX
+
     def _second_name(self, generation: int, path: Path, identity: Identity) -> Path | None:
         """Give the file a name below archive/: line/station/serial.generation.ext. None if that has to wait."""
         name = f"{path.stem}.{generation}{path.suffix}"
@@ -229,10 +243,11 @@ class Intake:
 
         Moved aside within the folder: a file that leaves it makes watchdog hold all notices back for half a second.
         """
-        aside = path.with_name(f"{ASIDE_PREFIX}{target.name[-200:]}")
+        aside = self._uploads / ASIDE_FOLDER / path.relative_to(self._uploads)
         try:
             if not target.exists() or not os.path.samefile(path, target):
                 return
+            aside.parent.mkdir(parents=True, exist_ok=True)
             os.rename(path, aside)
             if not os.path.samefile(aside, target):
                 link(aside, path)
@@ -260,11 +275,6 @@ class _Notices(FileSystemEventHandler):
     def on_moved(self, event: FileSystemEvent) -> None:
         if isinstance(event, FileMovedEvent) and event.dest_path:  # else it was moved out of the folder
             self._noticed.put(Path(os.fsdecode(event.dest_path)))
-
-
-def _counts(path: Path) -> bool:
-    """Files that are still being sent, and hidden ones, are none of ours."""
-    return not path.name.startswith(".") and path.suffix != IGNORED_SUFFIX
 
 
 def _regular(path: Path) -> os.stat_result | None:

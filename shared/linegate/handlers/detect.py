@@ -140,7 +140,7 @@ def _fetch(context: Context, upload: ImageUploaded) -> bytes:
 def _golden_name(recipe: Recipe, place: Place) -> str:
     name = recipe.golden or ""
     for key, value in (("{line}", place.line), ("{station}", place.station), ("{serial}", place.serial)):
-        name = name.replace(key, value)
+        name = name.replace(key, value.lstrip("/"))  # from outside: it must not make the name an absolute one
     return name
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from linegate.adapters.local.database import Database
-from linegate.events import dead_letter
+from linegate.events import TOPICS, dead_letter
 from linegate.ports import Message
 
 DEAD_SUFFIX = dead_letter("")
@@ -86,7 +86,8 @@ class LocalBus:
         """
         now = time.time()
         full = [lane for lane, count in in_lane.items() if lane and count >= per_lane]
-        where = f"""FROM messages WHERE topic = ? AND due_at <= ? AND leased_until <= ?
+        # By id, so that a long backlog is not sorted each time.
+        where = f"""FROM messages INDEXED BY messages_by_topic WHERE topic = ? AND due_at <= ? AND leased_until <= ?
             AND lane NOT IN ({",".join("?" * len(full))}) ORDER BY id LIMIT ?"""
         parameters = (topic, now, now, *full, limit)
         if not self._database.read(f"SELECT 1 {where}", parameters):
@@ -141,12 +142,11 @@ class LocalBus:
         self._database.write(lambda connection: connection.execute("UPDATE messages SET leased_until = 0"))
 
     def next_due(self) -> float | None:
-        """When (seconds since 1970) the next message of a live topic is due that is not yet; None if there is none."""
-        rows = self._database.read(
-            f"SELECT min(max(due_at, leased_until)) FROM messages WHERE max(due_at, leased_until) > ? AND {LIVE}",
-            (time.time(),),
-        )
-        return rows[0][0]  # type: ignore[no-any-return]
+        """When (seconds since 1970) the next of the messages is due that wait after a failure; None if none does."""
+        now = time.time()
+        query = "SELECT min(due_at) FROM messages INDEXED BY messages_by_due WHERE topic = ? AND due_at > ?"
+        times = [self._database.read(query, (topic, now))[0][0] for topic in TOPICS]
+        return min((due for due in times if due is not None), default=None)
 
     def backlog(self) -> dict[str, Backlog]:
         """What waits, by topic; dead letters not included."""

@@ -8,6 +8,7 @@ fails is rolled back alone (savepoint).
 import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -25,6 +26,7 @@ CREATE TABLE IF NOT EXISTS objects (
     generation INTEGER PRIMARY KEY AUTOINCREMENT, bucket TEXT NOT NULL, name TEXT NOT NULL,
     path BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, inspection_id TEXT);
 CREATE INDEX IF NOT EXISTS objects_by_name ON objects (bucket, name, generation);
+CREATE INDEX IF NOT EXISTS objects_by_path ON objects (path);
 CREATE INDEX IF NOT EXISTS objects_by_inspection ON objects (inspection_id);
 CREATE TABLE IF NOT EXISTS inspections (
     id TEXT PRIMARY KEY, deadline REAL NOT NULL, received_at REAL NOT NULL, revision INTEGER NOT NULL DEFAULT 0,
@@ -46,7 +48,8 @@ CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, data BLOB NOT NULL, attributes TEXT NOT NULL,
     lane TEXT NOT NULL DEFAULT '', published_at REAL NOT NULL, due_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
     leased_until REAL NOT NULL DEFAULT 0, last_error TEXT NOT NULL DEFAULT '');
-CREATE INDEX IF NOT EXISTS messages_by_topic ON messages (topic, due_at, id);
+CREATE INDEX IF NOT EXISTS messages_by_topic ON messages (topic, id);
+CREATE INDEX IF NOT EXISTS messages_by_due ON messages (topic, due_at);
 """
 
 
@@ -56,9 +59,8 @@ class Database:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
-        self._opened_lock = threading.Lock()
+        # Reading connections that nobody uses at the moment; there are as many as there were readers at the same time.
+        self._idle: deque[sqlite3.Connection] = deque()
         self._writes: queue.SimpleQueue[tuple[Callable[[sqlite3.Connection], Any], Future[Any]] | None] = (
             queue.SimpleQueue()
         )
@@ -83,22 +85,23 @@ class Database:
 
     def read(self, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query, as of the last commit. Raises TransientError."""
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect()
         try:
             return connection.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
             raise TransientError(f"{self.path.name} can't be read: {error}") from error
+        finally:
+            self._idle.append(connection)
 
     def close(self) -> None:
         """Commit what is waiting and close every connection."""
         self._writes.put(None)
         self._writer.join()
-        with self._opened_lock:
-            for connection in self._opened:
-                connection.close()
-            self._opened.clear()
+        while self._idle:
+            self._idle.pop().close()
 
     def _connect(self) -> sqlite3.Connection:
         try:
@@ -108,8 +111,6 @@ class Database:
             connection.execute("PRAGMA synchronous = FULL")
         except sqlite3.Error as error:
             raise TransientError(f"{self.path} can't be opened: {error}") from error
-        with self._opened_lock:
-            self._opened.append(connection)
         return connection
 
     def _write_all(self, connection: sqlite3.Connection) -> None:
@@ -126,7 +127,8 @@ class Database:
                     group.append(following)
             self._commit(connection, group)
             if last:
-                return
+                break
+        connection.close()
 
     def _commit(
         self, connection: sqlite3.Connection, group: list[tuple[Callable[[sqlite3.Connection], Any], Future[Any]]]

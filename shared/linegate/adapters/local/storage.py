@@ -159,18 +159,22 @@ def adopt(connection: sqlite3.Connection, bucket: str, name: str, path: Path) ->
         found = Identity.of(path.stat())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ObjectMissingError(f"the file of {name!r} is gone") from error
+    raw = os.fsencode(path)
     key = (bucket, name, found.size, found.mtime_ns, found.inode)
     known = connection.execute(
-        "SELECT max(generation) FROM objects WHERE bucket = ? AND name = ? AND size = ? AND mtime_ns = ? AND inode = ?",
+        """SELECT generation, path FROM objects WHERE bucket = ? AND name = ? AND size = ? AND mtime_ns = ? AND inode = ?
+        ORDER BY generation DESC LIMIT 1""",
         key,
-    ).fetchone()[0]
-    if known is not None:
-        return int(known)
-    cursor = connection.execute(
-        "INSERT INTO objects (bucket, name, size, mtime_ns, inode, path) VALUES (?, ?, ?, ?, ?, ?)",
-        (*key, os.fsencode(path)),
-    )
-    return int(cursor.lastrowid or 0)
+    ).fetchone()
+    if known is None:
+        cursor = connection.execute(
+            "INSERT INTO objects (bucket, name, size, mtime_ns, inode, path) VALUES (?, ?, ?, ?, ?, ?)", (*key, raw)
+        )
+        return int(cursor.lastrowid or 0)
+    generation, standing = known
+    if standing != raw:  # it was archived, and has come back
+        connection.execute("UPDATE objects SET path = ? WHERE generation = ?", (raw, generation))
+    return int(generation)
 
 
 def link(source: Path, target: Path) -> None:
