@@ -202,11 +202,13 @@ def test_the_demo_inspects_the_pictures_of_a_folder(pictures: Path, tmp_path: Pa
     (images / "b_test.png").write_bytes(clean_board(noise=3))
     (images / "b_temp.png").write_bytes(clean_board())
     (images / "c.png").write_bytes(clean_board(noise=4))
+    (images / "a.bmp").write_bytes(encoded(draw(noise=5), "BMP"))
+    before = {path.name: path.read_bytes() for path in images.iterdir()}
     done = linegate("demo", "--images", images, "--golden", pictures / "golden.png", "--dir", tmp_path / "demo")
     assert done.returncode == 0, done.stderr
-    assert "3 uploads, 3 verdicts: 2 PASS, 1 FAIL" in done.stdout
+    assert "4 uploads, 4 verdicts: 3 PASS, 1 FAIL" in done.stdout
     assert "Against truth: 1 right, 0 wrong" in done.stdout
-    assert len(list(images.iterdir())) == 6, "nothing is left among the user's pictures"
+    assert {path.name: path.read_bytes() for path in images.iterdir()} == before, "the user's pictures are left alone"
 
 
 # --- bench

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from linegate.edge.samples import DEFECTS, golden_board, jpeg, sample
 from linegate.errors import UsageError
+from linegate.inspection import place_of
 
 GOLDEN_FOLDER: Final = "golden"
 BOARDS_FOLDER: Final = "boards"
@@ -28,7 +29,8 @@ class Upload:
 
     @property
     def serial(self) -> str:
-        return Path(self.name).stem
+        """As the gate reads it from the object name."""
+        return place_of(f"uploads/line/station/{self.name}", {}).serial
 
 
 def drawn(count: int, folder: Path) -> list[Upload]:
@@ -69,8 +71,8 @@ def _defects() -> Iterator[tuple[str, ...]]:
 def from_folder(images: Path, golden: Path | None, folder: Path) -> list[Upload]:
     """The pictures of `images`, each with its golden picture laid where the recipe looks for it.
 
-    `NAME_test.*` is compared with `NAME_temp.*` beside it, anything else with `golden`. A list of defects `NAME.txt`
-    (one a line, as DeepPCB has them) tells the truth. Raises UsageError.
+    `NAME_test.*` is compared with `NAME_temp.*` beside it, anything else with `golden`. A list of its defects
+    `NAME.txt` (one a line, as DeepPCB has them) tells the truth. Raises UsageError.
     """
     if not images.is_dir():
         raise UsageError(f"there is no folder {images}")
@@ -84,14 +86,18 @@ def from_folder(images: Path, golden: Path | None, folder: Path) -> list[Upload]
     if not tested:
         raise UsageError(f"{images} holds no pictures ({', '.join(sorted(PICTURES))})")
     (folder / GOLDEN_FOLDER).mkdir()
-    uploads, alone = [], []
+    uploads: list[Upload] = []
+    alone: list[str] = []
     for path in tested:
         name = path.stem.removesuffix("_test")
         reference = by_stem.get(f"{name}_temp") or golden
         if reference is None:
             alone.append(path.name)
             continue
-        upload = Upload(f"{name}{path.suffix}", path, *_truth(images / f"{name}.txt"))
+        labels = images / f"{name}.txt" if path.stem != name else None
+        upload = Upload(f"{name}{path.suffix}", path, *_truth(labels))
+        if upload.serial in {known.serial for known in uploads}:  # a.jpg beside a.png, or beside a_test.jpg
+            upload = replace(upload, name=f"{name}-{len(uploads)}{path.suffix}")
         _lay_golden(folder / GOLDEN_FOLDER, upload.serial, reference.resolve())
         uploads.append(upload)
     if alone:
@@ -102,8 +108,8 @@ def from_folder(images: Path, golden: Path | None, folder: Path) -> list[Upload]
     return uploads
 
 
-def _truth(labels: Path) -> tuple[str | None, tuple[str, ...]]:
-    if not labels.is_file():
+def _truth(labels: Path | None) -> tuple[str | None, tuple[str, ...]]:
+    if labels is None or not labels.is_file():
         return None, ()
     lines = [line for line in labels.read_text("utf-8", "replace").splitlines() if line.strip()]
     return ("FAIL" if lines else "PASS"), tuple(f"type {line.split()[-1]}" for line in lines)
@@ -113,5 +119,7 @@ def _lay_golden(folder: Path, serial: str, reference: Path) -> None:
     """Make `reference` the golden picture of one board."""
     try:
         (folder / serial).symlink_to(reference)
+    except FileExistsError:
+        raise  # copying would follow the link that stands there, into somebody's picture
     except OSError:  # a file system without links
         shutil.copyfile(reference, folder / serial)
