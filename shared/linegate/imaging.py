@@ -4,7 +4,8 @@ import io
 import math
 from typing import Final
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+from PIL.ExifTags import Base
 
 from linegate.errors import ImageRejectedError
 from linegate.inspection import Box
@@ -14,8 +15,35 @@ MINIMUM_SIDE: Final = 16
 CROP_QUALITY: Final = 90
 # A message carries the crop as base64; Pub/Sub counts the whole of it.
 MAX_CROP_BYTES: Final = 256 * 1024
-# Sixteen bits of grey become eight.
-_TO_8_BIT: Final = 1 / 257
+# How files begin: (where, what, which format). Only for the words of a rejection; Pillow decides what is decoded.
+_SIGNATURES: Final = (
+    (0, b"\xff\xd8", "JPEG"),
+    (0, b"\x89PNG", "PNG"),
+    (8, b"WEBP", "WEBP"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"GIF8", "GIF"),
+    (4, b"ftypavi", "AVIF"),
+    (4, b"ftyphe", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+    (4, b"jP  ", "JPEG 2000"),
+    (0, b"\0\0\1\0", "ICO"),
+    (0, b"8BPS", "PSD"),
+    (0, b"%PDF", "PDF"),
+    (0, b"PK\3\4", "ZIP"),
+    (0, b"<svg", "SVG"),
+    (0, b"<?xml", "XML"),
+)
+# What turns a picture upright, by EXIF orientation; 1 needs nothing.
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # The configured bound on pixels is looked at before any is decoded (`_admit`); Pillow's fixed one would only get in its way.
 Image.MAX_IMAGE_PIXELS = None
@@ -33,13 +61,16 @@ def decode(data: bytes, max_pixels: int = 100_000_000) -> Image.Image:
         picture = _open(data)
         _admit(picture, max_pixels)
         picture.load()
-        return _rgb(_upright(picture))
+        upright = _upright(_rgb(picture), picture)
     except ImageRejectedError:
         raise
     except MemoryError as error:
         raise ImageRejectedError("the picture needs more memory than there is") from error
     except Exception as error:  # decoders raise what they like: OSError, SyntaxError, struct.error, IndexError …
-        raise ImageRejectedError(f"the picture is damaged or incomplete ({error})") from error
+        raise ImageRejectedError(_damaged(str(error) or type(error).__name__)) from error
+    # Comments and profiles are no part of the board, and Pillow would write them into every crop.
+    upright.info.clear()
+    return upright
 
 
 def _open(data: bytes) -> Image.Image:
@@ -47,21 +78,19 @@ def _open(data: bytes) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=ALLOWED_FORMATS)
     except UnidentifiedImageError as error:
         found = _format_of(data)
-        what = f"a {found} file" if found else "no picture"
-        raise ImageRejectedError(f"the file is {what}; allowed are {', '.join(ALLOWED_FORMATS)}") from error
+        if found in ALLOWED_FORMATS:
+            raise ImageRejectedError(_damaged(f"it begins like a {found} file and can't be read")) from error
+        what = f"the file's format is {found}" if found else "the file is no picture"
+        raise ImageRejectedError(f"{what}; allowed are {', '.join(ALLOWED_FORMATS)}") from error
 
 
 def _format_of(data: bytes) -> str:
-    """What the file is, if that can be told cheaply and safely from its first bytes."""
-    signatures = {
-        b"GIF8": "GIF",
-        b"%PDF": "PDF",
-        b"PK\x03\x04": "ZIP",
-        b"<svg": "SVG",
-        b"<?xml": "XML",
-        b"\x00\x00\x01\x00": "ICO",
-    }
-    return next((name for start, name in signatures.items() if data.startswith(start)), "")
+    """What the file seems to be by its first bytes; empty if that can't be told."""
+    return next((name for at, start, name in _SIGNATURES if data.startswith(start, at)), "")
+
+
+def _damaged(why: str) -> str:
+    return f"the picture is damaged or incomplete ({why}); upload it again"
 
 
 def _admit(picture: Image.Image, max_pixels: int) -> None:
@@ -75,33 +104,48 @@ def _admit(picture: Image.Image, max_pixels: int) -> None:
         raise ImageRejectedError(f"the picture has {width} by {height} pixels; a side needs {MINIMUM_SIDE}")
     frames = getattr(picture, "n_frames", 1)
     if frames > 1:
-        raise ImageRejectedError(f"the file holds {frames} pictures; which one is the board can't be known")
+        raise ImageRejectedError(
+            f"the file holds {frames} pictures; which one is the board can't be known, so store it alone"
+        )
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """Turned as its EXIF orientation says; a picture whose EXIF can't be read is taken as it lies."""
+def _upright(pixels: Image.Image, source: Image.Image) -> Image.Image:
+    """`pixels` turned as the EXIF orientation of `source` says; left as they lie where that can't be read.
+
+    ImageOps.exif_transpose would also write the remaining tags anew and fails, unturned, when one of them is broken.
+    A TIFF has already been turned by Pillow as it was loaded, and then says so.
+    """
     try:
-        return ImageOps.exif_transpose(picture)
+        turn = _TURNS.get(source.getexif().get(Base.Orientation, 1))
     except Exception:  # broken EXIF raises as variously as broken pictures, and must not cost the board
-        return picture
+        turn = None
+    return pixels if turn is None else pixels.transpose(turn)
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode == "RGB":
-        return picture
     if picture.mode.startswith("I"):  # 16-bit grey; convert("L") would clip it
-        picture = picture.convert("I")
-        low, high = picture.getextrema()
-        if not (float(low) >= 0 and float(high) <= 65535):  # type: ignore[arg-type]
-            raise ImageRejectedError("the picture has more than 16 bits of grey; store it with 8 or 16")
-        return picture.point(lambda value: value * _TO_8_BIT).convert("L").convert("RGB")
+        return _grey_to_8_bits(picture)
     if picture.mode == "F":
         raise ImageRejectedError("the picture has floating-point pixels; store it with 8 or 16 bits")
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         flat = Image.new("RGBA", picture.size, "white")
         return Image.alpha_composite(flat, picture).convert("RGB")
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _grey_to_8_bits(picture: Image.Image) -> Image.Image:
+    """Grey of up to 16 bits, scaled by the depth that the file names, not by its content: pictures stay comparable."""
+    bits = 16
+    if picture.format == "TIFF":  # 12-bit cameras; taken for 16 bits their pictures would be all but black
+        bits = min(16, picture.tag_v2.get(258, (16,))[0])  # type: ignore[attr-defined]
+    highest = 2**bits - 1
+    picture = picture.convert("I")
+    low, high = picture.getextrema()
+    if not (float(low) >= 0 and float(high) <= highest):  # type: ignore[arg-type]
+        raise ImageRejectedError(f"the picture has values of grey outside 0 … {highest}; store it with 8 or 16 bits")
+    # Half a step more, because the conversion cuts off.
+    return picture.point(lambda value: value * (255 / highest) + 0.5).convert("L").convert("RGB")
 
 
 def padded(box: Box, width: int, height: int, padding: float = 0.25, minimum: int = 16) -> tuple[int, int, int, int]:

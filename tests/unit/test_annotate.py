@@ -4,9 +4,11 @@ import io
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
-from linegate.annotate import annotate
+from linegate.annotate import BANNERS, STYLES, annotate
 from linegate.inspection import Box, Check, Detection, Result, Verdict
 
 GREY = (90, 90, 90)
@@ -60,6 +62,82 @@ def test_a_box_is_drawn_around_the_defect_and_leaves_it_visible() -> None:
         assert max(abs(a - b) for a, b in zip(picture.getpixel(spot), GREY, strict=True)) > 40, spot  # type: ignore[arg-type]
 
 
+def untouched(picture: Image.Image, box: Box) -> bool:
+    """Whether the board is as it was inside a box, but for what JPEG lets its lines bleed into (8 pixels, one block)."""
+    left, top, right, bottom = (round(value) for value in box.corners)
+    inside = picture.crop((left + 8, top + 8, right - 8, bottom - 8)).getextrema()
+    return all(high - low <= 12 for low, high in inside)  # type: ignore[misc]
+
+
+@given(st.integers(30, 610), st.integers(20, 460), st.sampled_from(Result))
+def test_no_label_covers_its_defect_wherever_that_lies(x: int, y: int, result: Result) -> None:
+    assert untouched(below(one(result, Box(x, y, 60, 40))), Box(x, y, 60, 40))
+
+
+def test_no_label_covers_another_defect() -> None:
+    # So close above each other that a label in the usual place would cover the next box.
+    boxes = [Box(60 + 90 * (n % 6), 60 + 46 * (n // 6), 40, 40) for n in range(48)]
+    found = [Detection("open_circuit", 0.93, box) for box in boxes]
+    picture = below(shown(annotate(board(), found, [], Verdict.REVIEW, 0)))
+    assert all(untouched(picture, box) for box in boxes)
+
+
+def amount(picture: Image.Image, result: Result) -> int:
+    """How many pixels below the banner have the colour of a result."""
+    return sum(
+        near(pixel, STYLES[result].colour)
+        for pixel in (picture.getpixel((x, y)) for y in range(picture.height) for x in range(picture.width))
+    )
+
+
+def test_no_label_covers_another_one() -> None:
+    # Side by side, and narrower than their labels.
+    found = [Detection("open_circuit", 0.93, Box(x, 200, 30, 30)) for x in (300, 350)]
+    checks = [Check(0, Result.FAIL, ""), Check(1, Result.UNSURE, "")]
+    both = below(shown(annotate(board(), found, checks, Verdict.REVIEW, 1)))
+    for detection, check in zip(found, checks, strict=True):
+        alone = below(shown(annotate(board(), [detection], [check], Verdict.REVIEW, 1)))
+        assert amount(both, check.result) > 0.97 * amount(alone, check.result)
+
+
+def near(colour: object, expected: tuple[int, int, int]) -> bool:
+    assert isinstance(colour, tuple)
+    return max(abs(a - b) for a, b in zip(colour, expected, strict=True)) < 40
+
+
+def test_each_box_has_its_label_and_a_box_around_everything_too() -> None:
+    picture = below(one(Result.FAIL))
+    label = picture.crop((268, 150, 400, 176))
+    pixels = [label.getpixel((x, y)) for x in range(label.width) for y in range(label.height)]
+    assert sum(near(pixel, STYLES[Result.FAIL].colour) for pixel in pixels) > 1000
+    # There is no place outside this box.
+    picture = below(one(Result.FAIL, Box(320, 240, 640, 480)))
+    corner = picture.crop((8, 8, 100, 20))
+    pixels = [corner.getpixel((x, y)) for x in range(corner.width) for y in range(corner.height)]
+    assert sum(near(pixel, STYLES[Result.FAIL].colour) for pixel in pixels) > 500
+
+
+def test_a_defect_is_drawn_over_what_was_cleared_at_the_same_place() -> None:
+    for results in ((Result.FAIL, Result.PASS), (Result.PASS, Result.FAIL)):
+        found = [Detection("short", 0.9, Box(300, 200, 60, 40))] * 2
+        checks = [Check(index, result, "") for index, result in enumerate(results)]
+        picture = below(shown(annotate(board(), found, checks, Verdict.FAIL, 1)))
+        line = [picture.getpixel((x, 222)) for x in range(280, 320)]
+        assert all(near(pixel, STYLES[Result.FAIL].colour) for pixel in line)
+
+
+@pytest.mark.parametrize(
+    "colours", [(style.colour, style.text) for style in STYLES.values()] + list(BANNERS.values()), ids=str
+)
+def test_words_have_the_contrast_that_wcag_asks_for(colours: tuple[tuple[int, int, int], tuple[int, int, int]]) -> None:
+    def luminance(colour: tuple[int, int, int]) -> float:
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (c / 255 for c in colour)]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    darker, brighter = sorted(luminance(colour) for colour in colours)
+    assert (brighter + 0.05) / (darker + 0.05) >= 4.5
+
+
 def test_results_can_be_told_apart_without_colour() -> None:
     lines = {}
     for result in Result:
@@ -70,6 +148,13 @@ def test_results_can_be_told_apart_without_colour() -> None:
     assert lines[Result.FAIL] == 0, "a defect has a solid line"
     assert lines[Result.UNSURE] > 3
     assert lines[Result.PASS] > lines[Result.UNSURE], "shorter dashes for what was cleared"
+
+
+def test_dashes_are_dashes_on_the_smallest_box_of_a_large_picture() -> None:
+    picture = one(Result.UNSURE, Box(1000, 1000, 40, 40), (2048, 1536)).convert("L")
+    top = picture.height - 1536
+    row = [picture.getpixel((x, top + 1000 + 22)) for x in range(976, 1025)]
+    assert sum(abs(int(a) - int(b)) > 60 for a, b in pairwise(row)) >= 4, row  # type: ignore[arg-type]
 
 
 def test_a_detection_without_a_check_is_shown_as_unsure() -> None:
@@ -94,7 +179,45 @@ def test_a_detection_without_a_check_is_shown_as_unsure() -> None:
 def test_any_picture_and_any_box_can_be_annotated(size: tuple[int, int], box: Box) -> None:
     picture = one(Result.FAIL, box, size)
     assert max(picture.size) <= 2048 + 400
-    assert picture.width >= 400 or size[1] > 4 * size[0], "wide enough for its banner"
+    assert picture.width >= 360, "wide enough for its banner"
+    assert picture.height >= 120, "and high enough for a label"
+
+
+def test_a_narrow_board_stands_between_margins_for_its_labels() -> None:
+    narrow = board((200, 2048))
+    narrow.paste((255, 255, 255), (60, 970, 141, 1031))
+    found = [Detection("W" * 40, 0.93, Box(100, 1000, 80, 60))]
+    picture = shown(annotate(narrow, found, [Check(0, Result.FAIL, "")], Verdict.FAIL, 1))
+    left, top = (picture.width - 200) // 2, picture.height - 2048
+    middle = picture.crop((left, top, left + 200, top + 2048))
+    assert untouched(middle, Box(100, 1000, 80, 60))
+    assert near(middle.getpixel((100, 1000)), (255, 255, 255)), "the board is in the middle"
+    for spot in ((57, 1000), (143, 1000), (100, 967), (100, 1033)):
+        assert near(middle.getpixel(spot), STYLES[Result.FAIL].colour), "and its box with it"
+    first = [picture.getpixel((0, y)) for y in range(top, picture.height)]
+    assert not any(near(pixel, STYLES[Result.FAIL].colour) for pixel in first), "no label begins outside"
+
+
+def test_the_longer_side_of_the_board_is_bounded() -> None:
+    picture = shown(annotate(board((3000, 2000)), [], [], Verdict.PASS, 0, max_side=900))
+    assert (picture.width, picture.height > 600) == (900, True)
+    assert picture.height < 720
+
+
+def test_a_label_is_one_line() -> None:
+    two, one_line = (
+        annotate(board(), [Detection(name, 0.5, Box(300, 200, 60, 40))], [], Verdict.REVIEW, 0)
+        for name in ("two\n lines", "two lines")
+    )
+    assert two == one_line
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "a very long name " * 20, "短路", "\ud800\x00"])
+def test_any_class_name_can_be_drawn(name: str) -> None:
+    picture = below(shown(annotate(board(), [Detection(name, 0.5, Box(500, 200, 60, 40))], [], Verdict.REVIEW, 0)))
+    label = picture.crop((300, 150, 640, 176))
+    pixels = [label.getpixel((x, y)) for x in range(label.width) for y in range(label.height)]
+    assert sum(near(pixel, STYLES[Result.UNSURE].colour) for pixel in pixels) > 200
 
 
 def test_every_box_is_drawn_however_many_there_are() -> None:
