@@ -12,6 +12,7 @@ from linegate import imaging
 from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar, GoldenVerifier
 from linegate.adapters.golden.comparison import compare
 from linegate.adapters.golden.registration import register
+from linegate.config import Recipe
 from linegate.edge.samples import DEFECTS, Board, golden_board, jpeg, sample
 from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.inspection import Box, Detection, Result
@@ -80,6 +81,86 @@ def test_black_and_white_scans_show_copper_in_black() -> None:
     assert [detection.class_name for detection in compare(tested, register(tested, scan))] == ["open_circuit"]
 
 
+def scan(*strokes: tuple[int, int, int, int]) -> np.ndarray:
+    """A scan of 320 x 320, copper in black; strokes are left, top, right, bottom, right and bottom included."""
+    picture = np.full((320, 320, 3), 255, np.uint8)
+    for left, top, right, bottom in strokes:
+        picture[top : bottom + 1, left : right + 1] = 0
+    return picture
+
+
+def classes(tested: np.ndarray, golden: np.ndarray) -> list[str]:
+    return [detection.class_name for detection in compare(tested, golden)]
+
+
+# A wide conductor and, below it, a track of 4 px: thinner than twice the tolerance.
+THIN = ((20, 40, 300, 90), (20, 200, 300, 203))
+
+
+def test_a_gap_in_a_track_too_thin_to_have_any_depth_is_an_open_circuit() -> None:
+    golden, tested = scan(*THIN), scan(*THIN)
+    tested[198:206, 150:162] = 255
+    (found,) = compare(tested, golden)
+    assert found.class_name == "open_circuit"
+    image, reference = (imaging.cut(Image.fromarray(picture), found.box) for picture in (tested, golden))
+    judgement = GoldenVerifier().verify(image, reference, found)
+    assert (judgement.result, "interrupted" in judgement.reason) == (Result.FAIL, True)
+
+
+def test_a_bridge_over_a_gap_too_narrow_to_be_far_from_copper_is_a_short() -> None:
+    golden = scan((20, 40, 300, 98), (20, 103, 300, 160))
+    tested = golden.copy()
+    tested[96:106, 150:162] = 0
+    (found,) = compare(tested, golden)
+    assert found.class_name == "short"
+    image, reference = (imaging.cut(Image.fromarray(picture), found.box) for picture in (tested, golden))
+    assert GoldenVerifier().verify(image, reference, found).result is Result.FAIL
+
+
+def test_copper_left_inside_a_void_does_not_make_it_an_open_circuit() -> None:
+    tested = scan(*THIN)
+    tested[55:76, 150:171] = 255
+    tested[62:69, 157:164] = 0
+    assert classes(tested, scan(*THIN)) == ["pin_hole"]
+
+
+def test_a_void_behind_a_wall_of_copper_is_no_mouse_bite_until_the_wall_is_gone() -> None:
+    tested = scan(*THIN)
+    tested[42:60, 150:166] = 255
+    assert classes(tested, scan(*THIN)) == ["pin_hole"]
+    tested[40:42, 150:166] = 255
+    assert classes(tested, scan(*THIN)) == ["mouse_bite"]
+
+
+def test_a_bridge_within_one_conductor_is_a_short_too_and_a_spur_beside_it_is_none() -> None:
+    bend = scan((60, 60, 80, 160), (110, 60, 130, 160), (60, 60, 130, 80))
+    bridged, spurred = bend.copy(), bend.copy()
+    bridged[92:100, 80:112] = 0
+    spurred[92:100, 80:98] = 0
+    assert classes(bridged, bend) == ["short"]
+    assert classes(spurred, bend) == ["spur"]
+
+
+def test_the_outermost_pixels_of_a_picture_tell_nothing_what_reaches_further_in_does() -> None:
+    golden = scan(*THIN)
+    cut_differently, spoiled = golden.copy(), golden.copy()
+    cut_differently[:, :2] = 0
+    cut_differently[-2:, :] = 0
+    spoiled[120:140, :9] = 0
+    assert classes(cut_differently, golden) == []
+    assert classes(spoiled, golden) == ["spurious_copper"]
+
+
+def test_a_bite_of_a_few_pixels_is_found_on_a_large_photograph_too() -> None:
+    golden = np.full((1600, 1600, 3), (16, 88, 46), np.uint8)
+    golden[300:330] = golden[800:820] = golden[1200:1260] = (52, 148, 84)
+    tested = golden.copy()
+    cv2.circle(tested, (700, 799), 5, (16, 88, 46), -1)
+    (found,) = compare(tested, golden)
+    assert found.class_name == "mouse_bite"
+    assert found.confidence >= Recipe().confidence  # or the recipe would leave it out
+
+
 def test_parallel_stripes_do_not_say_where_they_lie_and_are_compared_all_the_same() -> None:
     golden = np.zeros((320, 320, 3), np.uint8)
     golden[:, 40:80] = golden[:, 120:180] = golden[:, 230:250] = 255
@@ -102,6 +183,13 @@ def test_parallel_stripes_do_not_say_where_they_lie_and_are_compared_all_the_sam
 def test_what_can_not_be_laid_over_goes_to_a_person_not_into_a_flood_of_boxes(picture: np.ndarray) -> None:
     with pytest.raises(RegistrationError):
         register(picture, BOARD.picture)
+
+
+def test_a_board_that_lies_half_outside_is_not_passed_by_what_can_be_seen_of_it() -> None:
+    clean = sample(BOARD, np.random.default_rng(1)).picture
+    register(posed(clean, degrees=3, scale=0.98, shift=(-15, 15)), BOARD.picture)
+    with pytest.raises(RegistrationError, match="in common"):
+        register(posed(clean, shift=(70, 60)), BOARD.picture)
 
 
 def test_a_golden_picture_of_another_size_fits_too() -> None:

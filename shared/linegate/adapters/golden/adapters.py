@@ -130,17 +130,26 @@ def _difference(seen: NDArray[np.float32], golden: NDArray[np.float32]) -> tuple
     low, high = np.percentile(inner, (10, 90)), np.percentile(aligned, (10, 90))
     if high[1] - high[0] > 20 and low[1] - low[0] > 20:
         aligned = (aligned - high[0]) * ((low[1] - low[0]) / (high[1] - high[0])) + low[0]
-    smooth = cv2.GaussianBlur(np.asarray(aligned, np.float32), (3, 3), 0)
-    model = cv2.GaussianBlur(inner, (3, 3), 0)
+    smooth = np.asarray(cv2.GaussianBlur(np.asarray(aligned, np.float32), (3, 3), 0), np.float32)
+    model = np.asarray(cv2.GaussianBlur(inner, (3, 3), 0), np.float32)
     # An edge may lie a little to either side: between the darkest and the brightest nearby, all is explained.
     kernel = disc(2 if bilevel(golden) else 1)
-    excess = np.maximum(smooth - cv2.dilate(model, kernel), cv2.erode(model, kernel) - smooth)
+    excess = np.maximum(_unexplained(smooth, model, kernel), _unexplained(model, smooth, kernel))
     different = np.asarray(excess > DIFFERENT * contrast, np.uint8)
     _, _, statistics, _ = cv2.connectedComponentsWithStats(different, connectivity=8)
     if len(statistics) < 2:
         return 0, 0
     largest = max(statistics[1:], key=lambda part: int(part[cv2.CC_STAT_AREA]))
     return int(largest[cv2.CC_STAT_AREA]), int(max(largest[cv2.CC_STAT_WIDTH], largest[cv2.CC_STAT_HEIGHT]))
+
+
+def _unexplained(grey: NDArray[np.float32], by: NDArray[np.float32], kernel: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """By how much each pixel is brighter or darker than all that `by` has within reach of `kernel`.
+
+    Asked both ways round: a track thinner than the kernel is explained away by its surroundings in the one direction,
+    and its gap shows in the other.
+    """
+    return np.asarray(np.maximum(grey - cv2.dilate(by, kernel), cv2.erode(by, kernel) - grey), np.float32)
 
 
 def _grey(data: bytes) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ there too many joins conductors, touches one, fills a hole, or stands alone.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Literal
 
 import cv2
@@ -22,11 +23,15 @@ Copper = Literal["auto", "bright", "dark"]
 # and white adds to what etching leaves.
 EDGE_TOLERANCE: Final = 1.0
 SCAN_EDGE_TOLERANCE: Final = 2.0
+# For what is too thin to be told by the edge tolerance: finer structures come and go with the sampling.
+THIN_TOLERANCE: Final = 3.0
 MINIMUM_AREA: Final = 6.0
 MERGE_DISTANCE: Final = 4.0
 BOX_MARGIN: Final = 8.0
 # Seed area, in pixels, at which the confidence is 1 - 1/e.
 SURE_AREA: Final = 16.0
+# Pixels up to which a part of a mask is noise.
+CRUMB: Final = 6
 BILEVEL_SHARE: Final = 0.9
 # Part of the picture's area. The worst of real boards stays below a hundredth.
 MAXIMUM_DIFFERING: Final = 0.03
@@ -38,6 +43,8 @@ class _Scale:
 
     tolerance: int
     area: float
+    sure: float
+    thin: int
     merge: int
     margin: float
     factor: float
@@ -45,9 +52,13 @@ class _Scale:
     @classmethod
     def of(cls, shape: tuple[int, ...], tolerance: float) -> "_Scale":
         factor = float(np.clip(min(shape[:2]) / 640, 0.75, 4))
+        # The tolerance has grown already; along an edge, what lies beyond it grows with the edge's length only.
+        growth = factor * min(factor, 1.0)
         return cls(
             tolerance=max(1, round(tolerance * factor)),
-            area=MINIMUM_AREA * factor**2,
+            area=MINIMUM_AREA * growth,
+            sure=SURE_AREA * growth,
+            thin=max(1, round(THIN_TOLERANCE * factor)),
             merge=max(1, round(MERGE_DISTANCE * factor)),
             margin=BOX_MARGIN * factor,
             factor=factor,
@@ -63,9 +74,8 @@ def compare(picture: Picture, golden: Picture, copper: Copper = "auto") -> list[
     scan = bilevel(golden)
     scale = _Scale.of(picture.shape, SCAN_EDGE_TOLERANCE if scan else EDGE_TOLERANCE)
     have, want = _copper_masks(picture, golden, scan=scan, dark=copper == "dark" or (copper == "auto" and scan))
-    kernel = disc(scale.tolerance)
-    missing_seeds = _eroded(want, kernel) & (1 - have)
-    extra_seeds = have & (1 - _dilated(want, kernel))
+    missing_seeds = _lacking(want, have, deep=scale.tolerance, far=scale.thin)
+    extra_seeds = _lacking(have, want, deep=scale.thin, far=scale.tolerance)
     differing = float((missing_seeds | extra_seeds).mean())
     if differing > MAXIMUM_DIFFERING:
         raise RegistrationError(
@@ -73,12 +83,12 @@ def compare(picture: Picture, golden: Picture, copper: Copper = "auto") -> list[
         )
     missing = _regions(missing_seeds, want & (1 - have), scale)
     extra = _regions(extra_seeds, have & (1 - want), scale)
-    found = [_detection(region, _missing_class(region, want), scale, picture.shape) for region in missing]
+    found = [_detection(region, _missing_class(region, want, have), scale, picture.shape) for region in missing]
     found += [_detection(region, _extra_class(region, want), scale, picture.shape) for region in extra]
     return sorted(found, key=lambda detection: -detection.confidence)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Region:
     """One difference: its pixels inside a window of the picture, with room around it to see what it touches."""
 
@@ -86,6 +96,26 @@ class _Region:
     pixels: Mask
     seed_area: float
     bounds: tuple[int, int, int, int]  # left, top, right, bottom in the picture
+
+    @cached_property
+    def hull(self) -> Mask:
+        """The pixels with all that lies between them."""
+        hull = np.zeros_like(self.pixels)
+        cv2.fillConvexPoly(hull, cv2.convexHull(cv2.findNonZero(self.pixels)), (1,))
+        return _dilated(hull, disc(1))
+
+
+def _lacking(mask: Mask, other: Mask, *, deep: int, far: int) -> Mask:
+    """Pixels of `mask` that `other` lacks: `deep` pixels inside of `mask`, or `far` pixels from anything of `other`.
+
+    Either alone allows for ragged edges. Only both see everything: a gap in a track too thin to have any depth is far
+    from copper; a bridge over a gap too narrow to be far from copper lies deep in it. Beyond the picture anything may
+    lie, so its outermost pixels tell nothing.
+    """
+    border = cv2.BORDER_CONSTANT
+    core = np.asarray(cv2.erode(mask, disc(deep), borderType=border, borderValue=0), np.uint8)
+    around = np.asarray(cv2.dilate(other, disc(far), borderType=border, borderValue=1), np.uint8)
+    return (core & (1 - other)) | (mask & (1 - around))
 
 
 def _copper_masks(picture: Picture, golden: Picture, *, scan: bool, dark: bool) -> tuple[Mask, Mask]:
@@ -158,29 +188,37 @@ def _regions(seeds: Mask, difference: Mask, scale: _Scale) -> list[_Region]:
     return regions
 
 
-def _missing_class(region: _Region, want: Mask) -> str:
+def _missing_class(region: _Region, want: Mask, have: Mask) -> str:
     copper = want[region.window]
     lost = _dilated(region.pixels, disc(1))
-    before, labels = cv2.connectedComponents(copper, connectivity=4)
-    touched = set(np.unique(labels[(region.pixels > 0) & (copper > 0)])) - {0}
-    for label in touched:
-        conductor = np.asarray(labels == label, np.uint8)
-        if _pieces(conductor & (1 - lost)) != 1:
+    labels = cv2.connectedComponents(copper, connectivity=4)[1]
+    for label in set(np.unique(labels[(region.pixels > 0) & (copper > 0)])) - {0}:
+        if _ways_out(np.asarray(labels == label, np.uint8) & (1 - lost), region) != 1:
             return "open_circuit"  # split in two, or gone altogether
-    around = _dilated(region.pixels, disc(2))
-    return "mouse_bite" if before and (around & (1 - copper)).any() else "pin_hole"
+    # The void as it is on the picture: does it open to what lies beside the conductor?
+    gaps = cv2.connectedComponents(1 - have[region.window], connectivity=4)[1]
+    voids = np.isin(gaps, np.setdiff1d(gaps[region.pixels > 0], [0]))
+    return "mouse_bite" if _ways_out(np.asarray(voids, np.uint8), region) else "pin_hole"
 
 
 def _extra_class(region: _Region, want: Mask) -> str:
     copper = want[region.window]
-    around = cv2.dilate(region.pixels, disc(2))
+    around = _dilated(region.pixels, disc(2))
     labels = cv2.connectedComponents(copper, connectivity=4)[1]
     touched = set(np.unique(labels[around > 0])) - {0}
     if not touched:
         return "spurious_copper"
     if len(touched) > 1:
         return "short"
-    return "missing_hole" if _fills_hole(region.pixels, copper) else "spur"
+    if _fills_hole(region.pixels, copper):
+        return "missing_hole"
+    # A bridge between two places of one conductor parts the gap between them.
+    gaps = cv2.connectedComponents(1 - copper, connectivity=4)[1]
+    taken = _dilated(region.pixels, disc(1))
+    for label in set(np.unique(gaps[region.pixels > 0])) - {0}:
+        if _ways_out(np.asarray(gaps == label, np.uint8) & (1 - taken), region) > 1:
+            return "short"
+    return "spur"
 
 
 def _fills_hole(pixels: Mask, copper: Mask) -> bool:
@@ -196,10 +234,11 @@ def _fills_hole(pixels: Mask, copper: Mask) -> bool:
     return False
 
 
-def _pieces(conductor: Mask) -> int:
-    """Parts of a conductor, crumbs not counted."""
-    count, _, statistics, _ = cv2.connectedComponentsWithStats(conductor, connectivity=4)
-    return sum(int(statistics[label, cv2.CC_STAT_AREA]) >= 6 for label in range(1, count))
+def _ways_out(mask: Mask, region: _Region) -> int:
+    """Parts of `mask` that lead out of the region; what the region surrounds and crumbs do not count."""
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    outside = np.bincount(labels[region.hull == 0], minlength=count)
+    return int(((outside > 0) & (statistics[:, cv2.CC_STAT_AREA] >= CRUMB))[1:].sum())
 
 
 def _detection(region: _Region, class_name: str, scale: _Scale, shape: tuple[int, ...]) -> Detection:
@@ -207,7 +246,7 @@ def _detection(region: _Region, class_name: str, scale: _Scale, shape: tuple[int
     left_in, top_in = max(0.0, left - scale.margin), max(0.0, top - scale.margin)
     right_in, bottom_in = min(float(shape[1]), right + scale.margin), min(float(shape[0]), bottom + scale.margin)
     # How far the difference exceeds what raggedness explains: saturating, never certain.
-    confidence = 1 - float(np.exp(-region.seed_area / (SURE_AREA * scale.factor**2)))
+    confidence = 1 - float(np.exp(-region.seed_area / scale.sure))
     box = Box((left_in + right_in) / 2, (top_in + bottom_in) / 2, right_in - left_in, bottom_in - top_in)
     return Detection(class_name, round(min(0.99, confidence), 3), box)
 
@@ -216,10 +255,6 @@ def _wide(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The picture's wide surroundings, reduced to an eighth."""
     small = cv2.resize(grey, (grey.shape[1] // 8, grey.shape[0] // 8), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.GaussianBlur(small.astype(np.float32), (0, 0), max(grey.shape) / 160), np.float32)
-
-
-def _eroded(mask: Mask, kernel: NDArray[np.uint8]) -> Mask:
-    return np.asarray(cv2.erode(mask, kernel), np.uint8)
 
 
 def _dilated(mask: Mask, kernel: NDArray[np.uint8]) -> Mask:

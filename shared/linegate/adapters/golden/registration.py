@@ -28,6 +28,9 @@ MINIMUM_CORRELATION = 0.70
 GOOD = 0.85
 # Parts of the picture's side, and of its size.
 MAXIMUM_SHIFT, MAXIMUM_STRETCH = 0.12, 0.06
+# Part of the picture, and of the golden picture, that must show what the other shows: what lies outside is not
+# inspected. A shift of a dozen pixels, 3 degrees and 2 % together leave a tenth of a picture of 640 x 640.
+MINIMUM_COMMON = 0.85
 
 
 def register(picture: Picture, golden: Picture) -> Picture:
@@ -35,7 +38,7 @@ def register(picture: Picture, golden: Picture) -> Picture:
 
     Affine, by maximising the enhanced correlation coefficient (Evangelidis and Psarakis 2008), which light that differs
     in gain and offset leaves alone; from a reduced picture to a finer one, starting at the shift that phase
-    correlation finds. Raises RegistrationError when the two do not match.
+    correlation finds. Raises RegistrationError when the two do not match, or have too little in common to inspect.
     """
     moving, fixed = _grey(golden), _grey(picture)
     lies = np.array(
@@ -125,13 +128,24 @@ def _laid(moving: Grey, warp: Warp, shape: tuple[int, ...]) -> Grey:
 
 
 def _warped(golden: Picture, picture: Picture, warp: Warp) -> Picture:
-    """The golden picture in the picture's frame; the picture's own pixels, which differ in nothing, where it ends."""
+    """The golden picture in the picture's frame; the picture's own pixels, which differ in nothing, where it ends.
+
+    Raises RegistrationError when that is too much of it.
+    """
     height, width = picture.shape[:2]
     flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
     laid = cv2.warpAffine(golden, warp, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     inside = cv2.warpAffine(np.full(golden.shape[:2], 255, np.uint8), warp, (width, height), flags=flags)
     # Interpolation mixes the last pixels with what lies beyond.
     outside = cv2.dilate(np.asarray(inside < 255, np.uint8), np.ones((3, 3), np.uint8)) > 0
+    common = 1 - float(outside.mean())
+    # The same area in pixels of the golden picture: the determinant is how many there are for one of the picture.
+    seen = common * abs(float(np.linalg.det(warp[:, :2]))) * outside.size / (golden.shape[0] * golden.shape[1])
+    if min(common, seen) < MINIMUM_COMMON:
+        raise RegistrationError(
+            f"the picture and the golden picture show only {min(common, seen):.0%} of the board in common, "
+            f"{MINIMUM_COMMON:.0%} is needed"
+        )
     laid[outside] = picture[outside]
     return np.asarray(laid, np.uint8)
 
