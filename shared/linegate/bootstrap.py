@@ -50,6 +50,21 @@ class App:
                 self._built[key] = build()
             return self._built[key]  # type: ignore[return-value]
 
+    def warm_up(self) -> None:
+        """Build what the recipes need now, so that the first board does not wait for it.
+
+        A golden picture that can't be read is said at once, not when the first board comes.
+        """
+        for name, recipe in self.settings.recipes.items():
+            self.registrar()
+            self.detector(recipe)
+            self.verifier(recipe)
+            if recipe.golden and "{" not in recipe.golden:
+                try:
+                    self._golden_picture(recipe.golden)
+                except TransientError as error:
+                    logs.log.warning("golden.unreadable", recipe=name, reason=str(error))
+
     def registrar(self) -> Registrar:
         def build() -> Registrar:
             from linegate.adapters.golden.adapters import GoldenRegistrar

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from structlog.testing import capture_logs
 
 from linegate.edge.housekeeping import remove_expired
 from linegate.edge.runtime import Runtime
@@ -121,6 +122,16 @@ def test_what_was_uploaded_while_nobody_ran_is_taken_up_at_the_start(make_line: 
     with running(line):
         verdicts = [hmi.wait_for(name)["verdict"] for name in names]
     assert verdicts == ["PASS"] * 3
+
+
+def test_a_golden_picture_that_is_missing_is_said_at_the_start(make_line: Maker) -> None:
+    line = make_line(clean_board())
+    (line.folder / "golden.png").unlink()
+    with capture_logs() as logged, running(line):
+        pass
+    (warning,) = (entry for entry in logged if entry["event"] == "golden.unreadable")
+    assert warning["recipe"] == "pcb"
+    assert "golden.png" in warning["reason"]
 
 
 def test_a_golden_picture_that_comes_later_is_used_without_a_restart(make_line: Maker, hmi: Hmi) -> None:

@@ -159,6 +159,7 @@ class Intake:
             return  # gone again: there is nothing to inspect
         self._taken[path] = identity
         self._seen.pop(path, None)
+        self._aside(path).parent.mkdir(parents=True, exist_ok=True)
         if new:
             log.info("upload.taken", object=name, inspection_id=image.inspection_id)
             self._bell.ring()
@@ -238,12 +239,17 @@ class Intake:
             return None
         return target
 
-    def _drop_first_name(self, path: Path, target: Path) -> None:
-        """Remove the name below uploads/, unless a camera has put a newer version there: that one is put back.
+    def _aside(self, path: Path) -> Path:
+        """Where a file is moved to be looked at before it is removed.
 
-        Moved aside within the folder: a file that leaves it makes watchdog hold all notices back for half a second.
+        In a folder that is watched by then: watchdog holds all notices back for half a second when a file seems to
+        leave what it watches.
         """
-        aside = self._uploads / ASIDE_FOLDER / path.relative_to(self._uploads)
+        return self._uploads / ASIDE_FOLDER / path.relative_to(self._uploads)
+
+    def _drop_first_name(self, path: Path, target: Path) -> None:
+        """Remove the name below uploads/, unless a camera has put a newer version there: that one is put back."""
+        aside = self._aside(path)
         try:
             if not target.exists() or not os.path.samefile(path, target):
                 return

@@ -55,6 +55,7 @@ class Runtime:
 
     def start(self) -> None:
         load_all()
+        self.app.warm_up()
         for line in self.settings.lines:  # so that a person sees where pictures belong
             (self.settings.data / UPLOADS_FOLDER / line).mkdir(parents=True, exist_ok=True)
         self.dispatcher.start()
