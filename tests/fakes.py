@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from PIL.Image import Image
 
-from linegate.errors import ObjectMissingError, PermanentError, TransientError
+from linegate.errors import ObjectMissingError, PermanentError, TargetGoneError, TransientError
 from linegate.inspection import (
     Box,
     Check,
@@ -81,6 +81,7 @@ class MemoryInspections:
     recorded: dict[str, dict[int, Check]] = field(default_factory=dict)
     history: dict[str, list[Revision]] = field(default_factory=dict)
     entries: dict[str, OutboxEntry] = field(default_factory=dict)
+    disabled: dict[str, str] = field(default_factory=dict)
 
     def open(self, inspection: Inspection) -> Inspection:
         return self.inspections.setdefault(inspection.inspection_id, inspection)
@@ -142,6 +143,19 @@ class MemoryInspections:
     def update_outbox(self, entry: OutboxEntry) -> None:
         self.entries[entry.entry_id] = entry
 
+    def disable_target(self, target: str, reason: str, now: datetime) -> None:
+        self.disabled.setdefault(target, reason)
+
+    def enable_target(self, target: str) -> list[OutboxEntry]:
+        self.disabled.pop(target, None)
+        held = [e for e in self.entries.values() if (e.target, e.state) == (target, OutboxState.HELD)]
+        for entry in held:
+            self.entries[entry.entry_id] = replace(entry, state=OutboxState.PENDING)
+        return [self.entries[entry.entry_id] for entry in held]
+
+    def disabled_targets(self) -> dict[str, str]:
+        return dict(self.disabled)
+
     def overdue(self, now: datetime, limit: int) -> list[Inspection]:
         late = [board for board in self.inspections.values() if board.revision is None and board.deadline <= now]
         return sorted(late, key=lambda board: board.deadline)[:limit]
@@ -180,7 +194,7 @@ class StaticDetector:
     fault: Exception | None = None
     calls: int = 0
 
-    def detect(self, picture: Image, reference: Callable[[], Image | None]) -> Found:
+    def detect(self, picture: Image, file: bytes, reference: Callable[[], Image | None]) -> Found:
         self.calls += 1
         if self.fault is not None:
             fault, self.fault = self.fault, None
@@ -210,8 +224,11 @@ class RecordingTarget:
 
     sent: list[tuple[str, str]] = field(default_factory=list)
     down: bool = False
+    gone: bool = False
 
     def send(self, entry_id: str, body: str, now: datetime) -> None:
+        if self.gone:
+            raise TargetGoneError("it answered 410")
         if self.down:
             raise TransientError("it answered 503")
         self.sent.append((entry_id, body))

@@ -53,6 +53,7 @@ lines:
 targets:
   hmi: {{url: "http://127.0.0.1/", secrets: [{SECRET}]}}
   alarm: {{url: "http://127.0.0.1/", secrets: [{SECRET}], verdicts: [FAIL, ERROR], give_up_after_s: 3600}}
+network: {{private_addresses: [127.0.0.1]}}
 images: {{max_bytes: 1000000, max_pixels: 1000000}}
 """
 

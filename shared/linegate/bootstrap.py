@@ -12,9 +12,12 @@ from linegate import config, events, logs
 from linegate.config import Recipe, Settings
 from linegate.errors import TransientError
 from linegate.handlers.context import Context
-from linegate.ports import Detector, Registrar, Target, Verifier
+from linegate.inspection import Detection, Result
+from linegate.ports import Detector, Judgement, Registrar, Target, Verifier
 
 if TYPE_CHECKING:
+    from linegate.adapters.exchange import Http
+    from linegate.adapters.gemini import GeminiClient
     from linegate.adapters.local.bus import LocalBus
     from linegate.adapters.local.database import Database
 
@@ -33,6 +36,15 @@ STAGE_OF: Final = {topic: stage for stage, topic in STAGES.items()}
 class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+
+class Unverified:
+    """For recipes whose detections are settled without a verifier. Asked all the same, by a message of an older
+    configuration, it does not know.
+    """
+
+    def verify(self, crop: bytes, reference: bytes | None, detection: Detection) -> Judgement:
+        return Judgement(Result.UNSURE, "This recipe has no verifier of its own.", "")
 
 
 class App:
@@ -56,9 +68,10 @@ class App:
         A golden picture that can't be read is said at once, not when the first board comes.
         """
         for name, recipe in self.settings.recipes.items():
-            self.registrar()
             self.detector(recipe)
             self.verifier(recipe)
+            if recipe.golden:
+                self.registrar()
             if recipe.golden and "{" not in recipe.golden:
                 try:
                     self._golden_picture(recipe.golden)
@@ -74,29 +87,23 @@ class App:
         return self._once(("registrar",), build)
 
     def detector(self, recipe: Recipe) -> Detector:
-        def build() -> Detector:
-            from linegate.adapters.golden.adapters import GoldenDetector
-
-            return GoldenDetector()
-
-        return self._once(("detector", recipe.detector), build)
+        return self._once(("detector", _key(recipe)), lambda: _DETECTORS[recipe.detector](self.settings, recipe))
 
     def verifier(self, recipe: Recipe) -> Verifier:
-        def build() -> Verifier:
-            from linegate.adapters.golden.adapters import GoldenVerifier
+        return self._once(("verifier", _key(recipe)), lambda: _VERIFIERS[recipe.verifier](self, recipe))
 
-            return GoldenVerifier()
+    def gemini(self) -> "GeminiClient":
+        def build() -> "GeminiClient":
+            from linegate.adapters.gemini import GeminiClient
 
-        return self._once(("verifier", recipe.verifier), build)
+            settings = self.settings.gemini
+            assert settings is not None  # the configuration was validated
+            return GeminiClient(settings, config.proxy_for)
+
+        return self._once(("gemini",), build)
 
     def target(self, name: str) -> Target:
-        def build() -> Target:
-            from linegate.adapters.webhook import WebhookTarget
-
-            target = self.settings.targets[name]
-            return WebhookTarget(target.url, target.secrets, target.timeout_s)
-
-        return self._once(("target", name), build)
+        return self._once(("target", name), lambda: _TARGETS[self.settings.targets[name].type](self.settings, name))
 
     def _golden_picture(self, name: str) -> bytes:
         """The golden picture beside the configuration. Its name may hold a serial from outside: it can't lead elsewhere.
@@ -111,6 +118,71 @@ class App:
             return path.read_bytes()
         except OSError as error:
             raise TransientError(f"the golden picture {path} can't be read: {error.strerror}") from error
+
+
+def _key(recipe: Recipe) -> str:
+    return recipe.model_dump_json()
+
+
+def _golden_detector(_: Settings, __: Recipe) -> Detector:
+    from linegate.adapters.golden.adapters import GoldenDetector
+
+    return GoldenDetector()
+
+
+def _roboflow_detector(settings: Settings, recipe: Recipe) -> Detector:
+    from linegate.adapters.roboflow import RoboflowDetector
+
+    assert settings.roboflow is not None  # the configuration was validated
+    assert recipe.workflow is not None
+    return RoboflowDetector(settings.roboflow, recipe, recipe.workflow, config.proxy_for)
+
+
+def _golden_verifier(_: App, __: Recipe) -> Verifier:
+    from linegate.adapters.golden.adapters import GoldenVerifier
+
+    return GoldenVerifier()
+
+
+def _gemini_verifier(app: App, recipe: Recipe) -> Verifier:
+    from linegate.adapters.gemini import GeminiVerifier
+
+    return GeminiVerifier(app.gemini(), recipe)
+
+
+def _no_verifier(_: App, __: Recipe) -> Verifier:
+    return Unverified()
+
+
+def _webhook_target(settings: Settings, name: str) -> Target:
+    from linegate.adapters.webhook import WebhookTarget
+
+    target = settings.targets[name]
+    return WebhookTarget(target.url, target.secrets, _http_to_targets(settings, target), target.timeout_s)
+
+
+def _slack_target(settings: Settings, name: str) -> Target:
+    from linegate.adapters.slack import SlackTarget
+
+    target = settings.targets[name]
+    return SlackTarget(target.url, _http_to_targets(settings, target), target.timeout_s)
+
+
+def _http_to_targets(settings: Settings, target: config.Target) -> "Http":
+    """Each target has connections of its own, and they are refused where the configuration does not want them."""
+    from linegate.adapters.exchange import Http
+
+    return Http(connect_s=min(5.0, target.timeout_s), read_s=target.timeout_s, refusal=settings.network.refusal)
+
+
+_DETECTORS: Final = {"golden": _golden_detector, "roboflow": _roboflow_detector}
+_VERIFIERS: Final = {
+    "golden": _golden_verifier,
+    "gemini": _gemini_verifier,
+    "workflow": _no_verifier,
+    "none": _no_verifier,
+}
+_TARGETS: Final = {"webhook": _webhook_target, "slack": _slack_target}
 
 
 def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus | None" = None) -> App:

@@ -11,7 +11,14 @@ class LinegateError(Exception):
 
 
 class TransientError(LinegateError):
-    """May succeed later: a service is down, a key is wrong until somebody mends it, a database is locked."""
+    """May succeed later: a service is down, a key is wrong until somebody mends it, a database is locked.
+
+    `retry_after_s` is how many seconds whoever refused asked to be left alone; None if nothing was said.
+    """
+
+    def __init__(self, *args: object, retry_after_s: float | None = None) -> None:
+        super().__init__(*args)
+        self.retry_after_s = retry_after_s
 
 
 class PermanentError(LinegateError):
@@ -28,6 +35,10 @@ class ObjectMissingError(PermanentError):
 
 class RegistrationError(PermanentError):
     """The picture can't be laid over its golden picture; nothing can be said about it by comparison."""
+
+
+class TargetGoneError(PermanentError):
+    """A target asked to be sent nothing any more (410). It stays disabled until a person enables it again."""
 
 
 class MessageError(PermanentError):

@@ -32,6 +32,7 @@ class OutboxState(StrEnum):
     SENT = "SENT"
     DEAD = "DEAD"  # given up after the target's `give_up_after`
     SUPERSEDED = "SUPERSEDED"  # the target already knows a higher revision
+    HELD = "HELD"  # the target is disabled; sent when a person enables it
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import json
 from datetime import UTC
 from typing import Any, Final
 
+from linegate.config import Storage
 from linegate.inspection import Check, Detection, Inspection, Result, Revision
 
 # Standard Webhooks asks for payloads below 20 kB; what does not fit is counted, not lost in silence.
@@ -11,8 +12,11 @@ MAX_BYTES: Final = 20_000
 _ORDER: Final = {Result.FAIL: 0, Result.UNSURE: 1, Result.PASS: 2}
 
 
-def notification_body(inspection: Inspection, revision: Revision, results_bucket: str) -> str:
-    """JSON of the event `inspection.decided`, under 20 kB in UTF-8. Defects first, then what is unsure, then what was cleared."""
+def notification_body(inspection: Inspection, revision: Revision, storage: Storage, corrected: Revision | None) -> str:
+    """JSON of the event `inspection.decided`, under 20 kB in UTF-8. Defects first, then what is unsure, then what was cleared.
+
+    `corrected` is the revision that this one takes the place of, if there is one.
+    """
     decision, image = revision.decision, inspection.image
     manifest = inspection.manifest
     pairs = sorted(zip(manifest.detections if manifest else (), decision.checks, strict=True), key=_weight)
@@ -26,12 +30,13 @@ def notification_body(inspection: Inspection, revision: Revision, results_bucket
         "inspection_result": decision.inspection_result,
         "fail_count": decision.fail_count,
         "complete": decision.complete,
+        "corrects": {"revision": corrected.number, "verdict": corrected.decision.verdict.value} if corrected else None,
         "summary": decision.summary,
         "reasons": list(decision.reasons),
         "defects": [_defect(detection, check) for detection, check in pairs],
         "omitted": {"reasons": 0, "defects": 0},
         "image": {"bucket": image.bucket, "name": image.name, "generation": str(image.generation)},
-        "annotated_image": {"bucket": results_bucket, "name": revision.annotated} if revision.annotated else None,
+        "annotated_image": _picture(storage, revision.annotated) if revision.annotated else None,
         "decided_at": revision.decided_at.astimezone(UTC).isoformat(),
         "latency_ms": round(1000 * (revision.decided_at - inspection.uploaded_at).total_seconds()),
     }
@@ -47,6 +52,17 @@ def notification_body(inspection: Inspection, revision: Revision, results_bucket
             raise ValueError("a notification without defects and reasons can't exceed 20 kB")
         data["omitted"][longest] += len(data[longest]) - keep
         data[longest] = data[longest][:keep]
+
+
+def _picture(storage: Storage, name: str) -> dict[str, str]:
+    bucket = storage.results_bucket
+    if storage.picture_url is None:
+        return {"bucket": bucket, "name": name}
+    return {
+        "bucket": bucket,
+        "name": name,
+        "url": storage.picture_url.replace("{bucket}", bucket).replace("{name}", name),
+    }
 
 
 def _weight(pair: tuple[Detection, Check]) -> tuple[int, float]:

@@ -131,6 +131,18 @@ class InspectionStore(Protocol):
 
     def update_outbox(self, entry: OutboxEntry) -> None: ...
 
+    def disable_target(self, target: str, reason: str, now: datetime) -> None:
+        """It is sent nothing any more until it is enabled; its entries are HELD meanwhile."""
+        ...
+
+    def enable_target(self, target: str) -> list[OutboxEntry]:
+        """It is sent to again. Its HELD entries become PENDING and are returned, to be published."""
+        ...
+
+    def disabled_targets(self) -> dict[str, str]:
+        """The targets that are disabled, with the reason of each."""
+        ...
+
     def overdue(self, now: datetime, limit: int) -> list[Inspection]:
         """Undecided inspections whose deadline has passed, oldest first."""
         ...
@@ -153,11 +165,12 @@ class Registrar(Protocol):
 
 
 class Detector(Protocol):
-    def detect(self, picture: "Image", reference: Callable[[], "Image | None"]) -> Found:
-        """Find suspected defects on an upright RGB picture.
+    def detect(self, picture: "Image", file: bytes, reference: Callable[[], "Image | None"]) -> Found:
+        """Find suspected defects on an upright RGB picture; `file` is the upload that it was decoded from.
 
-        `reference()` waits for the registered golden picture (None where the recipe has none) and raises what
-        registration raised. Raises TransientError, PermanentError.
+        A detection may come `settled`, where the detector has verified it as well. `reference()` waits for the registered
+        golden picture (None where the recipe has none) and raises what registration raised. Raises TransientError,
+        PermanentError.
         """
         ...
 
@@ -173,5 +186,7 @@ class Verifier(Protocol):
 
 class Target(Protocol):
     def send(self, entry_id: str, body: str, now: datetime) -> None:
-        """Deliver one notification. Raises TransientError; the caller keeps the count of attempts."""
+        """Deliver one notification. Raises TransientError, with what the target asked for as `retry_after_s`, and
+        TargetGoneError from a target that wants to hear nothing any more; the caller keeps the count of attempts.
+        """
         ...

@@ -5,6 +5,7 @@ import binascii
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from math import ceil
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -48,7 +49,8 @@ def serve(event: CloudEvent, wanted: type[T], handle: Callable[[bootstrap.App, T
                 return
             except (TransientError, ConfigError) as error:
                 log.warning("message.failed", reason=str(error), duration_ms=_since(started))
-                raise ServiceUnavailable(str(error)) from error
+                wait = error.retry_after_s if isinstance(error, TransientError) else None
+                raise ServiceUnavailable(str(error), retry_after=None if wait is None else ceil(wait)) from error
             except Exception:
                 log.exception("message.crashed", duration_ms=_since(started))
                 raise

@@ -32,7 +32,7 @@ def reference_of(registrar: Registrar, picture: Image.Image) -> Reference:
 
 def test_findings_lie_on_the_picture_with_a_class_and_a_confidence(detector: Detector, registrar: Registrar) -> None:
     picture = draw(defective=True, noise=2)
-    found = detector.detect(picture, reference_of(registrar, picture))
+    found = detector.detect(picture, b"", reference_of(registrar, picture))
     assert found.model
     assert len(found.detections) == 1
     for seen in found.detections:
@@ -50,7 +50,7 @@ def test_the_same_picture_gets_the_same_answer_on_any_thread(detector: Detector,
 
     def detect(_: int) -> Found:
         barrier.wait()
-        return detector.detect(picture, reference_of(registrar, picture))
+        return detector.detect(picture, b"", reference_of(registrar, picture))
 
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(detect, range(4)))
@@ -60,7 +60,7 @@ def test_the_same_picture_gets_the_same_answer_on_any_thread(detector: Detector,
 def test_the_picture_is_left_as_it_was(detector: Detector, registrar: Registrar) -> None:
     picture = draw(defective=True, noise=2)
     before = picture.tobytes()
-    detector.detect(picture, reference_of(registrar, picture))
+    detector.detect(picture, b"", reference_of(registrar, picture))
     assert picture.tobytes() == before
 
 
@@ -68,7 +68,7 @@ def test_a_reference_that_can_not_be_laid_over_is_a_doubt_or_none_of_its_busines
     def unlike() -> Image.Image:
         raise RegistrationError("nothing alike")
 
-    found = detector.detect(draw(), unlike)
+    found = detector.detect(draw(), b"", unlike)
     assert found.detections or found.doubts, "a board that could not be compared must not pass"
 
 

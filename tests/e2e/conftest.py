@@ -93,6 +93,7 @@ def make_line(tmp_path: Path, hmi: Hmi) -> Callable[..., Line]:
             "recipes": {"pcb": {"golden": "golden.png", "deadline_s": 60}},
             "lines": {"smt-1": {"recipe": "pcb"}},
             "targets": {"hmi": {"url": hmi.url, "secrets": [SECRET]}},
+            "network": {"private_addresses": ["127.0.0.0/8"]},
             "images": {"max_bytes": 5_000_000, "max_pixels": 20_000_000},
         }
         (folder / "linegate.yaml").write_text(yaml.safe_dump(content))

@@ -19,14 +19,14 @@ from linegate.adapters.local.database import Database
 from linegate.bootstrap import STAGES
 from linegate.config import CONFIG_VARIABLE
 from linegate.edge.dispatcher import Dispatcher
-from linegate.edge.functions import functions_folder
+from linegate.edge.functions import Response, functions_folder
 from linegate.edge.intake import Intake
 from linegate.events import SweepDue, push_body, to_message
 from linegate.ports import Message
 from tests.boards import clean_board, defective_board
 from tests.e2e.conftest import Hmi, Line
 
-Post = Callable[[str, object], tuple[int, str]]
+Post = Callable[[str, object], Response]
 
 
 def free_port() -> int:
@@ -55,11 +55,11 @@ def post(line: Line) -> Iterator[Post]:
             environment = {**os.environ, CONFIG_VARIABLE: str(line.config), "THREADS": "8"}
             processes.append(subprocess.Popen([command, *arguments], env=environment, stdout=log, stderr=log))
 
-    def send(stage: str, body: object) -> tuple[int, str]:
+    def send(stage: str, body: object) -> Response:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"content-type": "application/json"}
         answer = pool.request("POST", f"http://127.0.0.1:{ports[stage]}/", body=data, headers=headers)
-        return answer.status, answer.data.decode()
+        return Response(answer.status, answer.data.decode())
 
     try:
         for stage, port in ports.items():
@@ -92,7 +92,7 @@ def test_functions_in_processes_of_their_own_take_a_board_to_its_verdict(line: L
     """The bus delivers over HTTP instead of in process: neither it nor the functions know the difference."""
     with closing(Database(line.data / "linegate.db")) as database:
         bus = LocalBus(database)
-        dispatcher = Dispatcher(bus, line.settings.edge, post)
+        dispatcher = Dispatcher(bus, line.settings, post)
         intake = Intake(database, bus.bell, line.data, "uploads", 50, 100)
         dispatcher.start()
         intake.start()
@@ -117,10 +117,9 @@ def test_what_can_not_be_parsed_is_acknowledged_and_lies_in_the_dead_letter_with
     line: Line, post: Post
 ) -> None:
     for stage in ("verify", "aggregate", "notify", "detect"):
-        status, _ = post(stage, pushed(Message(b"not json", {"line": "smt-1"})))
-        assert status == 200, stage
-    status, _ = post("verify", pushed(to_message(SweepDue())))
-    assert status == 200
+        answer = post(stage, pushed(Message(b"not json", {"line": "smt-1"})))
+        assert answer.status == 200, stage
+    assert post("verify", pushed(to_message(SweepDue()))).status == 200
     with closing(Database(line.data / "linegate.db")) as database:
         letters = LocalBus(database).dead_letters()
         rows = database.read("SELECT data FROM messages ORDER BY id")
@@ -132,7 +131,7 @@ def test_what_can_not_be_parsed_is_acknowledged_and_lies_in_the_dead_letter_with
 
 def test_what_is_no_push_at_all_is_refused(post: Post) -> None:
     for body in (b"", b"{", b"[]", b'{"subscription": "s", "message": {"attributes": {"a": "b"}, "messageId": "1"}}'):
-        assert post("aggregate", body)[0] >= 400
+        assert post("aggregate", body).status >= 400
 
 
 def test_a_failure_that_may_pass_is_a_5xx_so_that_the_message_comes_again(line: Line, post: Post) -> None:
@@ -144,9 +143,9 @@ def test_a_failure_that_may_pass_is_a_5xx_so_that_the_message_comes_again(line: 
         while not (leased := LocalBus(database).lease("uploads", 1, 60, {}, 1)):
             time.sleep(0.02)
         intake.stop()
-    status, said = post("detect", pushed(leased[0].message))
-    assert status == 503
-    assert "golden.png" in said
+    answer = post("detect", pushed(leased[0].message))
+    assert answer.status == 503
+    assert "golden.png" in answer.said
     (line.folder / "golden.png").write_bytes(clean_board())
-    assert post("detect", pushed(leased[0].message))[0] == 200
+    assert post("detect", pushed(leased[0].message)).status == 200
     assert name

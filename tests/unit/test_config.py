@@ -16,6 +16,7 @@ lines: {smt-1: {recipe: pcb}, smt-2: {recipe: pcb}}
 targets:
   all: {url: "http://127.0.0.1/", secrets: ["${HMI_SECRET}"]}
   one: {url: "https://hmi/", secrets: ["${HMI_SECRET}"], lines: [smt-2], verdicts: [FAIL]}
+network: {private_addresses: [127.0.0.1]}
 """
 
 
@@ -55,9 +56,9 @@ cameras: 2
 """
     )
     for expected in (
-        "recipes.pcb.detector: is 'yolo'; allowed: golden",
+        "recipes.pcb.detector: is 'yolo'; allowed: golden or roboflow",
         "recipes.pcb.confidence: input should be less than or equal to 1, not 2",
-        "recipes.pcb.colour: is not known here; allowed: detector, verifier, golden",
+        "recipes.pcb.colour: is not known here; allowed: detector, verifier, workflow, golden",
         "lines.smt-1.recipe: no recipe named 'pcb2'; there is 'pcb'",
         "lines.a b: may hold letters",
         "targets.hmi.url: must be an http:// or https:// address",
@@ -66,7 +67,7 @@ cameras: 2
         "targets.hmi.verdicts.1: is 'BAD'; allowed: PASS, FAIL, REVIEW or ERROR",
         "targets.hmi.lines: no line named 'smt-9'; there is 'smt-1', 'a b'",
         "edge.settle_ms: input should be a valid integer",
-        "cameras: is not known here; allowed: recipes, lines, targets",
+        "cameras: is not known here; allowed: roboflow, gemini, recipes, lines, targets",
     ):
         assert any(fault.startswith(expected) for fault in found), (expected, found)
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
-from linegate.config import Concurrency, Edge, Retry
+from linegate.config import Concurrency, Edge, Line, Recipe, Retry, Settings, Target
 from linegate.edge.dispatcher import Dispatcher, backoff
-from linegate.edge.functions import Deliver
+from linegate.edge.functions import Deliver, Response
 from linegate.ports import Message
 
 RETRY = Retry(minimum_s=0.02, maximum_s=0.05, attempts=5)
@@ -29,7 +29,13 @@ def bus(tmp_path: Path) -> Iterator[LocalBus]:
 
 @contextmanager
 def dispatching(bus: LocalBus, deliver: Deliver, **concurrency: int) -> Iterator[Dispatcher]:
-    dispatcher = Dispatcher(bus, Edge(retry=RETRY, concurrency=Concurrency(**concurrency)), deliver)
+    settings = Settings(
+        recipes={"pcb": Recipe(golden="golden.png")},
+        lines={"smt-1": Line(recipe="pcb")},
+        targets={name: Target(url="https://hmi/") for name in ("dead", "alive")},
+        edge=Edge(retry=RETRY, concurrency=Concurrency(**concurrency)),
+    )
+    dispatcher = Dispatcher(bus, settings, deliver)
     dispatcher.start()
     try:
         yield dispatcher
@@ -48,9 +54,9 @@ def until(condition: Callable[[], object]) -> None:
 def test_an_acknowledged_message_is_delivered_once(bus: LocalBus, status: int) -> None:
     bodies: list[dict[str, Any]] = []
 
-    def deliver(stage: str, body: dict[str, Any]) -> tuple[int, str]:
+    def deliver(stage: str, body: dict[str, Any]) -> Response:
         bodies.append(body)
-        return status, ""
+        return Response(status)
 
     with dispatching(bus, deliver) as dispatcher:
         bus.publish("crops", [Message(b"one", {"line": "smt-1"})])
@@ -69,9 +75,9 @@ def test_everything_else_is_tried_again_and_at_last_a_dead_letter_with_what_the_
 ) -> None:
     attempts: list[int] = []
 
-    def deliver(stage: str, body: dict[str, Any]) -> tuple[int, str]:
+    def deliver(stage: str, body: dict[str, Any]) -> Response:
         attempts.append(body["deliveryAttempt"])
-        return status, "the service is away"
+        return Response(status, "the service is away")
 
     with dispatching(bus, deliver):
         bus.publish("crops", [Message(b"one")])
@@ -85,11 +91,11 @@ def test_no_new_board_is_taken_while_crops_wait(bus: LocalBus) -> None:
     order: list[str] = []
     gate = threading.Semaphore(0)
 
-    def deliver(stage: str, body: dict[str, Any]) -> tuple[int, str]:
+    def deliver(stage: str, body: dict[str, Any]) -> Response:
         if stage == "verify":
             gate.acquire()
         order.append(stage)
-        return 200, ""
+        return Response(200, "")
 
     bus.publish("uploads", [Message(b"board")])
     bus.publish("crops", [Message(b"crop") for _ in range(3)])
@@ -105,16 +111,16 @@ def test_a_target_that_hangs_does_not_keep_the_others_waiting(bus: LocalBus) -> 
     heard: list[str] = []
     hanging = threading.Event()
 
-    def deliver(stage: str, body: dict[str, Any]) -> tuple[int, str]:
+    def deliver(stage: str, body: dict[str, Any]) -> Response:
         target = body["message"]["attributes"]["target"]
         if target == "dead":
             hanging.wait(10)
         heard.append(target)
-        return 200, ""
+        return Response(200, "")
 
     bus.publish("notifications", [Message(b"", {"target": "dead"}) for _ in range(50)])
     bus.publish("notifications", [Message(b"", {"target": "alive"}) for _ in range(20)])
-    with dispatching(bus, deliver, notify=8, notify_per_target=2):
+    with dispatching(bus, deliver, notify_per_target=2):
         until(lambda: len(heard) == 20)
         assert set(heard) == {"alive"}
         hanging.set()
@@ -123,9 +129,9 @@ def test_a_target_that_hangs_does_not_keep_the_others_waiting(bus: LocalBus) -> 
 def test_all_crops_of_a_board_are_checked_at_the_same_time(bus: LocalBus) -> None:
     together = threading.Barrier(64, timeout=10)
 
-    def deliver(stage: str, body: dict[str, Any]) -> tuple[int, str]:
+    def deliver(stage: str, body: dict[str, Any]) -> Response:
         together.wait()
-        return 200, ""
+        return Response(200, "")
 
     with dispatching(bus, deliver) as dispatcher:
         bus.publish("crops", [Message(b"crop") for _ in range(64)])
@@ -137,11 +143,11 @@ def test_stopping_finishes_what_is_under_way_and_leaves_the_rest_on_the_bus(bus:
     started = threading.Event()
     done: list[str] = []
 
-    def deliver(stage: str, body: dict[str, Any]) -> tuple[int, str]:
+    def deliver(stage: str, body: dict[str, Any]) -> Response:
         started.set()
         time.sleep(0.2)
         done.append(stage)
-        return 200, ""
+        return Response(200, "")
 
     bus.publish("uploads", [Message(b"one"), Message(b"two")])
     with dispatching(bus, deliver, detect=1):
@@ -154,11 +160,11 @@ def test_stopping_finishes_what_is_under_way_and_leaves_the_rest_on_the_bus(bus:
 def test_a_delivery_that_blows_up_does_not_stop_the_others(bus: LocalBus) -> None:
     delivered: list[str] = []
 
-    def deliver(stage: str, body: dict[str, Any]) -> tuple[int, str]:
+    def deliver(stage: str, body: dict[str, Any]) -> Response:
         if stage == "verify":
             raise RuntimeError("boom")
         delivered.append(stage)
-        return 200, ""
+        return Response(200, "")
 
     with dispatching(bus, deliver):
         bus.publish("crops", [Message(b"")])

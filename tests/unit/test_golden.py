@@ -203,7 +203,7 @@ def test_a_golden_picture_of_another_size_fits_too() -> None:
 
 def detect(picture: np.ndarray, load: Callable[[str], bytes]) -> Found:
     image = Image.fromarray(picture)
-    return GoldenDetector().detect(image, lambda: GoldenRegistrar(load).register(image, "golden.png"))
+    return GoldenDetector().detect(image, b"", lambda: GoldenRegistrar(load).register(image, "golden.png"))
 
 
 def test_a_board_that_does_not_match_leaves_the_detector_in_doubt() -> None:
@@ -220,7 +220,7 @@ def test_a_golden_picture_that_is_no_picture_can_be_mended_so_the_upload_stays_r
 
 def test_without_a_golden_picture_there_is_nothing_to_compare_with() -> None:
     with pytest.raises(PermanentError, match="golden"):
-        GoldenDetector().detect(Image.fromarray(BOARD.picture), lambda: None)
+        GoldenDetector().detect(Image.fromarray(BOARD.picture), b"", lambda: None)
 
 
 def test_a_new_golden_picture_under_the_same_name_counts_at_once() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from linegate.config import ClassPolicy, Recipe
 from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.events import CHECKS, CROPS, NOTIFICATIONS, UPLOADS, CheckMade, CropReady, codec, to_message
-from linegate.handlers.detect import settled_by_policy
+from linegate.handlers.policy import apply
 from linegate.inspection import Check, OutboxState, Result
 from linegate.ports import Found
 from tests.fakes import detection
@@ -384,9 +384,9 @@ def test_messages_without_their_records_are_refused_for_good(gate: Gate) -> None
     ],
 )
 def test_class_policies_drop_settle_or_check_a_detection(recipe: Recipe, outcome: str) -> None:
-    kept = settled_by_policy(detection("short", confidence=0.9), recipe)
-    settled = kept.settled if kept else None
-    said = "dropped" if kept is None else settled.result.value.lower() if settled else "check"
+    kept = apply(recipe, [detection("short", confidence=0.9)], 100, 100)
+    settled = kept[0].settled if kept else None
+    said = "dropped" if not kept else settled.result.value.lower() if settled else "check"
     assert said == outcome
 
 

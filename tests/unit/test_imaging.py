@@ -154,7 +154,7 @@ def lab(*colour: int) -> Image.Image:
         (lambda: encoded(Image.new("L", (64, 48), 0), "PNG", transparency=0), (255, 255, 255)),
         (lambda: encoded(Image.new("RGB", (64, 48), "red"), "PNG", transparency=(255, 0, 0)), (255, 255, 255)),
         (lambda: encoded(Image.new("P", (64, 48), 0).convert("PA"), "TIFF"), (0, 0, 0)),
-        (lambda: encoded(Image.new("YCbCr", (64, 48), (76, 85, 255)), "TIFF"), (254, 0, 0)),
+        (lambda: encoded(Image.new("RGB", (64, 48), "red"), "TIFF", compression="jpeg"), (254, 0, 0)),
         (lambda: encoded(lab(200, 50, 30), "TIFF"), (200, 50, 30)),
     ],
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linegate.config import Storage
 from linegate.inspection import Check, Detection, Inspection, Manifest, ObjectRef, Place, Result, Revision, decide
 from linegate.notification import MAX_BYTES, notification_body
 from tests.fakes import START, detection
@@ -19,7 +20,7 @@ def body(detections: list[Detection], checks: dict[int, Check]) -> str:
     image = ObjectRef("b", "uploads/" + "😀" * 250, 7)
     board = Inspection(image.inspection_id, image, place, "pcb", START, START, START, manifest=manifest)
     return notification_body(
-        board, Revision(1, "detect", START, decide(manifest, checks), "results/x/r1.jpg"), "results"
+        board, Revision(1, "detect", START, decide(manifest, checks), "results/x/r1.jpg"), Storage(), None
     )
 
 

@@ -4,16 +4,12 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
-import urllib3
+from linegate.adapters.endpoint import Endpoint
+from linegate.adapters.exchange import Http
 
-from linegate.errors import TransientError
-
-CONNECT_TIMEOUT_S: Final = 5.0
-SHORT_ANSWER: Final = 4096
 TOLERANCE_S: Final = 300
 
 
@@ -28,52 +24,41 @@ def signature(secrets: Sequence[str], entry_id: str, timestamp: int, body: bytes
     return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
 
 
-def verified(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: float) -> bool:
-    """Whether a received webhook is genuine: any of its signatures fits any secret, and it is not older than 5 minutes.
+def doubt(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: float) -> str:
+    """Why a received webhook is not to be trusted; empty if any of its signatures fits any secret and it is fresh.
 
     `headers` with lower-case names; `now` in seconds since 1970.
     """
-    try:
-        entry_id, timestamp = headers["webhook-id"], int(headers["webhook-timestamp"])
-        given = headers["webhook-signature"].split(" ")
-    except (KeyError, ValueError):
-        return False
-    if abs(now - timestamp) > TOLERANCE_S:
-        return False
-    wanted = signature(secrets, entry_id, timestamp, body).split(" ")
-    return any(hmac.compare_digest(ours.encode(), theirs.encode()) for ours in wanted for theirs in given)
+    missing = [name for name in ("webhook-id", "webhook-timestamp", "webhook-signature") if name not in headers]
+    if missing:
+        return f"it lacks the header {missing[0]}"
+    entry_id, timestamp = headers["webhook-id"], headers["webhook-timestamp"]
+    if not (timestamp.isascii() and timestamp.isdigit()):
+        return "its timestamp is not in seconds since 1970"
+    if abs(now - int(timestamp)) > TOLERANCE_S:
+        return f"its timestamp is {abs(now - int(timestamp)):.0f} s off; check the clocks of both machines"
+    wanted = signature(secrets, entry_id, int(timestamp), body).split(" ")
+    given = headers["webhook-signature"].split(" ")
+    if any(hmac.compare_digest(ours.encode(), theirs.encode()) for ours in wanted for theirs in given):
+        return ""
+    return "no signature fits; check the secret, and that the body is verified as it came"
 
 
 class WebhookTarget:
-    """The port Target: a POST to one address. 2xx counts as delivered, nothing else; redirects are not followed."""
+    """The port Target: a signed POST to one address. 2xx counts as delivered, nothing else; redirects are not followed."""
 
-    def __init__(self, url: str, secrets: Sequence[str], timeout_s: float) -> None:
-        self._url = url
+    def __init__(self, url: str, secrets: Sequence[str], http: Http, timeout_s: float) -> None:
         self._secrets = tuple(secrets)
-        self._pool = urllib3.PoolManager(
-            retries=False,
-            timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, timeout_s), read=timeout_s),
-        )
+        self._endpoint = Endpoint(url, http, timeout_s)
 
     def send(self, entry_id: str, body: str, now: datetime) -> None:
         content = body.encode()
         timestamp = int(now.timestamp())
-        headers = {
-            "content-type": "application/json",
-            "user-agent": "linegate",
-            "webhook-id": entry_id,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": signature(self._secrets, entry_id, timestamp, content),
-        }
-        try:
-            # The answer is streamed and hardly read: only its status matters, however long it is.
-            response = self._pool.request(
-                "POST", self._url, body=content, headers=headers, redirect=False, preload_content=False
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise TransientError(f"no answer: {error}") from error
-        with suppress(urllib3.exceptions.HTTPError):
-            response.read(SHORT_ANSWER)  # read to its end, the connection can be used again
-        response.close()
-        if not 200 <= response.status < 300:
-            raise TransientError(f"it answered {response.status}")
+        self._endpoint.post(
+            content,
+            {
+                "webhook-id": entry_id,
+                "webhook-timestamp": str(timestamp),
+                "webhook-signature": signature(self._secrets, entry_id, timestamp, content),
+            },
+        )

@@ -6,7 +6,7 @@ import queue
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ import numpy as np
 from rich.table import Table
 
 from linegate import imaging, logs
-from linegate.config import Line, Recipe, Settings, Target
+from linegate.config import Line, Network, Recipe, Settings, Target
 from linegate.edge.console import console
 from linegate.edge.listener import Listener, Received
 from linegate.edge.runtime import Runtime
@@ -24,7 +24,6 @@ from linegate.inspection import Inspection
 
 LINE: Final = "bench"
 SECRET: Final = "whsec_" + "A" * 43 + "="
-FINDINGS: Final = (0, 1, 6)
 SEED: Final = 11
 PATIENCE_S: Final = 60.0
 # Written in this order; each is a stretch of the way from upload to alert.
@@ -50,24 +49,38 @@ class Board:
         return sum(self.legs.values())
 
 
-def run(boards: int, *, as_json: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What is measured: boards with each number of `findings`, against the calls of `bare` alone.
+
+    `settings` of the recipe `LINE` in a folder; `picture` of a board with that many findings; `bare` milliseconds.
+    """
+
+    findings: Sequence[int]
+    settings: Callable[[Path], Settings]
+    picture: Callable[[int], bytes]
+    bare: Callable[[Runtime, bytes], float]
+
+
+def run(boards: int, services: Sequence[str] | None, *, as_json: bool) -> int:
     """Send `boards` boards with each number of findings, one at a time, and print medians. 0."""
-    logs.configure("ERROR")
+    from linegate.edge.bench_services import at
+
+    logs.configure("CRITICAL" if services else "ERROR")
+    setup = at(*services) if services else _here()
     heard: queue.SimpleQueue[Received] = queue.SimpleQueue()
-    design, rng = golden_board(SEED), np.random.default_rng(SEED)
     with tempfile.TemporaryDirectory(prefix="linegate-bench-") as name, Listener([SECRET], heard.put) as hmi:
         folder = Path(name)
-        (folder / "golden.jpg").write_bytes(jpeg(design.picture, 97))
-        runtime = Runtime(_settings(folder, hmi.url))
+        runtime = Runtime(_with_target(setup.settings(folder), folder, hmi.url))
         station = folder / "uploads" / LINE / "bench"
         station.mkdir(parents=True)
         runtime.start()
         try:
             measured: dict[int, list[Board]] = {}
-            for findings in FINDINGS:
-                pictures = [jpeg(sample(design, rng, DEFECTS[:findings]).picture) for _ in range(boards + 1)]
+            for findings in setup.findings:
                 # The first one warms caches and is not counted.
-                measured[findings] = [_one(runtime, station, heard, picture) for picture in pictures][1:]
+                pictures = [setup.picture(findings) for _ in range(boards + 1)]
+                measured[findings] = [_one(runtime, station, heard, picture, setup.bare) for picture in pictures][1:]
         finally:
             runtime.stop()
     report = {str(findings): _summary(results) for findings, results in measured.items()}
@@ -78,15 +91,38 @@ def run(boards: int, *, as_json: bool) -> int:
     return 0
 
 
-def _settings(folder: Path, url: str) -> Settings:
-    recipe = Recipe(golden=str(folder / "golden.jpg"))
-    target = Target(url=url, secrets=[SECRET])
-    settings = Settings(recipes={LINE: recipe}, lines={LINE: Line(recipe=LINE)}, targets={"hmi": target})
-    return settings.model_copy(update={"edge": settings.edge.model_copy(update={"data": str(folder)})})
+def _here() -> Setup:
+    """Drawn boards, the golden detector and the golden verifier."""
+    design, rng = golden_board(SEED), np.random.default_rng(SEED)
+
+    def settings(folder: Path) -> Settings:
+        (folder / "golden.jpg").write_bytes(jpeg(design.picture, 97))
+        recipe = Recipe(golden=str(folder / "golden.jpg"))
+        return Settings(recipes={LINE: recipe}, lines={LINE: Line(recipe=LINE)})
+
+    def picture(findings: int) -> bytes:
+        return jpeg(sample(design, rng, DEFECTS[:findings]).picture)
+
+    return Setup((0, 1, 6), settings, picture, _bare)
 
 
-def _one(runtime: Runtime, station: Path, heard: "queue.SimpleQueue[Received]", picture: bytes) -> Board:
-    floor_ms = _bare(runtime, picture)
+def _with_target(settings: Settings, folder: Path, url: str) -> Settings:
+    changes = {
+        "targets": {"hmi": Target(url=url, secrets=[SECRET])},
+        "network": Network(private_addresses=["127.0.0.1"]),
+        "edge": settings.edge.model_copy(update={"data": str(folder)}),
+    }
+    return settings.model_copy(update=changes)
+
+
+def _one(
+    runtime: Runtime,
+    station: Path,
+    heard: "queue.SimpleQueue[Received]",
+    picture: bytes,
+    bare: Callable[[Runtime, bytes], float],
+) -> Board:
+    floor_ms = bare(runtime, picture)
     part = station / "board.part"
     part.write_bytes(picture)
     uploaded = time.time()
@@ -105,7 +141,7 @@ def _bare(runtime: Runtime, picture: bytes) -> float:
     image = imaging.decode(picture)
     started = time.perf_counter()
     golden = app.registrar().register(image, recipe.golden or "")
-    found = app.detector(recipe).detect(image, lambda: golden)
+    found = app.detector(recipe).detect(image, picture, lambda: golden)
     detector_ms = 1000 * (time.perf_counter() - started)
     slowest = 0.0
     for detection in found.detections:

@@ -75,12 +75,40 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser("replay", help="put dead letters back to work")
     replay.add_argument("--topic", choices=_topics(), help="only those of this topic")
     replay.set_defaults(run=_replay)
-    for command in (edge, status, replay):
+    enable = commands.add_parser("enable", help="send again to a target that was disabled by its answer 410")
+    enable.add_argument("target", metavar="TARGET")
+    enable.set_defaults(run=_enable)
+    doctor = commands.add_parser("doctor", help="try every part of a configuration against reality")
+    doctor.add_argument("--send", action="store_true", help="also send every target a message that says it is a test")
+    doctor.add_argument("--json", action="store_true", help="as a JSON list")
+    doctor.set_defaults(run=_doctor)
+    for command in (edge, status, replay, enable, doctor):
         command.add_argument(
             "--config", type=Path, default=Path("linegate.yaml"), metavar="FILE", help="(linegate.yaml)"
         )
 
+    listen = commands.add_parser("webhook-listen", help="receive, verify and print webhooks: a receiver to try with")
+    listen.add_argument("--secret", action="append", required=True, help="whsec_…; several while they rotate")
+    listen.add_argument("--port", type=int, default=8099, help="(8099)")
+    listen.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to hear other machines (127.0.0.1)")
+    listen.add_argument("--json", action="store_true", help="one JSON object a webhook")
+    listen.set_defaults(run=_listen)
+
+    workflow = commands.add_parser("workflow", help="Roboflow workflows to import")
+    actions = workflow.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
+    show = actions.add_parser("show", help="print the definition of a workflow as JSON")
+    show.add_argument(
+        "name",
+        choices=("detect", "complete"),
+        nargs="?",
+        default="detect",
+        help="detection only, or with Gemini (detect)",
+    )
+    show.add_argument("--model-id", required=True, metavar="PROJECT/VERSION", help="of the trained model")
+    show.set_defaults(run=_workflow)
+
     bench = commands.add_parser("bench", help="where the time of a board goes, against the bare detector and verifier")
+    bench.add_argument("--services", nargs=2, metavar=("ROBOFLOW_URL", "GEMINI_URL"), help="measure these (stand-ins)")
     bench.add_argument("--boards", type=_positive, default=15, metavar="N", help="boards of each kind (15)")
     bench.add_argument("--json", action="store_true", help="as one JSON object")
     bench.set_defaults(run=_bench)
@@ -156,10 +184,40 @@ def _replay(options: argparse.Namespace) -> int:
     return replay(config.load(options.config), options.topic)
 
 
+def _enable(options: argparse.Namespace) -> int:
+    from linegate.edge.status import enable
+
+    return enable(config.load(options.config), options.target)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from linegate.edge.doctor import run
+
+    logs.configure("CRITICAL")
+    return run(options.config, send=options.send, as_json=options.json)
+
+
+def _listen(options: argparse.Namespace) -> int:
+    from linegate.edge.listening import run
+
+    for secret in options.secret:
+        try:
+            config.webhook_secret(secret)
+        except ValueError as error:
+            raise UsageError(f"--secret {error}") from error
+    return run(options.secret, options.host, options.port, as_json=options.json, wait=signal.pause)
+
+
+def _workflow(options: argparse.Namespace) -> int:
+    from linegate.edge.workflow import show
+
+    return show(options.name, options.model_id)
+
+
 def _bench(options: argparse.Namespace) -> int:
     from linegate.edge.bench import run
 
-    return run(options.boards, as_json=options.json)
+    return run(options.boards, options.services, as_json=options.json)
 
 
 def _init(options: argparse.Namespace) -> int:

@@ -162,6 +162,7 @@ def _configure(folder: Path, url: str, secret: str) -> Settings:
         "recipes": {"pcb": {"golden": f"{GOLDEN_FOLDER}/{{serial}}", "deadline_s": DEADLINE_S}},
         "lines": {line: {"recipe": "pcb"} for line, _ in CAMERAS},
         "targets": {"hmi": {"type": "webhook", "url": url, "secrets": [secret]}},
+        "network": {"private_addresses": ["127.0.0.1"]},
     }
     path = folder / "linegate.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from linegate.adapters.local.bus import Delivery, LocalBus
 from linegate.bootstrap import STAGES
-from linegate.config import Edge, Retry
+from linegate.config import Retry, Settings
 from linegate.edge.functions import Deliver
 from linegate.errors import TransientError
 from linegate.events import push_body
@@ -22,20 +22,22 @@ ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})
 ORDER = ("notify", "aggregate", "verify", "sweep", "detect")
 # Another process may have published (`linegate replay`): look again after this long without a ring.
 POLL_S = 0.5
+# Whatever a service asks for: a board that waits longer has been given up by everybody.
+LONGEST_WAIT_S = 3600.0
 
 
 class Dispatcher:
     """One thread leases, a pool per stage works. `start`, then `stop`, which finishes what is under way."""
 
-    def __init__(self, bus: LocalBus, settings: Edge, deliver: Deliver) -> None:
+    def __init__(self, bus: LocalBus, settings: Settings, deliver: Deliver) -> None:
         self._bus = bus
-        self._settings = settings
+        self._settings = settings.edge
         self._deliver = deliver
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._in_work: Counter[str] = Counter()
         self._in_lane: Counter[str] = Counter()
-        self._limits: Mapping[str, int] = {**settings.concurrency.model_dump(), "sweep": 1}
+        self._limits: Mapping[str, int] = settings.in_work
         self._pools = {
             stage: ThreadPoolExecutor(self._limits[stage], thread_name_prefix=f"linegate-{stage}") for stage in ORDER
         }
@@ -120,16 +122,16 @@ class Dispatcher:
             subscription=f"projects/edge/subscriptions/{stage}",
             attempt=delivery.attempt,
         )
-        status, said = self._deliver(stage, body)
-        if status in ACKNOWLEDGED:
+        response = self._deliver(stage, body)
+        error = f"answered {response.status}: {response.said[:500]}"
+        if response.status in ACKNOWLEDGED:
             self._bus.acknowledge(delivery)
         elif delivery.attempt >= self._settings.retry.attempts:
             log.error("message.dead", stage=stage, attempts=delivery.attempt, **_ids(delivery))
-            self._bus.bury(delivery, f"answered {status}: {said[:500]}")
+            self._bus.bury(delivery, error)
         else:
-            self._bus.retry(
-                delivery, backoff(self._settings.retry, delivery.attempt), f"answered {status}: {said[:500]}"
-            )
+            wait = max(backoff(self._settings.retry, delivery.attempt), min(response.retry_after_s, LONGEST_WAIT_S))
+            self._bus.retry(delivery, wait, error)
 
 
 def backoff(retry: Retry, attempt: int) -> float:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,17 @@ from linegate import bootstrap
 from linegate.events import TOPIC_OF, codec
 from linegate.inspection import Check, Inspection, OutboxEntry, Revision
 
-# (stage, push body) ▶ HTTP status and, for a failure, what the function said
-Deliver = Callable[[str, dict[str, Any]], tuple[int, str]]
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a function answered: the HTTP status and, for a failure, what it said and when to come again."""
+
+    status: int
+    said: str = ""
+    retry_after_s: float = 0.0
+
+
+Deliver = Callable[[str, dict[str, Any]], Response]  # of (stage, push body)
 
 
 @cache
@@ -40,12 +50,14 @@ def functions_folder() -> Path:
 def in_process(app: bootstrap.App) -> Deliver:
     """Deliver to the functions in this process, with `app` as theirs."""
 
-    def deliver(stage: str, body: dict[str, Any]) -> tuple[int, str]:
+    def deliver(stage: str, body: dict[str, Any]) -> Response:
         environ = EnvironBuilder(method="POST", data=json.dumps(body), content_type="application/json").get_environ()
         with bootstrap.use(app):
-            chunks, status, _ = run_wsgi_app(function_app(stage).wsgi_app, environ)
+            chunks, status, headers = run_wsgi_app(function_app(stage).wsgi_app, environ)
         code = int(status.split(" ", 1)[0])
-        return code, "" if code < 400 else b"".join(chunks).decode("utf-8", "replace")
+        if code < 400:
+            return Response(code)
+        return Response(code, b"".join(chunks).decode("utf-8", "replace"), float(headers.get("retry-after", 0)))
 
     return deliver
 

@@ -8,24 +8,27 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from linegate.adapters.webhook import verified
+from linegate.adapters.webhook import doubt
 
 MAX_BODY = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One webhook. `event` is None if its signature was bad or its body is not JSON."""
+    """One webhook. `event` is None if it was refused, for the reason in `doubt`."""
 
     entry_id: str
     event: dict[str, Any] | None
     at: float  # seconds since 1970
+    doubt: str = ""
 
 
 class Listener:
-    """Listens on 127.0.0.1; `on_webhook` is called with each webhook, in the thread that received it."""
+    """Listens at `host`; `on_webhook` is called with each webhook, in the thread that received it."""
 
-    def __init__(self, secrets: Sequence[str], on_webhook: Callable[[Received], None], port: int = 0) -> None:
+    def __init__(
+        self, secrets: Sequence[str], on_webhook: Callable[[Received], None], port: int = 0, host: str = "127.0.0.1"
+    ) -> None:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             # Header and body leave as one packet; otherwise Nagle's algorithm delays the answer by 40 ms.
@@ -34,24 +37,28 @@ class Listener:
 
             def do_POST(self) -> None:
                 at = time.time()
-                body = self.rfile.read(min(MAX_BODY, int(self.headers.get("content-length") or 0)))
+                length = self.headers.get("content-length") or "0"
+                body = self.rfile.read(min(MAX_BODY, int(length) if length.isdigit() else 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                genuine = verified(secrets, headers, body, at)
-                on_webhook(Received(headers.get("webhook-id", ""), _json(body) if genuine else None, at))
-                self.send_response(204 if genuine else 401)
+                why = doubt(secrets, headers, body, at)
+                event = None if why else _json(body)
+                why = why or ("" if event is not None else "its body is no JSON object")
+                on_webhook(Received(headers.get("webhook-id", ""), event, at, why))
+                self.send_response(401 if why else 204)
                 self.send_header("content-length", "0")
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
                 """The caller reports, not the server."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server = ThreadingHTTPServer((host, port), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="linegate-listener", daemon=True)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/"
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}/"
 
     def __enter__(self) -> "Listener":
         self._thread.start()

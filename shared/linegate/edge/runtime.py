@@ -34,7 +34,7 @@ class Runtime:
         self.database = open_database(settings)
         self.bus = LocalBus(self.database)
         self.app = bootstrap.local(settings, self.database, self.bus)
-        self.dispatcher = Dispatcher(self.bus, settings.edge, in_process(self.app))
+        self.dispatcher = Dispatcher(self.bus, settings, in_process(self.app))
         self.intake = Intake(
             self.database,
             self.bus.bell,

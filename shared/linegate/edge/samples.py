@@ -423,7 +423,7 @@ def _pose(size: int, shift_x: float, shift_y: float, degrees: float, scale: floa
     """2 x 3: from oversampled board to picture."""
     centre = size * OVERSAMPLING / 2
     pose = cv2.getRotationMatrix2D((centre, centre), degrees, scale / OVERSAMPLING)
-    pose[:, 2] += np.array([size / 2 - centre + shift_x, size / 2 - centre + shift_y])
+    pose[:, 2] = pose[:, 2] + np.array([size / 2 - centre + shift_x, size / 2 - centre + shift_y])
     return np.asarray(pose, np.float64)
 
 

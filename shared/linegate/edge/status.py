@@ -11,10 +11,14 @@ from rich.text import Text
 
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
+from linegate.adapters.local.store import SqliteInspections
 from linegate.bootstrap import STAGES
 from linegate.config import Settings
 from linegate.edge.console import console
 from linegate.edge.runtime import open_database
+from linegate.errors import UsageError
+from linegate.events import NOTIFICATIONS
+from linegate.handlers.deciding import due
 from linegate.inspection import printable
 
 
@@ -37,6 +41,18 @@ def replay(settings: Settings, topic: str | None) -> int:
     return 0
 
 
+def enable(settings: Settings, target: str) -> int:
+    """Send to a disabled target again, first what was held meanwhile. 0. Raises UsageError for one nobody knows."""
+    with closing(open_database(settings)) as database:
+        store = SqliteInspections(database)
+        if target not in settings.targets and target not in store.disabled_targets():
+            raise UsageError(f"there is no target {target!r}; there is {', '.join(settings.targets) or 'none'}")
+        entries = store.enable_target(target)
+        LocalBus(database).publish(NOTIFICATIONS, due(entries))
+    print(f"target {target} is enabled; {len(entries)} held notification{'' if len(entries) == 1 else 's'} on the way")
+    return 0
+
+
 def collect(database: Database) -> dict[str, Any]:
     """Everything that `status` tells, as plain data."""
     bus = LocalBus(database)
@@ -45,9 +61,11 @@ def collect(database: Database) -> dict[str, Any]:
         "SELECT count(*), coalesce(sum(deadline <= ?), 0) FROM inspections WHERE revision = 0",
         (datetime.now(UTC).timestamp(),),
     )[0]
+    disabled = SqliteInspections(database).disabled_targets()
     undelivered = database.read(
         """SELECT target, state, count(*), max(json_extract(document, '$.attempts')), min(created_at),
-        max(json_extract(document, '$.last_error')) FROM outbox WHERE state IN ('PENDING', 'DEAD') GROUP BY target, state"""
+        max(json_extract(document, '$.last_error')) FROM outbox
+        WHERE state IN ('PENDING', 'DEAD', 'HELD') GROUP BY target, state"""
     )
     return {
         "stages": {
@@ -70,6 +88,7 @@ def collect(database: Database) -> dict[str, Any]:
             }
             for letter in bus.dead_letters()
         ],
+        "disabled_targets": [{"target": target, "reason": reason} for target, reason in disabled.items()],
         "undelivered": [
             {
                 "target": target,
@@ -100,6 +119,12 @@ def _print(state: dict[str, Any], out: Console) -> None:
         out.print("When the cause is mended, `linegate replay` puts them back to work.")
     else:
         out.print("Dead letters: none")
+    if state["disabled_targets"]:
+        targets = _table("Disabled targets", "target", "reason")
+        for target in state["disabled_targets"]:
+            targets.add_row(*_texts(*target.values()))
+        out.print(targets)
+        out.print("They are sent nothing. `linegate enable TARGET` sends again, beginning with what was held.")
     if state["undelivered"]:
         entries = _table("Undelivered", "target", "state", "count", "attempts", "oldest", "last error")
         for entry in state["undelivered"]:

@@ -16,6 +16,7 @@ from linegate.handlers.context import Context
 from linegate.inspection import Decision, Inspection, OutboxEntry, Revision, outbox_id, recipients
 from linegate.logs import log
 from linegate.notification import notification_body
+from linegate.ports import Message
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -64,9 +65,13 @@ def resume(context: Context, inspection: Inspection, decided_by: str) -> None:
 
 
 def publish_outbox(context: Context, entries: Sequence[OutboxEntry]) -> None:
-    due = [NotificationDue(entry.inspection_id, entry.line, entry.target, entry.entry_id) for entry in entries]
-    if due:
-        context.publisher.publish(NOTIFICATIONS, [to_message(event) for event in due])
+    if entries:
+        context.publisher.publish(NOTIFICATIONS, due(entries))
+
+
+def due(entries: Sequence[OutboxEntry]) -> list[Message]:
+    """The messages that have these entries sent."""
+    return [to_message(NotificationDue(each.inspection_id, each.line, each.target, each.entry_id)) for each in entries]
 
 
 def _decide(
@@ -88,7 +93,7 @@ def _decide(
         told=tuple(dict.fromkeys((*inspection.told, *targets))),
         timings=replace(inspection.timings, decided_ms=1000 * (now - inspection.received_at).total_seconds()),
     )
-    body = notification_body(decided, revision, context.settings.storage.results_bucket)
+    body = notification_body(decided, revision, context.settings.storage, inspection.revision)
     entries = [
         OutboxEntry(
             entry_id=outbox_id(inspection.inspection_id, number, target),

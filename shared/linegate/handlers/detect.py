@@ -13,7 +13,8 @@ from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingErro
 from linegate.events import CROPS, CropReady, ImageUploaded, to_message
 from linegate.handlers.context import Context, in_background
 from linegate.handlers.deciding import resume, settle
-from linegate.inspection import Check, Detection, Inspection, Manifest, Place, Result, brief, decide, place_of, rejected
+from linegate.handlers.policy import apply
+from linegate.inspection import Inspection, Manifest, Place, brief, decide, place_of, rejected
 from linegate.logs import log
 from linegate.ports import Detector, Registrar
 
@@ -74,7 +75,9 @@ def detect(
     golden = _golden_name(recipe, place)
     reference = in_background(lambda: registrar().register(picture, golden) if golden else None)
     try:
-        manifest = inspection.manifest or _manifest(context, inspection, recipe, picture, reference, detector(recipe))
+        manifest = inspection.manifest or _manifest(
+            context, inspection, recipe, picture, content, reference, detector(recipe)
+        )
     except LinegateError as error:
         context.inspections.note_fault(inspection.inspection_id, brief(str(error)))
         raise
@@ -89,23 +92,6 @@ def detect(
         return
     crops = _crops(inspection, manifest, recipe, picture, reference)
     context.publisher.publish(CROPS, [to_message(crop) for crop in crops])
-
-
-def settled_by_policy(detection: Detection, recipe: Recipe) -> Detection | None:
-    """The detection as the recipe's class policy leaves it: dropped (None), settled as a defect, or to be checked."""
-    policy = recipe.classes.get(detection.class_name)
-    minimum = recipe.confidence if policy is None or policy.minimum_confidence is None else policy.minimum_confidence
-    if detection.confidence < minimum:
-        return None
-    if recipe.verifier == "none":
-        reason = "Every detection counts as a defect in this recipe."
-    elif policy is not None and policy.verify == "never":
-        reason = "Detections of this class count without a check."
-    elif policy is not None and policy.auto_fail_above is not None and detection.confidence > policy.auto_fail_above:
-        reason = f"Detected with confidence {detection.confidence:.2f}, above {policy.auto_fail_above:.2f}."
-    else:
-        return detection
-    return replace(detection, settled=Check(0, Result.FAIL, reason, model="policy"))
 
 
 def _recipe(context: Context, place: Place, metadata: Mapping[str, str]) -> tuple[str, Recipe | None, str]:
@@ -149,19 +135,19 @@ def _manifest(
     inspection: Inspection,
     recipe: Recipe,
     picture: "Image",
+    content: bytes,
     reference: Callable[[], "Image | None"],
     detector: Detector,
 ) -> Manifest:
     """Ask the detector and store its answer; the manifest that stands in the store afterwards, ours or an earlier one."""
     started = perf_counter()
     try:
-        found = detector.detect(picture, reference)
+        found = detector.detect(picture, content, reference)
         detections, model, version, doubts = found.detections, found.model, found.model_version, found.doubts
     except PermanentError as error:
         detections, model, version, doubts = (), "", "", (f"The detector could not answer: {error}",)
-    kept = (settled_by_policy(detection, recipe) for detection in detections)
     manifest = Manifest.of(
-        (detection for detection in kept if detection is not None),
+        apply(recipe, detections, picture.width, picture.height),
         width=picture.width,
         height=picture.height,
         detector=model,

@@ -63,7 +63,7 @@ class GoldenDetector:
     def __init__(self, copper: Copper = "auto") -> None:
         self._copper: Copper = copper
 
-    def detect(self, picture: Image.Image, reference: Callable[[], Image.Image | None]) -> Found:
+    def detect(self, picture: Image.Image, file: bytes, reference: Callable[[], Image.Image | None]) -> Found:
         try:
             golden = reference()
             if golden is None:

@@ -44,6 +44,8 @@ CREATE TABLE IF NOT EXISTS outbox (
     created_at REAL NOT NULL, attempted_at REAL, document TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS outbox_by_inspection ON outbox (inspection_id, revision);
 CREATE INDEX IF NOT EXISTS outbox_open ON outbox (created_at) WHERE state = 'PENDING';
+CREATE TABLE IF NOT EXISTS disabled_targets (
+    name TEXT PRIMARY KEY, reason TEXT NOT NULL, disabled_at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, data BLOB NOT NULL, attributes TEXT NOT NULL,
     lane TEXT NOT NULL DEFAULT '', published_at REAL NOT NULL, due_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,

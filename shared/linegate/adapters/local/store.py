@@ -117,6 +117,26 @@ class SqliteInspections:
             )
         )
 
+    def disable_target(self, target: str, reason: str, now: datetime) -> None:
+        row = (target, reason, now.timestamp())
+        self._database.write(
+            lambda connection: connection.execute("INSERT OR IGNORE INTO disabled_targets VALUES (?, ?, ?)", row)
+        )
+
+    def enable_target(self, target: str) -> list[OutboxEntry]:
+        def work(connection: sqlite3.Connection) -> list[OutboxEntry]:
+            connection.execute("DELETE FROM disabled_targets WHERE name = ?", (target,))
+            query = "SELECT document FROM outbox WHERE target = ? AND state = 'HELD' ORDER BY created_at"
+            held = [_load(OutboxEntry, text) for (text,) in connection.execute(query, (target,)).fetchall()]
+            entries = [replace(entry, state=OutboxState.PENDING) for entry in held]
+            connection.executemany("REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_outbox_row, entries))
+            return entries
+
+        return self._database.write(work)
+
+    def disabled_targets(self) -> dict[str, str]:
+        return dict(self._database.read("SELECT name, reason FROM disabled_targets ORDER BY name"))
+
     def overdue(self, now: datetime, limit: int) -> list[Inspection]:
         query = "SELECT document FROM inspections WHERE revision = 0 AND deadline <= ? ORDER BY deadline LIMIT ?"
         return [_load(Inspection, text) for (text,) in self._database.read(query, (now.timestamp(), limit))]

@@ -1,0 +1,261 @@
+"""The port Verifier over Gemini (API key or Vertex AI), through google-genai.
+
+Its answer is read strictly: one candidate that finished with STOP, JSON by the schema, one of two words. All else is
+UNSURE with the reason, for a blocked, cut or empty answer comes as a 200 like a good one.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import httpx2
+from google import genai
+from google.genai import errors, types
+
+from linegate.adapters.exchange import Http, ServiceError, persist, retry_after
+from linegate.config import Gemini, Recipe
+from linegate.inspection import Detection, Result, brief, printable
+from linegate.logs import log
+from linegate.ports import Judgement
+
+SCHEMA: Final = {
+    "type": "object",
+    "properties": {
+        "result": {"type": "string", "enum": ["PASS", "FAIL"]},
+        "reason": {"type": "string", "description": "One sentence that a quality report can carry."},
+    },
+    "required": ["result", "reason"],
+    "additionalProperties": False,
+}
+PROMPT: Final = """\
+You inspect bare printed circuit boards on a production line. An object detector marked a suspected defect; you are shown \
+what it marked, cut out with some margin. Decide from what can be seen whether the defect is really there.
+Answer FAIL if it is, and PASS if the place is sound, so that the mark was a false alarm (dust, glare, a shade of the \
+solder mask, an intended feature of the layout). If you can't tell, answer FAIL.
+Give one sentence of reason that names what is seen and where, fit for a quality report."""
+# Of the six classes of the PCB defect dataset and what the golden detector adds to them; a recipe may say it better.
+DEFINITIONS: Final = {
+    "missing_hole": "a pad lacks its drilled hole, or the hole is filled",
+    "mouse_bite": "a bite is missing from the edge of a conductor, which becomes narrower there",
+    "open_circuit": "a conductor is interrupted, its two ends do not touch",
+    "short": "copper joins two conductors that must be separate",
+    "spur": "copper juts out from the edge of a conductor without reaching another one",
+    "spurious_copper": "copper stands where there should be none, touching no conductor",
+    "pin_hole": "the copper of a conductor or pad has a small hole in it that is not drilled",
+}
+# The Gemini API refuses shorter deadlines of its own; ours is kept by the connection.
+SHORTEST_SERVER_S: Final = 10
+_THINKING: Final = {level.value.lower(): level for level in types.ThinkingLevel}
+_RESOLUTION: Final = {
+    "low": types.MediaResolution.MEDIA_RESOLUTION_LOW,
+    "medium": types.MediaResolution.MEDIA_RESOLUTION_MEDIUM,
+    "high": types.MediaResolution.MEDIA_RESOLUTION_HIGH,
+}
+_MENDS: Final = {
+    400: "it refused the request; check gemini.api_key and gemini.model",
+    401: "it refused the key; check gemini.api_key",
+    403: "it refused access; check gemini.api_key, or the permissions of gemini.project",
+    404: "it knows no such model; check gemini.model",
+    429: "the quota is used up for now",
+}
+_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class GeminiVerifier:
+    """Judges crops by one recipe. Safe to share between threads."""
+
+    def __init__(self, client: "GeminiClient", recipe: Recipe) -> None:
+        self._client = client
+        self._recipe = recipe
+        self._prompt = (recipe.prompt or PROMPT).strip()
+
+    def verify(self, crop: bytes, reference: bytes | None, detection: Detection) -> Judgement:
+        model = self._client.settings.model
+        try:
+            response = self._client.ask(self._parts(crop, reference, detection), self._recipe.check_budget_s)
+        except ServiceError as error:
+            log.warning("gemini.no_answer", reason=str(error), status=error.status)
+            return Judgement(Result.UNSURE, f"Gemini gave no answer: {error}.", model)
+        result, reason = read(response)
+        usage = response.usage_metadata
+        tokens = (usage.total_token_count or 0) if usage else 0
+        return Judgement(result, reason, model, printable(response.model_version or ""), tokens)
+
+    def _parts(self, crop: bytes, reference: bytes | None, detection: Detection) -> list[types.Part]:
+        policy = self._recipe.classes.get(detection.class_name)
+        meaning = (policy.definition if policy else None) or DEFINITIONS.get(_canonical(detection.class_name))
+        name = json.dumps(printable(detection.class_name, 100), ensure_ascii=False)
+        suspicion = f"Suspected defect: {name}, detected with confidence {detection.confidence:.2f}."
+        if meaning:
+            suspicion += f" Its definition: {meaning.rstrip('.')}."
+        parts = [
+            types.Part.from_text(text=f"{self._prompt}\n\n{suspicion}\n\nThe place in question on the board:"),
+            types.Part.from_bytes(data=crop, mime_type="image/jpeg"),
+        ]
+        if reference is not None:
+            parts += [
+                types.Part.from_text(text="For comparison, the same place on a board known to be good:"),
+                types.Part.from_bytes(data=reference, mime_type="image/jpeg"),
+            ]
+        return parts
+
+
+class GeminiClient:
+    """The model's endpoint: one pool of connections for all recipes, bounded calls, the one owner of their retries."""
+
+    def __init__(self, settings: Gemini, proxy_for: Callable[[str], str | None]) -> None:
+        self.settings = settings
+        http = Http(connect_s=settings.connect_timeout_s, read_s=settings.timeout_s, proxy_for=proxy_for)
+        options = types.HttpOptions(
+            api_version="v1" if settings.project else "v1beta",
+            base_url=settings.api_url,
+            httpx_client=httpx2.Client(transport=_Transport(http), timeout=settings.timeout_s),
+        )
+        if settings.api_key is not None:
+            self._client = genai.Client(
+                api_key=settings.api_key.get_secret_value(), vertexai=False, http_options=options
+            )
+        else:
+            self._client = genai.Client(
+                vertexai=True, project=settings.project, location=settings.location, http_options=options
+            )
+
+    def ask(self, parts: Sequence[types.Part], budget_s: float) -> types.GenerateContentResponse:
+        """The model's answer to `parts`, whatever it is. Raises ServiceError when none came within `budget_s` seconds."""
+        content = types.Content(role="user", parts=list(parts))
+        return persist(lambda seconds: self._once(content, seconds), budget_s, attempt_s=self.settings.timeout_s)
+
+    def _once(self, content: types.Content, seconds: float) -> types.GenerateContentResponse:
+        settings = self.settings
+        config = types.GenerateContentConfig(
+            response_mime_type="application/json",
+            response_json_schema=SCHEMA,
+            max_output_tokens=settings.max_output_tokens,
+            thinking_config=types.ThinkingConfig(thinking_level=_THINKING[settings.thinking]),
+            media_resolution=_RESOLUTION[settings.resolution] if settings.resolution else None,
+            automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+            http_options=types.HttpOptions(
+                timeout=max(1, int(1000 * seconds)),
+                headers={"X-Server-Timeout": str(max(SHORTEST_SERVER_S, math.ceil(seconds)))},
+            ),
+        )
+        try:
+            return self._client.models.generate_content(model=settings.model, contents=content, config=config)
+        except ServiceError:
+            raise
+        except errors.APIError as error:
+            raise _refused(error) from error
+        except Exception as error:  # a 200 of any other shape: JSONDecodeError, ValidationError, AttributeError …
+            raise ServiceError(f"its answer can't be read ({type(error).__name__}: {brief(str(error))})") from error
+
+
+class _Transport(httpx2.BaseTransport):
+    """Our bounded exchange below the SDK's client; a request's read timeout is its total."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        headers = {key: value for key, value in request.headers.items() if key != "accept-encoding"}
+        answer = self._http.exchange(
+            request.method,
+            str(request.url),
+            headers=headers,
+            body=request.read(),
+            total_s=request.extensions["timeout"]["read"],
+        )
+        return httpx2.Response(answer.status, headers=_plain(answer.headers), content=answer.body)
+
+
+def _plain(headers: Any) -> dict[str, str]:
+    """The headers without those that describe how the body travelled: it is whole and decoded by now."""
+    return {key: value for key, value in headers.items() if key not in ("content-encoding", "transfer-encoding")}
+
+
+def _refused(error: errors.APIError) -> ServiceError:
+    code = error.code or 0
+    mend = f": {_MENDS[code]}" if code in _MENDS else ""
+    if 300 <= code < 400:
+        mend = ": it redirects; check gemini.api_url"
+    said = brief(str(error.message or ""))
+    headers = getattr(error.response, "headers", {})
+    asked = retry_after({key.lower(): value for key, value in headers.items()})
+    asked = _retry_info(error.details) if asked is None else asked
+    text = f"it answered {code}{mend}" + (f" ({said})" if said else "")
+    return ServiceError(text, status=code, retry_after_s=asked, again=code in _AGAIN)
+
+
+def _retry_info(details: Any) -> float | None:
+    """Seconds of google.rpc.RetryInfo in an error's details ("retryDelay": "34.07s"), as Google's 429 carries it."""
+    try:
+        found = [
+            float(detail["retryDelay"].removesuffix("s"))
+            for detail in details["error"]["details"]
+            if str(detail.get("@type", "")).endswith("google.rpc.RetryInfo")
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return max(0.0, found[0]) if found and math.isfinite(found[0]) else None
+
+
+def read(response: types.GenerateContentResponse) -> tuple[Result, str]:
+    """PASS or FAIL with the model's reason; UNSURE with ours for every answer that is not exactly by the schema."""
+    try:
+        return _by_the_schema(_text(response))
+    except _UnusableError as error:
+        return Result.UNSURE, brief(f"Gemini's answer can't be used: {error}.")
+
+
+class _UnusableError(Exception):
+    pass
+
+
+def _text(response: types.GenerateContentResponse) -> str:
+    """What the one candidate said to its end, without its thoughts."""
+    feedback = response.prompt_feedback
+    if feedback is not None and feedback.block_reason is not None:
+        raise _UnusableError(f"the request was blocked ({_name(feedback.block_reason)})")
+    candidates = response.candidates or []
+    if len(candidates) != 1:
+        raise _UnusableError("there is none" if not candidates else f"there are {len(candidates)} of them")
+    finish = candidates[0].finish_reason
+    if finish is not types.FinishReason.STOP:
+        raise _UnusableError(f"it was cut off or withheld ({_name(finish)})")
+    content = candidates[0].content
+    text = "".join(part.text or "" for part in (content.parts if content else None) or [] if not part.thought)
+    if not text.strip():
+        raise _UnusableError("it is empty")
+    return text
+
+
+def _by_the_schema(text: str) -> tuple[Result, str]:
+    try:
+        content = json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise _UnusableError(f"it is not JSON: {text[:80]!r}") from error
+    if not isinstance(content, dict):
+        raise _UnusableError(f"it is no JSON object: {text[:80]!r}")
+    word, reason = content.get("result"), content.get("reason")
+    result = {"pass": Result.PASS, "fail": Result.FAIL}.get(word.strip().casefold()) if isinstance(word, str) else None
+    if result is None:
+        raise _UnusableError(f"it says neither PASS nor FAIL: {str(word)[:80]!r}")
+    if not isinstance(reason, str) or not reason.strip():
+        raise _UnusableError(f"it says {result.value} without a reason")
+    return result, brief(reason)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object that names a key twice says two things."""
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("a key is given twice")
+    return content
+
+
+def _name(value: Any) -> str:
+    return str(getattr(value, "value", value) or "no finish reason")
+
+
+def _canonical(class_name: str) -> str:
+    return class_name.strip().lower().replace(" ", "_").replace("-", "_")

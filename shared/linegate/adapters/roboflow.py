@@ -1,0 +1,313 @@
+"""The port Detector over a Roboflow workflow, hosted or on an Inference server, through inference-sdk.
+
+Wire format, as inference-sdk 1.8 sends it: POST {api_url}/{workspace}/workflows/{id} with the picture as base64 among the
+`inputs`; the answer is {"outputs": [{…}]}, one object per picture. Predictions are {"image": {"width", "height"},
+"predictions": [{"x", "y", "width", "height", "confidence", "class", …}]}, in pixels of the picture that was sent, `x` and
+`y` the centre; without any prediction, width and height are null.
+"""
+
+import base64
+import io
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+from inference_sdk import InferenceConfiguration, InferenceHTTPClient, VisualisationResponseFormat
+from inference_sdk.http.utils import executors
+
+from linegate import imaging
+from linegate.adapters.exchange import Answer, Http, ServiceError, named, persist, retry_after
+from linegate.config import Recipe, Roboflow, Workflow
+from linegate.inspection import Box, Check, Detection, Result, brief, printable
+from linegate.logs import log
+from linegate.ports import Found
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SMALLEST: Final = 1.0  # pixels of the picture; what is narrower is no detection
+# How far the sides of the picture that the answer speaks of may differ in proportion from the one that was sent
+PROPORTION: Final = 0.02
+# What the service's refusals mean, and who can mend it. They stay retryable: the upload must be inspected once it is mended.
+_MENDS: Final = {
+    401: "it refused the key; check roboflow.api_key",
+    403: "the key may not run this workflow; check roboflow.api_key and roboflow.workspace",
+    404: "it knows no such workflow; check roboflow.workspace and the recipe's workflow.id",
+    413: "the picture is too large for it; lower roboflow.send_side",
+    429: "it is asked too often",
+}
+_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+# --- the SDK's HTTP calls: it has no timeout and opens a connection for each
+
+
+# How the calls of the current thread are made; none of ours, none but the SDK's own
+_post: ContextVar[Callable[..., requests.Response] | None] = ContextVar("linegate_roboflow_post", default=None)
+
+
+def _bounded(url: str, json: Any, headers: Mapping[str, str]) -> requests.Response:
+    post = _post.get()
+    return requests.post(url, json=json, headers=headers) if post is None else post(url, json, headers)
+
+
+# The SDK calls `requests.post` and nothing else of it on this path; see the facts on inference-sdk 1.8.
+executors.requests = SimpleNamespace(post=_bounded, Session=requests.Session, exceptions=requests.exceptions)
+
+
+class RoboflowDetector:
+    """Asks one workflow. Safe to share between threads."""
+
+    def __init__(
+        self, settings: Roboflow, recipe: Recipe, workflow: Workflow, proxy_for: Callable[[str], str | None]
+    ) -> None:
+        self._settings = settings
+        self._workflow = workflow
+        self._parameters = {"confidence": recipe.lowest_confidence, **workflow.parameters}
+        self._judged = recipe.verifier == "workflow"
+        self._http = Http(connect_s=settings.connect_timeout_s, read_s=settings.read_timeout_s, proxy_for=proxy_for)
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        self._client = InferenceHTTPClient(settings.api_url.rstrip("/"), key)
+        self._client.configure(
+            InferenceConfiguration(
+                workflow_run_retries_enabled=False,
+                # With a key it travels in a header, where no log of bodies will find it.
+                api_key_transport="header" if key else "legacy",
+                # Pictures in the answer stay as they are: none of them is used.
+                output_visualisation_format=VisualisationResponseFormat.BASE64,
+            )
+        )
+
+    def detect(self, picture: "Image", file: bytes, reference: Callable[[], "Image | None"]) -> Found:
+        sent = imaging.payload(picture, file, self._settings.longest_side)
+        encoded = base64.b64encode(sent.data).decode("ascii")
+        with named(f"Roboflow workflow {self._settings.workspace}/{self._workflow.id}"):
+            found = persist(
+                lambda seconds: self._once(encoded, sent, picture.size, seconds),
+                self._settings.budget_s,
+                attempt_s=self._settings.timeout_s,
+            )
+        log.info("roboflow.answered", sent_bytes=len(sent.data), sent_pixels=list(sent.size))
+        return found
+
+    def _once(self, encoded: str, sent: imaging.Payload, size: tuple[int, int], seconds: float) -> Found:
+        outputs = self._run(encoded, seconds)
+        name, predictions = _predictions(outputs, self._workflow.predictions)
+        read = _read(predictions, name, sent.size, size)
+        doubts = read.doubts
+        detections = read.detections
+        if self._judged:
+            results = outputs.get(self._workflow.results)
+            detections = _judged(detections, len(predictions["predictions"]), results)
+            if results and not predictions["predictions"]:
+                doubts += ("The workflow judged crops although it predicted none.",)
+        model = f"roboflow:{self._settings.workspace}/{self._workflow.id}"
+        version = outputs.get("model_id")
+        kept = tuple(detection for _, detection in detections)
+        return Found(kept, model, printable(version) if isinstance(version, str) else "", doubts)
+
+    def _run(self, encoded: str, seconds: float) -> Mapping[str, Any]:
+        """The outputs of the workflow for one picture. Raises ServiceError for whatever is none."""
+        workflow = self._workflow
+        token = _post.set(lambda url, payload, headers: self._exchange(url, payload, headers, seconds))
+        try:
+            outputs = self._client.run_workflow(
+                workspace_name=self._settings.workspace,
+                workflow_id=workflow.id,
+                workflow_version_id=workflow.version,
+                images={workflow.image_input: encoded},
+                parameters=self._parameters,
+                excluded_fields=workflow.exclude or None,
+                use_cache=self._settings.use_cache,
+            )
+        except ServiceError:
+            raise
+        except Exception as error:  # a 200 of any other shape surfaces as KeyError, AttributeError, JSONDecodeError …
+            raise ServiceError(f"its answer can't be read ({type(error).__name__}: {brief(str(error))})") from error
+        finally:
+            _post.reset(token)
+        if not isinstance(outputs, list) or len(outputs) != 1 or not isinstance(outputs[0], dict):
+            raise ServiceError("its answer does not hold the outputs of one picture")
+        return outputs[0]
+
+    def _exchange(self, url: str, payload: Any, headers: Mapping[str, str], seconds: float) -> requests.Response:
+        """`requests.post` as the SDK knows it, over kept connections and bounded."""
+        headers = {**headers, "content-type": "application/json"}
+        answer = self._http.exchange("POST", url, headers=headers, body=json.dumps(payload).encode(), total_s=seconds)
+        if not 200 <= answer.status < 300:
+            raise _refused(answer)
+        response = requests.Response()
+        response.status_code = answer.status
+        response.headers.update(answer.headers)
+        response.url = url
+        response.raw = io.BytesIO(answer.body)
+        response.encoding = "utf-8"
+        return response
+
+
+def _refused(answer: Answer) -> ServiceError:
+    """What a status other than 2xx means, with the words of the service where it has any."""
+    if 300 <= answer.status < 400:
+        to = brief(answer.headers.get("location", "nowhere"))
+        return ServiceError(
+            f"it redirects ({answer.status}) to {to}; check roboflow.api_url", status=answer.status, again=False
+        )
+    mend = f": {_MENDS[answer.status]}" if answer.status in _MENDS else ""
+    said = _said(answer.body)
+    return ServiceError(
+        f"it answered {answer.status}{mend}{f' ({said})' if said else ''}",
+        status=answer.status,
+        retry_after_s=retry_after(answer.headers),
+        again=answer.status in _AGAIN,
+    )
+
+
+def _said(body: bytes) -> str:
+    text = body[:4000].decode("utf-8", "replace")
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return brief(text)
+    return brief(str(content.get("message") or content.get("detail") or "")) if isinstance(content, dict) else ""
+
+
+# --- reading the answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """`detections` with the index of the prediction each was read from."""
+
+    detections: list[tuple[int, Detection]]
+    doubts: tuple[str, ...]
+
+
+def _predictions(outputs: Mapping[str, Any], wanted: str | None) -> tuple[str, Mapping[str, Any]]:
+    """Name and content of the output that holds the predictions, whatever it is called. Raises ServiceError."""
+    alike = {name: value for name, value in outputs.items() if _holds_predictions(value)}
+    name = wanted or ("predictions" if "predictions" in alike else next(iter(alike), ""))
+    if name in alike and (wanted or name == "predictions" or len(alike) == 1):
+        return name, alike[name]
+    if len(alike) > 1 and not wanted:
+        raise ServiceError(
+            f"several outputs hold predictions ({_listed(alike)}); name one in the recipe's workflow.predictions",
+            again=False,
+        )
+    what = f"no output named {wanted!r} holds predictions" if wanted else "no output holds predictions"
+    raise ServiceError(f"{what}; its outputs are: {_listed(outputs)}", again=False)
+
+
+def _holds_predictions(value: object) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("predictions"), list)
+        and isinstance(value.get("image"), Mapping)
+    )
+
+
+def _listed(outputs: Mapping[str, Any]) -> str:
+    return brief(", ".join(repr(name) for name in outputs)) or "none"
+
+
+def _read(predictions: Mapping[str, Any], name: str, sent: tuple[int, int], size: tuple[int, int]) -> _Reading:
+    """Predictions on a picture of `sent` pixels as detections on one of `size`, clipped to it.
+
+    What can't be read is a doubt, never left out in silence.
+    """
+    across, down = _scale(predictions["image"], sent, size)
+    detections: list[tuple[int, Detection]] = []
+    unread = dropped = 0
+    for index, entry in enumerate(predictions["predictions"]):
+        detection = _detection(entry, across, down)
+        if detection is None:
+            unread += 1
+            continue
+        clipped = _clipped(detection.box, *size)
+        if clipped is None:
+            dropped += 1
+            log.warning(
+                "detection.dropped", class_name=detection.class_name, box=[*detection.box.corners], why="no area"
+            )
+            continue
+        detections.append((index, Detection(detection.class_name, detection.confidence, clipped)))
+    doubts = (f"{unread} of the predictions in output {name!r} can't be read",) if unread else ()
+    return _Reading(detections, doubts)
+
+
+def _scale(image: Mapping[str, Any], sent: tuple[int, int], size: tuple[int, int]) -> tuple[float, float]:
+    """Factors from pixels of the predictions to pixels of the picture, across and down."""
+    width, height = sent
+    if _number(image.get("width")) and _number(image.get("height")):  # null where nothing was found
+        width, height = image["width"], image["height"]
+    if min(width, height) <= 0 or abs((width / height) / (sent[0] / sent[1]) - 1) > PROPORTION:
+        raise ServiceError(
+            f"its predictions are about a picture of {width} by {height} pixels; {sent[0]} by {sent[1]} were sent"
+        )
+    return size[0] / width, size[1] / height
+
+
+def _detection(entry: object, across: float, down: float) -> Detection | None:
+    if not isinstance(entry, Mapping):
+        return None
+    numbers = [entry.get(key) for key in ("x", "y", "width", "height", "confidence")]
+    name = entry.get("class")
+    if not isinstance(name, str) or not all(_number(number) for number in numbers):
+        return None
+    x, y, width, height, confidence = (float(number) for number in numbers)  # type: ignore[arg-type]
+    if not 0 <= confidence <= 1 or width < 0 or height < 0:
+        return None
+    return Detection(printable(name, 100), confidence, Box(x * across, y * down, width * across, height * down))
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _clipped(box: Box, width: int, height: int) -> Box | None:
+    left, top, right, bottom = box.corners
+    left, right = max(0.0, left), min(float(width), right)
+    top, bottom = max(0.0, top), min(float(height), bottom)
+    if right - left < SMALLEST or bottom - top < SMALLEST:
+        return None
+    return Box((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
+
+
+# --- verifier `workflow`: what the complete workflow said of each crop
+
+
+_REASONS: Final = {
+    Result.PASS: "The workflow's own check of the crop answered PASS.",
+    Result.FAIL: "The workflow's own check of the crop answered FAIL.",
+}
+
+
+def _judged(
+    detections: Sequence[tuple[int, Detection]], predicted: int, results: object
+) -> list[tuple[int, Detection]]:
+    """The detections with the workflow's answer for their crops as their checks.
+
+    Answers are matched by position, so a number that differs from that of the predictions makes all of them UNSURE.
+    """
+    answers: Sequence[object] = results if isinstance(results, list) else ()
+    matched = isinstance(results, list) and len(results) == predicted
+
+    def check(index: int) -> Check:
+        if not matched:
+            said = f"{len(answers)} answers for {predicted} crops" if isinstance(results, list) else "no answers"
+            return Check(0, Result.UNSURE, f"The workflow gave {said}.", "workflow")
+        result = {"pass": Result.PASS, "fail": Result.FAIL}.get(_word(answers[index]), Result.UNSURE)
+        said = "nothing" if answers[index] is None else brief(f"neither PASS nor FAIL: {str(answers[index])[:80]!r}")
+        return Check(0, result, _REASONS.get(result, f"The workflow's check answered {said}."), "workflow")
+
+    return [
+        (index, Detection(detection.class_name, detection.confidence, detection.box, settled=check(index)))
+        for index, detection in detections
+    ]
+
+
+def _word(answer: object) -> str:
+    return answer.strip().casefold() if isinstance(answer, str) else ""
