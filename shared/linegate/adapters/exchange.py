@@ -162,17 +162,17 @@ class Http:
                 preload_content=False,
                 timeout=urllib3.Timeout(connect=min(self._connect_s, total_s), read=min(self._read_s, total_s)),
             )
-            if exchange.cut:  # a head that is cut off looks like one that ends
-                raise ServiceError(f"no whole answer within {total_s:.3g} s")
-            content = bytearray()
+            content, head = bytearray(), not exchange.cut  # a head that is cut off looks like one that ends
             try:
+                if not head:
+                    raise ServiceError(f"no whole answer within {total_s:.3g} s")
                 for chunk in response.stream(_CHUNK, decode_content=True):
                     content += chunk
                     if len(content) > max_answer:
                         raise ServiceError(f"the answer is longer than {max_answer:,} bytes", status=response.status)
             except BaseException as error:
                 response.close()
-                if whole or not isinstance(error, HTTPError | ServiceError | OSError | ValueError):
+                if whole or not head or not isinstance(error, HTTPError | ServiceError | OSError | ValueError):
                     raise
             else:
                 response.release_conn()
