@@ -225,12 +225,13 @@ class RecordingTarget:
     sent: list[tuple[str, str]] = field(default_factory=list)
     down: bool = False
     gone: bool = False
+    retry_after_s: float | None = None
 
     def send(self, entry_id: str, body: str, now: datetime) -> None:
         if self.gone:
             raise TargetGoneError("it answered 410")
         if self.down:
-            raise TransientError("it answered 503")
+            raise TransientError("it answered 503", retry_after_s=self.retry_after_s)
         self.sent.append((entry_id, body))
 
 

@@ -190,3 +190,21 @@ def test_stranded_are_pending_entries_that_nobody_has_tried_for_long(store: Insp
     assert [stranded.target for stranded in found] == ["lost"]
     found = store.stranded(START + timedelta(seconds=50), START + timedelta(seconds=100), 10)
     assert {stranded.target for stranded in found} == {"lost", "tried"}
+
+
+def test_a_disabled_target_holds_its_entries_until_it_is_enabled(store: InspectionStore) -> None:
+    store.open(board())
+    entries = [replace(entry(number), state=OutboxState.HELD) for number in (1, 2)]
+    store.commit(board(), revision(1), [entries[0], entry(1, "mes")])
+    store.commit(board(), revision(2), [entries[1]])
+    store.disable_target("hmi", "it answered 410", START)
+    store.disable_target("hmi", "again", START)
+    assert store.disabled_targets() == {"hmi": "it answered 410"}
+    assert store.stranded(START + timedelta(days=1), START, 10) == [entry(1, "mes")]
+    freed = store.enable_target("hmi")
+    assert sorted(freed, key=lambda held: held.revision) == [
+        replace(held, state=OutboxState.PENDING) for held in entries
+    ]
+    assert store.outbox(entries[0].entry_id) == replace(entries[0], state=OutboxState.PENDING)
+    assert store.disabled_targets() == {}
+    assert store.enable_target("hmi") == []

@@ -111,3 +111,97 @@ def test_the_file_that_init_writes_is_valid_and_its_commented_target_too(tmp_pat
     head, commented = text.split("# targets:")
     path.write_text(head + "targets:" + commented.replace("\n#", "\n"))
     assert load(path, {}).targets["hmi-1"].lines == ["smt-1"]
+
+
+SERVICES = """
+roboflow: {workspace: plant, api_key: "${ROBOFLOW_API_KEY}"}
+gemini: {api_key: "${GEMINI_API_KEY}"}
+recipes: {pcb: {detector: roboflow, verifier: gemini, workflow: {id: pcb-inspection}}}
+lines: {smt-1: {recipe: pcb}}
+"""
+
+
+def test_keys_come_from_the_environment_and_are_never_shown() -> None:
+    settings = read(SERVICES, ROBOFLOW_API_KEY="rf-key", GEMINI_API_KEY="gm-key")
+    assert settings.roboflow is not None
+    assert settings.roboflow.api_key is not None
+    assert settings.roboflow.api_key.get_secret_value() == "rf-key"
+    assert settings.roboflow.longest_side == 1024
+    assert "rf-key" not in repr(settings)
+    assert "gm-key" not in str(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            "recipes: {pcb: {detector: roboflow, verifier: none, workflow: {id: x}}}",
+            "detector: 'roboflow' needs the section roboflow",
+        ),
+        (
+            "recipes: {pcb: {detector: roboflow, verifier: none}}\nroboflow: {workspace: w}",
+            "workflow: is required by detector",
+        ),
+        ("recipes: {pcb: {verifier: gemini, golden: g}}", "verifier: 'gemini' needs the section gemini"),
+        (
+            "recipes: {pcb: {verifier: workflow, golden: g}}",
+            "verifier: 'workflow' reads the answer of detector 'roboflow'",
+        ),
+        (
+            "recipes: {pcb: {golden: g, ignore: [{left: 0.5, top: 0, right: 0.2, bottom: 1}]}}",
+            "ignore.0: left must be smaller",
+        ),
+        (
+            "recipes: {pcb: {verifier: gemini, golden: g, deadline_s: 20, check_budget_s: 20}}\ngemini: {project: p}",
+            "check_budget_s: must be shorter than deadline_s (20), not 20",
+        ),
+    ],
+)
+def test_what_a_recipe_lacks_is_named(text: str, fault: str) -> None:
+    assert any(f"recipes.pcb.{fault}" in found for found in faults(text + "\nlines: {a: {recipe: pcb}}")), faults(text)
+
+
+WEBHOOK = f"targets: {{{{hmi: {{{{url: '{{}}', secrets: [{SECRET}]}}}}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("section", "fault"),
+    [
+        ("gemini: {model: m}", "gemini: needs either api_key (Gemini API) or project (Vertex AI)"),
+        ("gemini: {api_key: k, project: p}", "gemini: needs either api_key (Gemini API) or project (Vertex AI)"),
+        ("gemini: {api_key: 12345}", "gemini.api_key: input should be a valid string"),
+        ("roboflow: {workspace: a/b}", "roboflow.workspace:"),
+        (
+            "roboflow: {workspace: w, api_url: serverless.roboflow.com}",
+            "roboflow.api_url: must be an http:// or https:// address",
+        ),
+        ("network: {private_addresses: [10.0.0.1/8]}", "network.private_addresses.0: must be an address or a network"),
+        ("storage: {picture_url: 'https://x/'}", "storage.picture_url: must hold {name}"),
+        (
+            WEBHOOK.format("http://10.1.2.3/"),
+            "targets.hmi.url: 10.1.2.3 is a private address; allow it",
+        ),
+        (
+            WEBHOOK.format("http://8.8.8.8/"),
+            "targets.hmi.url: 8.8.8.8 is a public address; use https",
+        ),
+        (
+            WEBHOOK.format("http://localhost:99/"),
+            "targets.hmi.url: 127.0.0.1 is a private address",
+        ),
+        ("targets: {hmi: {url: 'https://hmi/'}}", "targets.hmi.secrets: is required, to sign with"),
+        (
+            "targets: {hmi: {type: teams, url: 'https://hmi/'}}",
+            "targets.hmi.type: is 'teams'; allowed: webhook or slack",
+        ),
+    ],
+)
+def test_faults_of_the_services_are_named_without_their_secrets(section: str, fault: str) -> None:
+    found = faults(f"recipes: {{pcb: {{golden: g}}}}\nlines: {{a: {{recipe: pcb}}}}\n{section}")
+    assert any(text.startswith(fault) for text in found), found
+    assert "12345" not in str(found)
+
+
+def test_a_slack_target_needs_no_secret() -> None:
+    text = "recipes: {pcb: {golden: g}}\nlines: {a: {recipe: pcb}}\ntargets: {s: {type: slack, url: 'https://hooks.slack.com/x'}}"
+    assert read(text).targets["s"].secrets == []

@@ -177,3 +177,16 @@ def test_backoff_grows_to_its_bound_and_never_hurries(attempt: int) -> None:
     retry = Retry(minimum_s=1, maximum_s=60)
     full = min(60, 2 ** (attempt - 1))
     assert 0.75 * full <= backoff(retry, attempt) <= full
+
+
+def test_a_function_that_names_a_time_is_not_asked_before_it(bus: LocalBus) -> None:
+    asked: list[float] = []
+
+    def deliver(stage: str, body: dict[str, Any]) -> Response:
+        asked.append(time.monotonic())
+        return Response(503, "later", 0.6) if len(asked) == 1 else Response(200)
+
+    with dispatching(bus, deliver) as dispatcher:
+        bus.publish("notifications", [Message(b"", {"target": "hmi"})])
+        until(lambda: len(asked) == 2 and dispatcher.idle)
+    assert asked[1] - asked[0] >= 0.6

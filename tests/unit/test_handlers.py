@@ -7,11 +7,12 @@ from datetime import timedelta
 import pytest
 from PIL import Image
 
-from linegate.config import ClassPolicy, Recipe
+from linegate.config import ClassPolicy, Recipe, Zone
 from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.events import CHECKS, CROPS, NOTIFICATIONS, UPLOADS, CheckMade, CropReady, codec, to_message
+from linegate.handlers.deciding import publish_outbox
 from linegate.handlers.policy import apply
-from linegate.inspection import Check, OutboxState, Result
+from linegate.inspection import Box, Check, OutboxState, Result
 from linegate.ports import Found
 from tests.fakes import detection
 from tests.harness import Gate, picture
@@ -396,3 +397,78 @@ def test_a_board_that_policy_settles_alone_is_decided_at_once(gate: Gate) -> Non
     gate.run(UPLOADS)
     assert gate.verdict(upload) == "FAIL"
     assert gate.board(upload).manifest is not None
+
+
+ZONE = Zone(left=0.0, top=0.0, right=0.3, bottom=0.5)
+
+
+@pytest.mark.parametrize(
+    ("box", "kept"),
+    [
+        (Box(20, 20, 10, 10), False),
+        (Box(15, 25, 30, 50), False),  # exactly the zone
+        (Box(30, 20, 10, 10), True),  # reaches out of it
+        (Box(20, 50, 10, 10), True),
+        (Box(60, 60, 10, 10), True),
+        (Box(50, 50, 100, 100), True),
+    ],
+)
+def test_only_what_lies_wholly_inside_an_ignored_zone_is_ignored(box: Box, kept: bool) -> None:
+    seen = replace(detection(), box=box)
+    assert bool(apply(Recipe(ignore=[ZONE]), [seen], 100, 100)) is kept
+
+
+def test_a_class_nobody_wrote_a_policy_for_counts_and_says_so() -> None:
+    named = {"short": ClassPolicy()}
+    (trained,) = apply(Recipe(detector="roboflow", classes=named), [detection("scratch")], 100, 100)
+    assert trained.note == "this class is not in the recipe"
+    for recipe in (Recipe(detector="roboflow"), Recipe(classes=named)):
+        assert apply(recipe, [detection("scratch")], 100, 100)[0].note == ""
+
+
+def test_a_target_that_is_gone_is_sent_nothing_until_it_is_enabled(gate: Gate) -> None:
+    gate.targets["hmi"].gone = True
+    gate.upload()
+    gate.run()
+    gate.targets["hmi"].gone = False
+    gate.upload("uploads/smt-1/aoi/B.png")
+    gate.run()
+    assert gate.told("hmi") == []
+    assert set(gate.inspections.disabled) == {"hmi"}
+    assert [entry.state.value for entry in gate.inspections.entries.values() if entry.target == "hmi"] == ["HELD"] * 2
+    gate.clock.advance(3600)
+    gate.sweep()
+    gate.run()
+    assert gate.told("hmi") == [], "what is held is not lost, and nobody sends it meanwhile"
+    publish_outbox(gate.context, gate.inspections.enable_target("hmi"))
+    gate.run()
+    assert len(gate.told("hmi")) == 2
+
+
+def test_an_entry_that_was_held_while_its_target_was_being_enabled_is_not_forgotten(gate: Gate) -> None:
+    """Enabled after the handler had looked, before it held the entry: nobody else would ever send it."""
+    gate.upload()
+    gate.run(UPLOADS, CROPS, CHECKS)
+    gate.inspections.disabled["hmi"] = "it answered 410"
+    looked: list[str] = []
+
+    def disabled() -> dict[str, str]:
+        looked.append("")
+        return {"hmi": "it answered 410"} if len(looked) == 1 else {}
+
+    gate.inspections.disabled_targets = disabled  # type: ignore[method-assign]
+    (message,) = [m for m in gate.bus.take(NOTIFICATIONS) if m.attributes["target"] == "hmi"]
+    with pytest.raises(TransientError, match="enabled just now"):
+        gate.handle(NOTIFICATIONS, message)
+    gate.handle(NOTIFICATIONS, message)
+    assert len(gate.told("hmi")) == 1
+
+
+def test_how_long_a_target_wants_to_be_left_alone_reaches_the_bus(gate: Gate) -> None:
+    gate.upload()
+    gate.run(UPLOADS, CROPS, CHECKS)
+    gate.targets["hmi"].down, gate.targets["hmi"].retry_after_s = True, 42.0
+    (message,) = [m for m in gate.bus.take(NOTIFICATIONS) if m.attributes["target"] == "hmi"]
+    with pytest.raises(TransientError) as caught:
+        gate.handle(NOTIFICATIONS, message)
+    assert caught.value.retry_after_s == 42.0

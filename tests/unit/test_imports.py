@@ -24,7 +24,7 @@ LAYERS = (
     {"edge"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-VENDORS = {"cv2", "numpy", "urllib3", "sqlite3", "watchdog", "inference_sdk", "google", "rich"}
+VENDORS = {"cv2", "numpy", "urllib3", "requests", "httpx2", "sqlite3", "watchdog", "inference_sdk", "google", "rich"}
 HEAVY = ("cv2", "numpy", "inference_sdk", "watchdog.observers", "sqlite3")
 
 
@@ -68,6 +68,38 @@ import main
 loaded = [name for name in {heavy!r} if name in sys.modules]
 assert not loaded, loaded
 assert threading.active_count() == 1
+"""
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stderr
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        "app.verifier(settings.recipes['pcb'])",
+        "app.target('hmi'), app.target('slack')",
+    ],
+    ids=["Gemini", "targets"],
+)
+def test_building_what_verify_and_notify_need_loads_nothing_of_the_detector(build: str, tmp_path: Path) -> None:
+    (tmp_path / "linegate.yaml").write_text(f"""
+roboflow: {{workspace: plant}}
+gemini: {{api_key: k}}
+recipes: {{pcb: {{detector: roboflow, verifier: gemini, workflow: {{id: pcb}}}}}}
+lines: {{smt-1: {{recipe: pcb}}}}
+targets:
+  hmi: {{url: "https://hmi/", secrets: [whsec_{"A" * 43}=]}}
+  slack: {{type: slack, url: "https://hooks.slack.com/services/x"}}
+""")
+    code = f"""
+import sys
+from pathlib import Path
+from linegate import bootstrap, config
+settings = config.load(Path({str(tmp_path / "linegate.yaml")!r}))
+app = bootstrap.local(settings)
+{build}
+loaded = [name for name in ("inference_sdk", "cv2", "numpy") if name in sys.modules]
+assert not loaded, loaded
 """
     outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stderr

@@ -274,7 +274,9 @@ JSON = st.recursive(
 
 @given(JSON)
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_an_answer_of_any_shape_is_understood_doubted_or_refused(hasty: RoboflowDetector, service: Service, content: Any) -> None:
+def test_an_answer_of_any_shape_is_understood_doubted_or_refused(
+    hasty: RoboflowDetector, service: Service, content: Any
+) -> None:
     service.faults = always(body(json.dumps({"outputs": [content]}).encode()))
     try:
         found = detect(hasty, encoded(board(64, 64)))
