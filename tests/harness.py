@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from linegate.config import Settings, parse
+from linegate.config import parse
 from linegate.events import (
     CHECKS,
     CROPS,
@@ -32,6 +32,7 @@ from linegate.handlers.sweep import sweep
 from linegate.handlers.verify import verify
 from linegate.inspection import Inspection, ObjectRef
 from linegate.ports import Message, Registrar
+from linegate.settings import Settings
 from tests.fakes import (
     ManualClock,
     MemoryBus,

@@ -9,11 +9,11 @@ from threading import RLock
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from linegate import config, events, logs
-from linegate.config import Recipe, Settings
 from linegate.errors import TransientError
 from linegate.handlers.context import Context
 from linegate.inspection import Detection, Result
 from linegate.ports import Detector, Judgement, Registrar, Target, Verifier
+from linegate.settings import Recipe, Settings
 
 if TYPE_CHECKING:
     from linegate.adapters.exchange import Http
@@ -158,21 +158,22 @@ def _webhook_target(settings: Settings, name: str) -> Target:
     from linegate.adapters.webhook import WebhookTarget
 
     target = settings.targets[name]
-    return WebhookTarget(target.url, target.secrets, _http_to_targets(settings, target), target.timeout_s)
+    return WebhookTarget(target.url, target.secrets, _http_to(settings, name), target.timeout_s)
 
 
 def _slack_target(settings: Settings, name: str) -> Target:
     from linegate.adapters.slack import SlackTarget
 
     target = settings.targets[name]
-    return SlackTarget(target.url, _http_to_targets(settings, target), target.timeout_s)
+    return SlackTarget(target.url, _http_to(settings, name), target.timeout_s)
 
 
-def _http_to_targets(settings: Settings, target: config.Target) -> "Http":
+def _http_to(settings: Settings, name: str) -> "Http":
     """Each target has connections of its own, and they are refused where the configuration does not want them."""
     from linegate.adapters.exchange import Http
 
-    return Http(connect_s=min(5.0, target.timeout_s), read_s=target.timeout_s, refusal=settings.network.refusal)
+    timeout_s = settings.targets[name].timeout_s
+    return Http(connect_s=min(5.0, timeout_s), read_s=timeout_s, refusal=settings.network.refusal)
 
 
 _DETECTORS: Final = {"golden": _golden_detector, "roboflow": _roboflow_detector}

@@ -231,7 +231,8 @@ def place_of(name: str, metadata: Mapping[str, str]) -> Place:
 
 def printable(text: str, limit: int = 200) -> str:
     """`text` without control characters and lone surrogates, cut to `limit` characters."""
-    return "".join(char if char.isprintable() else "?" for char in text[:limit])
+    text = text[:limit]
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def brief(text: str) -> str:

@@ -4,8 +4,8 @@ import json
 from datetime import UTC
 from typing import Any, Final
 
-from linegate.config import Storage
 from linegate.inspection import Check, Detection, Inspection, Result, Revision
+from linegate.settings import Storage
 
 # Standard Webhooks asks for payloads below 20 kB; what does not fit is counted, not lost in silence.
 MAX_BYTES: Final = 20_000

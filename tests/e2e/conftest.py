@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from linegate.config import Settings, load
+from linegate.config import load
 from linegate.edge.listener import Listener, Received
+from linegate.settings import Settings
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 

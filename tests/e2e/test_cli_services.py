@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import yaml
 
 from linegate.adapters.exchange import Http
@@ -69,8 +70,10 @@ def configure(tmp_path: Path, services: dict[str, Service]) -> Callable[..., Pat
 
 
 @pytest.fixture(autouse=True)
-def key(monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("ROBOFLOW_API_KEY", roboflow.KEY)
+    yield
+    structlog.reset_defaults()  # the commands set up the logs of their own process, which is this one here
 
 
 # --- workflow

@@ -1,13 +1,15 @@
 """Configuration: every fault at once, in words of the file."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from linegate.config import Settings, load, parse
+from linegate.config import load, parse
 from linegate.edge.starting import write_configuration
 from linegate.errors import ConfigError
 from linegate.inspection import Verdict
+from linegate.settings import Settings
 
 SECRET = "whsec_" + "A" * 43 + "="
 GOOD = """
@@ -103,14 +105,20 @@ def test_a_file_that_is_no_text_is_a_configuration_fault(tmp_path: Path) -> None
         load(tmp_path / "linegate.yaml")
 
 
-def test_the_file_that_init_writes_is_valid_and_its_commented_target_too(tmp_path: Path) -> None:
+def test_the_file_that_init_writes_is_valid_and_so_is_all_that_is_commented_out_in_it(tmp_path: Path) -> None:
     path = tmp_path / "linegate.yaml"
     write_configuration(path)
     assert load(path, {}).data == tmp_path / "linegate-data"
-    text = path.read_text().replace("targets: {}\n", "")
-    head, commented = text.split("# targets:")
-    path.write_text(head + "targets:" + commented.replace("\n#", "\n"))
-    assert load(path, {}).targets["hmi-1"].lines == ["smt-1"]
+    # Keys and list items behind a "#" are examples; what says "golden: compare with …" is prose.
+    example = re.compile(r"^(\s*)# (?!(?:golden|roboflow|workflow|none): [a-z])(?=\s*(?:[a-z0-9_-]+:|- \{))")
+    lines = [example.sub(r"\1", line) for line in path.read_text().replace("targets: {}\n", "").splitlines()]
+    environment = dict.fromkeys(("ROBOFLOW_API_KEY", "GEMINI_API_KEY", "SLACK_WEBHOOK_URL"), "https://x/")
+    settings = parse("\n".join(lines), tmp_path, environment)
+    assert settings.roboflow is not None
+    assert settings.gemini is not None
+    recipe = settings.recipes["pcb"]
+    assert (len(recipe.classes), len(recipe.ignore), recipe.workflow is not None) == (3, 1, True)
+    assert [target.type for target in settings.targets.values()] == ["webhook", "slack"]
 
 
 SERVICES = """

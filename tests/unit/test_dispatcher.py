@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
-from linegate.config import Concurrency, Edge, Line, Recipe, Retry, Settings, Target
 from linegate.edge.dispatcher import Dispatcher, backoff
 from linegate.edge.functions import Deliver, Response
 from linegate.ports import Message
+from linegate.settings import Concurrency, Edge, Line, Recipe, Retry, Settings, Target
 
 RETRY = Retry(minimum_s=0.02, maximum_s=0.05, attempts=5)
 

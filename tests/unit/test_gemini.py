@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from google.auth.exceptions import DefaultCredentialsError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from linegate import imaging
 from linegate.adapters.gemini import PROMPT, SCHEMA, GeminiClient, GeminiVerifier
-from linegate.config import ClassPolicy, Gemini, Recipe
 from linegate.inspection import Box, Detection, Result
 from linegate.ports import Judgement
+from linegate.settings import ClassPolicy, Gemini, Recipe
 from tests.standins.gemini import KEY, MODEL, NO_VERDICTS, Model, answer, judged, pictures, texts
 from tests.standins.service import Reply, Service, all_faults, always, close, first, on_reuse, status
 
@@ -243,3 +244,15 @@ def test_vertex_ai_is_asked_by_project_and_location(service: Service, monkeypatc
         f"/projects/plant/locations/europe-west4/publishers/google/models/{MODEL}:generateContent"
     )
     assert request.headers["authorization"] == "Bearer the-machine's-token"
+
+
+def test_vertex_ai_without_an_identity_is_unsure_and_names_the_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: object, **__: object) -> None:
+        raise DefaultCredentialsError("none were found")  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr("google.auth.default", nobody)
+    verifier = GeminiVerifier(GeminiClient(Gemini(project="plant"), lambda _: None), Recipe(golden="g"))
+    judgement = verify(verifier)
+    assert judgement.result is Result.UNSURE
+    assert "none were found" in judgement.reason
+    assert "gcloud auth application-default login" in judgement.reason

@@ -12,11 +12,11 @@ from linegate import imaging
 from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar, GoldenVerifier
 from linegate.adapters.golden.comparison import compare
 from linegate.adapters.golden.registration import register
-from linegate.config import Recipe
 from linegate.edge.samples import DEFECTS, Board, golden_board, jpeg, sample
 from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.inspection import Box, Detection, Result
 from linegate.ports import Found
+from linegate.settings import Recipe
 
 BOARD = golden_board(11)
 

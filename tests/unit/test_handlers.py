@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from PIL import Image
 
-from linegate.config import ClassPolicy, Recipe, Zone
 from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.events import CHECKS, CROPS, NOTIFICATIONS, UPLOADS, CheckMade, CropReady, codec, to_message
 from linegate.handlers.deciding import publish_outbox
 from linegate.handlers.policy import apply
 from linegate.inspection import Box, Check, OutboxState, Result
 from linegate.ports import Found
+from linegate.settings import ClassPolicy, Recipe, Zone
 from tests.fakes import detection
 from tests.harness import Gate, picture
 

@@ -15,7 +15,7 @@ PACKAGE = Path(linegate.__file__).parent
 LAYERS = (
     {"errors"},
     {"inspection", "logs"},
-    {"ports", "config"},
+    {"ports", "settings", "config"},
     {"events", "imaging", "annotate", "notification"},
     {"handlers"},
     {"adapters"},

@@ -6,9 +6,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linegate.config import Storage
 from linegate.inspection import Check, Detection, Inspection, Manifest, ObjectRef, Place, Result, Revision, decide
 from linegate.notification import MAX_BYTES, notification_body
+from linegate.settings import Storage
 from tests.fakes import START, detection
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)

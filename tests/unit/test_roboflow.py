@@ -15,10 +15,10 @@ from PIL.ExifTags import Base
 
 from linegate import imaging
 from linegate.adapters.roboflow import RoboflowDetector
-from linegate.config import ClassPolicy, Recipe, Roboflow, Workflow
 from linegate.errors import TransientError
 from linegate.inspection import Box, Result
 from linegate.ports import Found
+from linegate.settings import ClassPolicy, Recipe, Roboflow, Workflow
 from tests.standins.roboflow import KEY, MARKS, WORKFLOW, WORKSPACE, Workflows, fixed, prediction
 from tests.standins.service import Service, all_faults, always, body, first, status
 
@@ -111,7 +111,7 @@ def test_a_picture_that_the_camera_stored_turned_is_boxed_upright(
     stored = board(width, height, ("spur", *mark))
     exif = Image.Exif()
     exif[Base.Orientation] = orientation
-    file = encoded(stored, quality=95, exif=exif)
+    file = encoded(stored, quality=70, exif=exif)  # smaller than any new encoding: tempting to send as it is
     upright = imaging.decode(file)
     (seen,) = detect(make(), file).detections
     assert workflows.seen[0].size == tuple(round(side * min(1, 1024 / max(size))) for side in upright.size)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from linegate.adapters.exchange import Http
 from linegate.adapters.slack import SlackTarget, message
-from linegate.config import Storage
 from linegate.errors import TransientError
 from linegate.inspection import Check, Inspection, Manifest, ObjectRef, Place, Result, Revision, decide
 from linegate.notification import notification_body
+from linegate.settings import Storage
 from tests.fakes import START, detection
 from tests.standins.service import Reply, Service, first, status
 

@@ -162,26 +162,16 @@ class Http:
                 preload_content=False,
                 timeout=urllib3.Timeout(connect=min(self._connect_s, total_s), read=min(self._read_s, total_s)),
             )
-            content, head = bytearray(), not exchange.cut  # a head that is cut off looks like one that ends
-            try:
-                if not head:
-                    raise ServiceError(f"no whole answer within {total_s:.3g} s")
-                for chunk in response.stream(_CHUNK, decode_content=True):
-                    content += chunk
-                    if len(content) > max_answer:
-                        raise ServiceError(f"the answer is longer than {max_answer:,} bytes", status=response.status)
-            except BaseException as error:
-                response.close()
-                if whole or not head or not isinstance(error, HTTPError | ServiceError | OSError | ValueError):
-                    raise
-            else:
-                response.release_conn()
-            if whole and exchange.cut:  # a body without a stated length ends where it was cut
-                raise ServiceError(f"no whole answer within {total_s:.3g} s")
-            return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, bytes(content))
+            with _given_back(response):
+                if exchange.cut:  # a head that is cut off looks like one that ends
+                    raise _late(total_s)
+                content = _body(response, max_answer, whole=whole)
+            if whole and exchange.cut:  # so does a body of no stated length
+                raise _late(total_s)
+            return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
         except (HTTPError, OSError, ValueError) as error:  # ValueError: a chunk's size that is no number, say
             if exchange.cut or monotonic() >= until:
-                raise ServiceError(f"no whole answer within {total_s:.3g} s") from error
+                raise _late(total_s) from error
             raise ServiceError(_why(error)) from error
         finally:
             _current.reset(token)
@@ -199,6 +189,35 @@ class Http:
                 pool.pool_classes_by_scheme = {"http": _PlainPool, "https": _EncryptedPool}
                 self._pools[proxy] = pool
             return self._pools[proxy]
+
+
+@contextmanager
+def _given_back(response: urllib3.BaseHTTPResponse) -> Iterator[None]:
+    """The connection goes back to its pool, or is closed where the answer was not read to its end."""
+    try:
+        yield
+    except BaseException:
+        response.close()
+        raise
+    response.release_conn()
+
+
+def _body(response: urllib3.BaseHTTPResponse, limit: int, *, whole: bool) -> bytes:
+    content = bytearray()
+    try:
+        for chunk in response.stream(_CHUNK, decode_content=True):
+            content += chunk
+            if len(content) > limit:
+                raise ServiceError(f"the answer is longer than {limit:,} bytes", status=response.status)
+    except (HTTPError, ServiceError, OSError, ValueError):
+        if whole:
+            raise
+        response.close()
+    return bytes(content)
+
+
+def _late(total_s: float) -> ServiceError:
+    return ServiceError(f"no whole answer within {total_s:.3g} s")
 
 
 # What went wrong on the wire, in words that tell a person where to look; the first kind that fits

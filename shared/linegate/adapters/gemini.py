@@ -11,13 +11,14 @@ from typing import Any, Final
 
 import httpx2
 from google import genai
+from google.auth.exceptions import GoogleAuthError, TransportError
 from google.genai import errors, types
 
 from linegate.adapters.exchange import Http, ServiceError, persist, retry_after
-from linegate.config import Gemini, Recipe
 from linegate.inspection import Detection, Result, brief, printable
 from linegate.logs import log
 from linegate.ports import Judgement
+from linegate.settings import Gemini, Recipe
 
 SCHEMA: Final = {
     "type": "object",
@@ -112,14 +113,9 @@ class GeminiClient:
             base_url=settings.api_url,
             httpx_client=httpx2.Client(transport=_Transport(http), timeout=settings.timeout_s),
         )
-        if settings.api_key is not None:
-            self._client = genai.Client(
-                api_key=settings.api_key.get_secret_value(), vertexai=False, http_options=options
-            )
-        else:
-            self._client = genai.Client(
-                vertexai=True, project=settings.project, location=settings.location, http_options=options
-            )
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        where = {"api_key": key} if key else {"project": settings.project, "location": settings.location}
+        self._client = genai.Client(vertexai=key is None, http_options=options, **where)
 
     def ask(self, parts: Sequence[types.Part], budget_s: float) -> types.GenerateContentResponse:
         """The model's answer to `parts`, whatever it is. Raises ServiceError when none came within `budget_s` seconds."""
@@ -146,6 +142,10 @@ class GeminiClient:
             raise
         except errors.APIError as error:
             raise _refused(error) from error
+        except GoogleAuthError as error:
+            mend = "give the machine an identity, or run `gcloud auth application-default login`"
+            again = isinstance(error, TransportError)
+            raise ServiceError(f"there is no access to Vertex AI ({brief(str(error))}); {mend}", again=again) from error
         except Exception as error:  # a 200 of any other shape: JSONDecodeError, ValidationError, AttributeError …
             raise ServiceError(f"its answer can't be read ({type(error).__name__}: {brief(str(error))})") from error
 

@@ -22,10 +22,10 @@ from inference_sdk.http.utils import executors
 
 from linegate import imaging
 from linegate.adapters.exchange import Answer, Http, ServiceError, named, persist, retry_after
-from linegate.config import Recipe, Roboflow, Workflow
 from linegate.inspection import Box, Check, Detection, Result, brief, printable
 from linegate.logs import log
 from linegate.ports import Found
+from linegate.settings import Recipe, Roboflow, Workflow
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -15,12 +15,12 @@ import numpy as np
 from rich.table import Table
 
 from linegate import imaging, logs
-from linegate.config import Line, Network, Recipe, Settings, Target
 from linegate.edge.console import console
 from linegate.edge.listener import Listener, Received
 from linegate.edge.runtime import Runtime
 from linegate.edge.samples import DEFECTS, golden_board, jpeg, sample
 from linegate.inspection import Inspection
+from linegate.settings import Line, Network, Recipe, Settings, Target
 
 LINE: Final = "bench"
 SECRET: Final = "whsec_" + "A" * 43 + "="

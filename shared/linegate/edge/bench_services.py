@@ -14,15 +14,15 @@ from PIL import Image, ImageDraw
 from pydantic import SecretStr
 
 from linegate import imaging
-from linegate.config import Gemini, Line, Recipe, Roboflow, Settings, Workflow
 from linegate.edge.samples import golden_board
 from linegate.inspection import Box
+from linegate.settings import Gemini, Line, Recipe, Roboflow, Settings, Workflow
 
 if TYPE_CHECKING:
     from linegate.edge.bench import Setup
     from linegate.edge.runtime import Runtime
 
-FINDINGS: Final = (0, 1, 8, 32)
+FINDINGS: Final = (0, 1, 8, 32, 64)
 WORKSPACE, WORKFLOW, MODEL = "plant", "pcb", "stand-in-flash"
 ROBOFLOW_KEY, GEMINI_KEY = SecretStr("rf-stand-in"), SecretStr("gemini-stand-in")
 # Stand-ins find squares of this colour, one in each cell of the grid at most.

@@ -199,10 +199,11 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _listen(options: argparse.Namespace) -> int:
     from linegate.edge.listening import run
+    from linegate.settings import webhook_secret
 
     for secret in options.secret:
         try:
-            config.webhook_secret(secret)
+            webhook_secret(secret)
         except ValueError as error:
             raise UsageError(f"--secret {error}") from error
     return run(options.secret, options.host, options.port, as_json=options.json, wait=signal.pause)

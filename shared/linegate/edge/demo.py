@@ -17,13 +17,13 @@ from typing import Any, Final
 import yaml
 
 from linegate import config, logs
-from linegate.config import Settings
 from linegate.edge.demo_boards import GOLDEN_FOLDER, Upload, drawn, from_folder
 from linegate.edge.demo_view import View, summary
 from linegate.edge.listener import Listener, Received
 from linegate.edge.runtime import Runtime
 from linegate.errors import UsageError
 from linegate.inspection import Verdict
+from linegate.settings import Settings
 
 CAMERAS: Final = (("smt-1", "aoi-1"), ("smt-2", "aoi-1"))
 DEADLINE_S: Final = 30.0

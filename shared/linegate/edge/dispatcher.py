@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 
 from linegate.adapters.local.bus import Delivery, LocalBus
 from linegate.bootstrap import STAGES
-from linegate.config import Retry, Settings
 from linegate.edge.functions import Deliver
 from linegate.errors import TransientError
 from linegate.events import push_body
 from linegate.logs import log
+from linegate.settings import Retry, Settings
 
 # The codes on which Pub/Sub takes a push as acknowledged.
 ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})

@@ -18,11 +18,12 @@ from linegate import bootstrap, imaging
 from linegate.adapters.exchange import Http
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteInspections
-from linegate.config import Recipe, Settings, Target, load, proxy_for
+from linegate.config import load, proxy_for
 from linegate.edge.console import console
 from linegate.edge.runtime import open_database
 from linegate.errors import LinegateError
 from linegate.inspection import Box, Detection, Result, printable
+from linegate.settings import Recipe, Settings, Target
 
 # Receivers refuse webhooks that are five minutes off; well before that somebody should look.
 SKEW_S: Final = 60.0

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from linegate.adapters.local.database import Database
-from linegate.config import Settings
 from linegate.logs import log
+from linegate.settings import Settings
 
 BATCH = 500
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from linegate import config
-from linegate.config import Line, Recipe, Settings
 from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError, TransientError
 from linegate.inspection import Inspection, Verdict
+from linegate.settings import Line, Recipe, Settings
 
 EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.REVIEW: 2, Verdict.ERROR: 3}
 UNNAMED = "line"

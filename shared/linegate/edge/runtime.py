@@ -11,7 +11,6 @@ from linegate import bootstrap
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.storage import TEMPORARY
-from linegate.config import Settings
 from linegate.edge.dispatcher import Dispatcher
 from linegate.edge.functions import in_process, load_all
 from linegate.edge.housekeeping import remove_expired
@@ -19,6 +18,7 @@ from linegate.edge.intake import UPLOADS_FOLDER, Intake
 from linegate.errors import ConfigError, LinegateError
 from linegate.events import SWEEPS, SweepDue, to_message
 from linegate.logs import log
+from linegate.settings import Settings
 
 HOUSEKEEPING_S = 3600.0
 

@@ -13,13 +13,13 @@ from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteInspections
 from linegate.bootstrap import STAGES
-from linegate.config import Settings
 from linegate.edge.console import console
 from linegate.edge.runtime import open_database
 from linegate.errors import UsageError
 from linegate.events import NOTIFICATIONS
 from linegate.handlers.deciding import due
 from linegate.inspection import printable
+from linegate.settings import Settings
 
 
 def show(settings: Settings, *, as_json: bool) -> int:

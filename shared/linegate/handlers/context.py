@@ -6,8 +6,8 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TypeVar
 
-from linegate.config import Settings
 from linegate.ports import Clock, ImageStore, InspectionStore, Publisher
+from linegate.settings import Settings
 
 T = TypeVar("T")
 

@@ -8,7 +8,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from linegate import imaging
-from linegate.config import Recipe
 from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingError, PermanentError
 from linegate.events import CROPS, CropReady, ImageUploaded, to_message
 from linegate.handlers.context import Context, in_background
@@ -17,6 +16,7 @@ from linegate.handlers.policy import apply
 from linegate.inspection import Inspection, Manifest, Place, brief, decide, place_of, rejected
 from linegate.logs import log
 from linegate.ports import Detector, Registrar
+from linegate.settings import Recipe
 
 if TYPE_CHECKING:
     from PIL.Image import Image

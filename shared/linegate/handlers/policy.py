@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from linegate.config import Recipe, Zone
 from linegate.inspection import Box, Check, Detection, Result
 from linegate.logs import log
+from linegate.settings import Recipe, Zone
 
 
 def apply(recipe: Recipe, detections: Iterable[Detection], width: int, height: int) -> list[Detection]:

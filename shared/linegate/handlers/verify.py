@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from time import perf_counter
 
-from linegate.config import Recipe
 from linegate.errors import LinegateError
 from linegate.events import CHECKS, CheckMade, CropReady, to_message
 from linegate.handlers.context import Context
 from linegate.inspection import Check, Result, brief
 from linegate.logs import log
 from linegate.ports import Judgement, Verifier
+from linegate.settings import Recipe
 
 
 def verify(context: Context, crop: CropReady, verifier: Callable[[Recipe], Verifier]) -> None:
