@@ -153,7 +153,7 @@ class MemoryInspections:
             self.entries[entry.entry_id] = replace(entry, state=OutboxState.PENDING)
         return [self.entries[entry.entry_id] for entry in held]
 
-    def disabled_targets(self) -> dict[str, str]:
+    def disabled_targets(self, *, fresh: bool = False) -> dict[str, str]:
         return dict(self.disabled)
 
     def overdue(self, now: datetime, limit: int) -> list[Inspection]:

@@ -139,8 +139,8 @@ class InspectionStore(Protocol):
         """It is sent to again. Its HELD entries become PENDING and are returned, to be published."""
         ...
 
-    def disabled_targets(self) -> dict[str, str]:
-        """The targets that are disabled, with the reason of each."""
+    def disabled_targets(self, *, fresh: bool = False) -> dict[str, str]:
+        """The targets that are disabled, with the reason of each; `fresh` as of now, else as of a few seconds ago."""
         ...
 
     def overdue(self, now: datetime, limit: int) -> list[Inspection]:

@@ -29,8 +29,11 @@ HOSTILE = [
 ]
 
 
-@pytest.fixture(params=["folder"])
+@pytest.fixture(params=["folder", "Cloud Storage stand-in"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ImageStore]:
+    if request.param != "folder":
+        yield request.getfixturevalue("cloud_images")
+        return
     with closing(Database(tmp_path / "bucket" / "linegate.db")) as database:
         yield FolderStore(database, tmp_path / "bucket")
 
@@ -90,5 +93,5 @@ def test_any_name_is_stored_apart_and_inside_the_bucket(store: ImageStore, tmp_p
     ref = put(store, name, b"content")
     assert store.read(ref) == b"content"
     assert [store.read(other) for other in neighbours] == [other.name.encode() for other in neighbours]
-    assert {path.name for path in tmp_path.iterdir()} == {"bucket"}
+    assert {path.name for path in tmp_path.iterdir()} <= {"bucket"}
     assert not Path("/absolute.jpg").exists()

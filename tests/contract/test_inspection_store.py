@@ -31,10 +31,13 @@ from tests.fakes import START, MemoryInspections, detection
 ID = "0" * 32
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "memory", "firestore"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InspectionStore]:
     if request.param == "memory":  # the fake is held to the contract too, or tests on it would prove nothing
         yield MemoryInspections()
+        return
+    if request.param == "firestore":
+        yield request.getfixturevalue("firestore_inspections")
         return
     with closing(Database(tmp_path / "linegate.db")) as database:
         yield SqliteInspections(database)

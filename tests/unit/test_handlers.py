@@ -452,7 +452,7 @@ def test_an_entry_that_was_held_while_its_target_was_being_enabled_is_not_forgot
     gate.inspections.disabled["hmi"] = "it answered 410"
     looked: list[str] = []
 
-    def disabled() -> dict[str, str]:
+    def disabled(*, fresh: bool = False) -> dict[str, str]:
         looked.append("")
         return {"hmi": "it answered 410"} if len(looked) == 1 else {}
 

@@ -61,7 +61,7 @@ def notify(context: Context, due: NotificationDue, target: Callable[[str], Targe
 
 def _hold(context: Context, entry: OutboxEntry, now: datetime, reason: str) -> None:
     _close(context, entry, OutboxState.HELD, now, reason)
-    if entry.target not in context.inspections.disabled_targets():
+    if entry.target not in context.inspections.disabled_targets(fresh=True):
         # Enabled in this very moment, perhaps before the entry was held: nobody else would send it any more.
         context.inspections.update_outbox(entry)
         raise TransientError(f"target {entry.target!r} was enabled just now")

@@ -134,7 +134,7 @@ class SqliteInspections:
 
         return self._database.write(work)
 
-    def disabled_targets(self) -> dict[str, str]:
+    def disabled_targets(self, *, fresh: bool = False) -> dict[str, str]:
         return dict(self._database.read("SELECT name, reason FROM disabled_targets ORDER BY name"))
 
     def overdue(self, now: datetime, limit: int) -> list[Inspection]:

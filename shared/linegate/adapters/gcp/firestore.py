@@ -1,0 +1,232 @@
+"""The port InspectionStore in Firestore.
+
+    inspections/{inspection_id}                 the inspection, with its manifest and latest revision
+    inspections/{inspection_id}/checks/{i}      one check
+    inspections/{inspection_id}/revisions/{n}   one decision: creating it is the latch that makes a verdict exactly one
+    outbox/{inspection_id}_r{n}_{target}        one notification
+    disabled_targets/{target}                   a target that is sent nothing
+
+No transactions: under contention they cost seconds and fail, where a `create` costs nothing and never lies. Every document
+carries `expire_at` for the TTL policy, since a sub-collection is not covered by its parent's. Reads and writes of one board
+with N crops and E targets: at most 2N + 4 + 2E and N + 4 + 2E; a test counts them.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from google.api_core import exceptions
+from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import And, FieldFilter
+
+from linegate.adapters.gcp.errors import BUDGET_S, RETRY, mapped
+from linegate.errors import PermanentError
+from linegate.events import codec
+from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision
+
+T = TypeVar("T")
+SERVICE: Final = "Firestore"
+# Disabled targets are asked for before every notification, and change perhaps once a year.
+REMEMBERED_S: Final = 10.0
+
+
+class FirestoreInspections:
+    """Safe to share between threads. Documents are kept for `retention` after they were last written."""
+
+    def __init__(self, project: str, database: str, retention: timedelta) -> None:
+        with mapped(SERVICE):
+            self._client = firestore.Client(project=project, database=database)
+        self._retention = retention
+        self._disabled: tuple[float, dict[str, str]] = (0.0, {})
+
+    def close(self) -> None:
+        self._client.close()
+
+    def open(self, inspection: Inspection) -> Inspection:
+        with mapped(SERVICE):
+            try:
+                fields = _dump(inspection) | {"decided": False} | self._expiry()
+                self._board(inspection.inspection_id).create(fields, retry=RETRY, timeout=BUDGET_S)
+            except exceptions.AlreadyExists:  # or our own creation, whose answer got lost and which was repeated
+                return self.get(inspection.inspection_id) or inspection
+        return inspection
+
+    def get(self, inspection_id: str) -> Inspection | None:
+        with mapped(SERVICE):
+            snapshot = self._board(inspection_id).get(retry=RETRY, timeout=BUDGET_S)
+        return _load(Inspection, snapshot)
+
+    def note_fault(self, inspection_id: str, fault: str) -> None:
+        self._update(inspection_id, {"fault": fault})
+
+    def store_manifest(self, inspection_id: str, manifest: Manifest, manifest_ms: float) -> Manifest:
+        board = self._board(inspection_id)
+        fields = {"manifest": _dump(manifest), "timings.manifest_ms": manifest_ms}
+        with mapped(SERVICE):
+            while True:
+                snapshot = board.get(retry=RETRY, timeout=BUDGET_S)
+                standing = _load(Inspection, snapshot)
+                if standing is None:
+                    raise PermanentError(f"there is no inspection {inspection_id}")
+                if standing.manifest is not None:
+                    return standing.manifest
+                unchanged = self._client.write_option(last_update_time=snapshot.update_time)
+                try:
+                    board.update(fields, option=unchanged, retry=RETRY, timeout=BUDGET_S)
+                except exceptions.FailedPrecondition:
+                    continue  # a fault was noted, or another delivery stored its manifest: look again
+                return manifest
+
+    def record_check(self, inspection_id: str, check: Check) -> int:
+        checks = self._board(inspection_id).collection("checks")
+        with mapped(SERVICE):
+            with suppress(exceptions.AlreadyExists):  # means "go on", never "done"
+                checks.document(str(check.index)).create(_dump(check) | self._expiry(), retry=RETRY, timeout=BUDGET_S)
+            ((count,),) = checks.count().get(retry=RETRY, timeout=BUDGET_S)
+        return int(count.value)
+
+    def has_check(self, inspection_id: str, index: int) -> bool:
+        check = self._board(inspection_id).collection("checks").document(str(index))
+        with mapped(SERVICE):
+            return bool(check.get(retry=RETRY, timeout=BUDGET_S).exists)
+
+    def checks(self, inspection_id: str, expected: int) -> dict[int, Check]:
+        checks = self._board(inspection_id).collection("checks").where(filter=FieldFilter("index", "<", expected))
+        found = [_value(Check, snapshot) for snapshot in self._stream(checks)]
+        return {check.index: check for check in sorted(found, key=lambda check: check.index)}
+
+    def commit(self, inspection: Inspection, revision: Revision, outbox: Sequence[OutboxEntry]) -> bool:
+        board = self._board(inspection.inspection_id)
+        batch = self._client.batch()
+        batch.create(board.collection("revisions").document(str(revision.number)), _dump(revision) | self._expiry())
+        batch.update(
+            board,
+            {
+                "revision": _dump(revision),
+                "told": list(inspection.told),
+                "timings.decided_ms": inspection.timings.decided_ms,
+                "decided": True,
+            },
+        )
+        for entry in outbox:
+            batch.create(self._entry(entry.entry_id), _dump(entry) | self._expiry())
+        with mapped(SERVICE):
+            try:
+                batch.commit(retry=RETRY, timeout=BUDGET_S)
+            except exceptions.AlreadyExists:
+                return False
+            except exceptions.NotFound as error:
+                raise PermanentError(f"there is no inspection {inspection.inspection_id}") from error
+        return True
+
+    def pending(self, inspection_id: str, revision: int) -> list[OutboxEntry]:
+        found = self._outbox(inspection_id=inspection_id, revision=revision, state=OutboxState.PENDING)
+        return sorted(found, key=lambda entry: entry.entry_id)
+
+    def outbox(self, entry_id: str) -> OutboxEntry | None:
+        with mapped(SERVICE):
+            return _load(OutboxEntry, self._entry(entry_id).get(retry=RETRY, timeout=BUDGET_S))
+
+    def sent_revision(self, inspection_id: str, target: str) -> int:
+        sent = self._outbox(inspection_id=inspection_id, target=target, state=OutboxState.SENT)
+        return max((entry.revision for entry in sent), default=0)
+
+    def update_outbox(self, entry: OutboxEntry) -> None:
+        with mapped(SERVICE):
+            self._entry(entry.entry_id).set(_dump(entry) | self._expiry(), retry=RETRY, timeout=BUDGET_S)
+
+    def disable_target(self, target: str, reason: str, now: datetime) -> None:
+        with mapped(SERVICE), suppress(exceptions.AlreadyExists):  # the first reason is the one to mend
+            self._client.collection("disabled_targets").document(target).create(
+                {"reason": reason, "disabled_at": now}, retry=RETRY, timeout=BUDGET_S
+            )
+        self._disabled = (0.0, {})
+
+    def enable_target(self, target: str) -> list[OutboxEntry]:
+        with mapped(SERVICE):
+            self._client.collection("disabled_targets").document(target).delete(retry=RETRY, timeout=BUDGET_S)
+        self._disabled = (0.0, {})
+        held = self._outbox(target=target, state=OutboxState.HELD)
+        entries = [replace(entry, state=OutboxState.PENDING) for entry in sorted(held, key=lambda e: e.created_at)]
+        for entry in entries:
+            self.update_outbox(entry)
+        return entries
+
+    def disabled_targets(self, *, fresh: bool = False) -> dict[str, str]:
+        asked, known = self._disabled
+        if fresh or time.monotonic() - asked > REMEMBERED_S:
+            targets = self._stream(self._client.collection("disabled_targets"))
+            known = {snapshot.id: str(snapshot.get("reason")) for snapshot in targets}
+            self._disabled = (time.monotonic(), known)
+        return dict(known)
+
+    def overdue(self, now: datetime, limit: int) -> list[Inspection]:
+        late = And([FieldFilter("decided", "==", False), FieldFilter("deadline", "<=", now)])
+        boards = self._client.collection("inspections").where(filter=late).order_by("deadline").limit(limit)
+        return [_value(Inspection, snapshot) for snapshot in self._stream(boards)]
+
+    def stranded(self, never_attempted_before: datetime, attempted_before: datetime, limit: int) -> list[OutboxEntry]:
+        pending = FieldFilter("state", "==", OutboxState.PENDING.value)
+        never = [FieldFilter("attempted_at", "==", None), FieldFilter("created_at", "<=", never_attempted_before)]
+        long_ago = [FieldFilter("attempted_at", "<=", attempted_before)]
+        found: list[OutboxEntry] = []
+        for conditions in (never, long_ago):
+            query = (
+                self._client.collection("outbox").where(filter=And([pending, *conditions])).limit(limit - len(found))
+            )
+            found += [_value(OutboxEntry, snapshot) for snapshot in self._stream(query)]
+            if len(found) >= limit:
+                break
+        return sorted(found, key=lambda entry: entry.created_at)
+
+    def _board(self, inspection_id: str) -> firestore.DocumentReference:
+        return self._client.collection("inspections").document(inspection_id)
+
+    def _entry(self, entry_id: str) -> firestore.DocumentReference:
+        return self._client.collection("outbox").document(entry_id)
+
+    def _outbox(self, **equal: object) -> list[OutboxEntry]:
+        """Entries by equality of fields, which needs no composite index."""
+        conditions = And([FieldFilter(name, "==", value) for name, value in equal.items()])
+        query = self._client.collection("outbox").where(filter=conditions)
+        return [_value(OutboxEntry, snapshot) for snapshot in self._stream(query)]
+
+    def _stream(self, query: Any) -> Iterable[Any]:
+        with mapped(SERVICE):
+            return list(query.stream(retry=RETRY, timeout=BUDGET_S))
+
+    def _update(self, inspection_id: str, fields: Mapping[str, Any]) -> None:
+        with mapped(SERVICE):
+            try:
+                self._board(inspection_id).update(fields, retry=RETRY, timeout=BUDGET_S)
+            except exceptions.NotFound as error:
+                raise PermanentError(f"there is no inspection {inspection_id}") from error
+
+    def _expiry(self) -> dict[str, datetime]:
+        return {"expire_at": datetime.now(UTC) + self._retention}
+
+
+def _dump(value: object) -> dict[str, Any]:
+    """The dataclass as Firestore keeps it: maps, lists, and times as times."""
+    return _plain(codec(type(value)).dump_python(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return str(value)  # of a StrEnum, its value; lone surrogates would not survive the wire
+    return value
+
+
+def _load(cls: type[T], snapshot: Any) -> T | None:
+    return _value(cls, snapshot) if snapshot.exists else None
+
+
+def _value(cls: type[T], snapshot: Any) -> T:
+    return codec(cls).validate_python(snapshot.to_dict())

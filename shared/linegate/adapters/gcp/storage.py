@@ -1,0 +1,78 @@
+"""The port ImageStore in Cloud Storage. Every read is pinned to a generation."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from google.api_core import exceptions
+from google.cloud import storage
+
+from linegate.adapters.gcp.errors import BUDGET_S, RETRY, mapped
+from linegate.errors import ObjectMissingError
+from linegate.inspection import ObjectRef
+
+SERVICE: Final = "Cloud Storage"
+
+
+class CloudImages:
+    """Safe to share between threads."""
+
+    def __init__(self, project: str) -> None:
+        with mapped(SERVICE):
+            self._client = storage.Client(project=project)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def size(self, ref: ObjectRef) -> int:
+        blob = self._blob(ref)
+        with mapped(SERVICE), _missing(ref):
+            blob.reload(retry=RETRY, timeout=BUDGET_S)
+        return int(blob.size or 0)
+
+    def read(self, ref: ObjectRef) -> bytes:
+        with mapped(SERVICE), _missing(ref):
+            return bytes(self._blob(ref).download_as_bytes(retry=RETRY, timeout=BUDGET_S))
+
+    def latest(self, bucket: str, name: str) -> bytes:
+        """The newest version of an object, whichever it is. Raises ObjectMissingError."""
+        with mapped(SERVICE), _missing(ObjectRef(bucket, name, 0)):
+            return bytes(self._client.bucket(bucket).blob(name).download_as_bytes(retry=RETRY, timeout=BUDGET_S))
+
+    def write(self, bucket: str, name: str, data: bytes, content_type: str) -> int:
+        blob = self._client.bucket(bucket).blob(name)
+        with mapped(SERVICE):
+            # Repeating is harmless: the same bytes under the same name, a generation more.
+            blob.upload_from_string(data, content_type=content_type, retry=RETRY, timeout=BUDGET_S)
+        return int(blob.generation or 0)
+
+    def create(self, bucket: str, name: str, data: bytes, content_type: str) -> bool:
+        blob = self._client.bucket(bucket).blob(name)
+        with mapped(SERVICE):
+            try:
+                blob.upload_from_string(
+                    data, content_type=content_type, if_generation_match=0, retry=RETRY, timeout=BUDGET_S
+                )
+            except exceptions.PreconditionFailed:
+                return False
+        return True
+
+    def copy(self, ref: ObjectRef, bucket: str, name: str) -> None:
+        source, target = self._blob(ref), self._client.bucket(bucket).blob(name)
+        with mapped(SERVICE), _missing(ref):
+            token, *_ = target.rewrite(source, retry=RETRY, timeout=BUDGET_S)
+            while token is not None:  # a large object is copied in several calls
+                token, *_ = target.rewrite(source, token=token, retry=RETRY, timeout=BUDGET_S)
+
+    def _blob(self, ref: ObjectRef) -> storage.Blob:
+        return self._client.bucket(ref.bucket).blob(ref.name, generation=ref.generation)
+
+
+@contextmanager
+def _missing(ref: ObjectRef) -> Iterator[None]:
+    """An object that is not there in this generation (any more) is an ObjectMissingError."""
+    try:
+        yield
+    except exceptions.NotFound as error:
+        where = f"{ref.bucket}/{ref.name} of generation {ref.generation}"
+        raise ObjectMissingError(f"the object {where} is gone or was replaced") from error

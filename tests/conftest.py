@@ -1,0 +1,44 @@
+"""What tests of several kinds share: the emulators of the session, and the cloud adapters on them."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+import urllib3
+
+from linegate.adapters.gcp.firestore import FirestoreInspections
+from linegate.adapters.gcp.storage import CloudImages
+from tests.emulators import PROJECT, firestore_emulator, pubsub_emulator
+from tests.standins.service import Service
+from tests.standins.storage import Buckets
+
+
+@pytest.fixture(scope="session")
+def firestore_host() -> Iterator[str]:
+    with firestore_emulator() as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def pubsub_host() -> Iterator[str]:
+    with pubsub_emulator() as host:
+        yield host
+
+
+@pytest.fixture
+def firestore_inspections(firestore_host: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FirestoreInspections]:
+    """The store on an emulator without any document."""
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
+    documents = f"http://{firestore_host}/emulator/v1/projects/{PROJECT}/databases/(default)/documents"
+    assert urllib3.request("DELETE", documents).status == 200
+    with closing(FirestoreInspections(PROJECT, "(default)", timedelta(days=30))) as store:
+        yield store
+
+
+@pytest.fixture
+def cloud_images(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudImages]:
+    with Service(Buckets()) as service:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", service.url)
+        with closing(CloudImages(PROJECT)) as images:
+            yield images
