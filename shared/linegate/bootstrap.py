@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from linegate import config, events, logs
-from linegate.errors import TransientError
+from linegate.errors import ObjectMissingError, TransientError
 from linegate.handlers.context import Context
 from linegate.inspection import Detection, Result
 from linegate.ports import Detector, Judgement, Registrar, Target, Verifier
@@ -17,6 +18,7 @@ from linegate.settings import Recipe, Settings
 
 if TYPE_CHECKING:
     from linegate.adapters.exchange import Http
+    from linegate.adapters.gcp.storage import CloudImages
     from linegate.adapters.gemini import GeminiClient
     from linegate.adapters.local.bus import LocalBus
     from linegate.adapters.local.database import Database
@@ -50,9 +52,10 @@ class Unverified:
 class App:
     """The adapters of one configuration, each built once, at first use, whatever thread asks."""
 
-    def __init__(self, settings: Settings, context: Context) -> None:
+    def __init__(self, settings: Settings, context: Context, golden: Callable[[str], bytes]) -> None:
         self.settings = settings
         self.context = context
+        self._golden_picture = golden
         self._built: dict[tuple[object, ...], object] = {}
         self._lock = RLock()
 
@@ -105,19 +108,19 @@ class App:
     def target(self, name: str) -> Target:
         return self._once(("target", name), lambda: _TARGETS[self.settings.targets[name].type](self.settings, name))
 
-    def _golden_picture(self, name: str) -> bytes:
-        """The golden picture beside the configuration. Its name may hold a serial from outside: it can't lead elsewhere.
 
-        Raises TransientError: a person can put the picture there, and the upload must be replayable then.
-        """
-        folder = self.settings.folder.resolve()
-        path = Path(folder, name)
-        try:
-            if ".." in Path(name).parts or "\0" in name:
-                raise TransientError(f"the golden picture {name!r} does not lie beside the configuration")
-            return path.read_bytes()
-        except OSError as error:
-            raise TransientError(f"the golden picture {path} can't be read: {error.strerror}") from error
+def _beside(folder: Path, name: str) -> bytes:
+    """The golden picture beside the configuration. Its name may hold a serial from outside: it can't lead elsewhere.
+
+    Raises TransientError: a person can put the picture there, and the upload must be replayable then.
+    """
+    path = Path(folder, name)
+    try:
+        if ".." in Path(name).parts or "\0" in name:
+            raise TransientError(f"the golden picture {name!r} does not lie beside the configuration")
+        return path.read_bytes()
+    except OSError as error:
+        raise TransientError(f"the golden picture {path} can't be read: {error.strerror}") from error
 
 
 def _key(recipe: Recipe) -> str:
@@ -194,16 +197,40 @@ def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus
     from linegate.adapters.local.store import SqliteInspections
 
     database = database or Database(settings.data / "linegate.db")
-    return App(
-        settings,
-        Context(
-            settings=settings,
-            clock=SystemClock(),
-            images=FolderStore(database, settings.data),
-            inspections=SqliteInspections(database),
-            publisher=bus or LocalBus(database),
-        ),
+    context = Context(
+        settings=settings,
+        clock=SystemClock(),
+        images=FolderStore(database, settings.data),
+        inspections=SqliteInspections(database),
+        publisher=bus or LocalBus(database),
     )
+    return App(settings, context, partial(_beside, settings.folder.resolve()))
+
+
+def cloud(settings: Settings) -> App:
+    """The app of a function on Google Cloud: its clients are built once for each instance."""
+    from linegate.adapters.gcp.firestore import FirestoreInspections
+    from linegate.adapters.gcp.pubsub import CloudPublisher
+    from linegate.adapters.gcp.storage import CloudImages
+
+    where = settings.cloud
+    assert where is not None
+    images = CloudImages(where.project)
+    context = Context(
+        settings=settings,
+        clock=SystemClock(),
+        images=images,
+        inspections=FirestoreInspections(where.project, where.database, timedelta(days=where.retention_days)),
+        publisher=CloudPublisher(where.project, f"{where.prefix}-", config.emulator("PUBSUB")),
+    )
+    return App(settings, context, partial(_in_bucket, images, where.golden_bucket or ""))
+
+
+def _in_bucket(images: "CloudImages", bucket: str, name: str) -> bytes:
+    try:
+        return images.latest(bucket, name)
+    except ObjectMissingError as error:  # a person can put it there, and the upload must be replayable then
+        raise TransientError(f"the golden picture gs://{bucket}/{name} is not there") from error
 
 
 _current: ContextVar[App] = ContextVar("linegate_app")
@@ -219,7 +246,8 @@ def app() -> App:
         with _default_lock:
             if not _default:
                 logs.configure(config.log_level())
-                _default.append(local(config.from_environment()))
+                settings = config.from_environment()
+                _default.append(cloud(settings) if settings.cloud else local(settings))
             return _default[0]
 
 

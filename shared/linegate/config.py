@@ -30,6 +30,11 @@ def from_environment() -> Settings:
     return load(Path(path))
 
 
+def emulator(name: str) -> str | None:
+    """Host and port of an emulator, from the variable that Google's own tools use for it (PUBSUB_EMULATOR_HOST)."""
+    return os.environ.get(f"{name}_EMULATOR_HOST")
+
+
 def log_level() -> str:
     return os.environ.get(LOG_LEVEL_VARIABLE, "INFO").upper()
 
@@ -167,6 +172,13 @@ def _references(raw: Mapping[str, Any]) -> list[str]:
         if target.get("type", "webhook") == "webhook" and not target.get("secrets"):
             faults.append(f"targets.{name}.secrets: is required, to sign with (openssl rand -base64 32 makes one)")
         faults += [f"targets.{name}.url: {fault}" for fault in _refused(target, raw)]
+    cloud = raw.get("cloud")
+    if isinstance(cloud, dict) and not cloud.get("golden_bucket"):
+        faults += [
+            f"recipes.{name}.golden: needs cloud.golden_bucket, where the picture is kept on Google Cloud"
+            for name, recipe in recipes.items()
+            if recipe.get("golden")
+        ]
     gemini = raw.get("gemini")
     if isinstance(gemini, dict) and bool(gemini.get("api_key")) == bool(gemini.get("project")):
         faults.append("gemini: needs either api_key (Gemini API) or project (Vertex AI)")

@@ -213,6 +213,21 @@ class Storage(_Settings):
     picture_url: Annotated[str, AfterValidator(_picture_url)] | None = None
 
 
+class Cloud(_Settings):
+    """Where the gate runs on Google Cloud. Without this section it runs on one machine."""
+
+    project: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]+-[a-z]+[0-9]+$")] = "europe-west1"
+    database: str = "(default)"
+    prefix: Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$")] = (
+        "linegate"  # of resources' names
+    )
+    golden_bucket: str | None = (
+        None  # where golden pictures are objects of the recipe's name; needed by recipes with one
+    )
+    retention_days: Annotated[float, Field(gt=0, le=36_500)] = 365.0  # of Firestore documents, by TTL
+
+
 class Retry(_Settings):
     """How a message that failed is tried again, before it goes to the dead letter of its stage."""
 
@@ -254,6 +269,7 @@ class Settings(_Settings):
     network: Network = Network()
     images: Images = Images()
     storage: Storage = Storage()
+    cloud: Cloud | None = None
     edge: Edge = Edge()
     _folder: Path = PrivateAttr(default_factory=Path)
 

@@ -12,7 +12,7 @@ with N crops and E targets: at most 2N + 4 + 2E and N + 4 + 2E; a test counts th
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ class FirestoreInspections:
         self._disabled: tuple[float, dict[str, str]] = (0.0, {})
 
     def close(self) -> None:
-        self._client.close()
+        self._client.close()  # type: ignore[no-untyped-call]
 
     def open(self, inspection: Inspection) -> Inspection:
         with mapped(SERVICE):
@@ -198,7 +198,7 @@ class FirestoreInspections:
         with mapped(SERVICE):
             return list(query.stream(retry=RETRY, timeout=BUDGET_S))
 
-    def _update(self, inspection_id: str, fields: Mapping[str, Any]) -> None:
+    def _update(self, inspection_id: str, fields: dict[str, Any]) -> None:
         with mapped(SERVICE):
             try:
                 self._board(inspection_id).update(fields, retry=RETRY, timeout=BUDGET_S)
@@ -211,7 +211,8 @@ class FirestoreInspections:
 
 def _dump(value: object) -> dict[str, Any]:
     """The dataclass as Firestore keeps it: maps, lists, and times as times."""
-    return _plain(codec(type(value)).dump_python(value))
+    fields: dict[str, Any] = _plain(codec(type(value)).dump_python(value))
+    return fields
 
 
 def _plain(value: Any) -> Any:

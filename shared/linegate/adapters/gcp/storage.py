@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from google.api_core import exceptions
-from google.cloud import storage
+from google.cloud.storage import Blob, Client
 
 from linegate.adapters.gcp.errors import BUDGET_S, RETRY, mapped
 from linegate.errors import ObjectMissingError
@@ -19,7 +19,7 @@ class CloudImages:
 
     def __init__(self, project: str) -> None:
         with mapped(SERVICE):
-            self._client = storage.Client(project=project)
+            self._client = Client(project=project)
 
     def close(self) -> None:
         self._client.close()
@@ -64,7 +64,7 @@ class CloudImages:
             while token is not None:  # a large object is copied in several calls
                 token, *_ = target.rewrite(source, token=token, retry=RETRY, timeout=BUDGET_S)
 
-    def _blob(self, ref: ObjectRef) -> storage.Blob:
+    def _blob(self, ref: ObjectRef) -> Blob:
         return self._client.bucket(ref.bucket).blob(ref.name, generation=ref.generation)
 
 

@@ -1,0 +1,115 @@
+"""What Firestore costs a board, and that it holds under contention: against Google's emulator."""
+
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from linegate.adapters.gcp.firestore import FirestoreInspections
+from linegate.errors import TransientError
+from linegate.events import CHECKS, CROPS, UPLOADS
+from linegate.ports import Found
+from tests.emulators import PROJECT
+from tests.fakes import START, detection
+from tests.harness import Gate
+
+
+class Counting:
+    """The client's API, counting what Firestore bills: documents read (a query costs one at least) and written."""
+
+    def __init__(self, api: Any, counts: Counter[str]) -> None:
+        self._api, self._counts = api, counts
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._api, name)
+        if name not in ("commit", "batch_get_documents", "run_query", "run_aggregation_query"):
+            return call
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            request = kwargs["request"]
+            if name == "commit":
+                self._counts["writes"] += len(request["writes"])
+                return call(*args, **kwargs)
+            answers = list(call(*args, **kwargs))
+            documents = len(request["documents"]) if name == "batch_get_documents" else len(answers)
+            self._counts["reads"] += max(1, documents)
+            return iter(answers)
+
+        return counted
+
+
+@pytest.fixture
+def counts(firestore_inspections: FirestoreInspections) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    client = firestore_inspections._client
+    client._firestore_api_internal = Counting(client._firestore_api, counted)  # the library offers no hook for it
+    return counted
+
+
+@pytest.mark.parametrize(("crops", "verifier"), [(0, "pcb"), (1, "pcb"), (8, "pcb"), (3, "trusting")])
+def test_a_board_stays_within_its_budget_of_reads_and_writes(
+    firestore_inspections: FirestoreInspections, counts: Counter[str], crops: int, verifier: str
+) -> None:
+    """N + 4 + 2E writes and 2N + 4 + 2E reads with N crops and E targets, checks arriving one at a time."""
+    gate = Gate(inspections=firestore_inspections)  # type: ignore[arg-type]
+    gate.detector.found = Found(tuple(detection("short", 10 + index) for index in range(crops)), "static")
+    gate.upload(f"uploads/{'smt-1' if verifier == 'pcb' else 'smt-2'}/aoi/A.png")
+    gate.run()
+    checks, targets = (crops if verifier == "pcb" else 0), len(gate.told("hmi")) + len(gate.told("alarm"))
+    assert targets == (2 if crops else 1)
+    assert counts["writes"] <= checks + 4 + 2 * targets
+    assert counts["reads"] <= 2 * checks + 4 + 2 * targets
+
+
+def test_32_checks_arriving_at_once_are_decided_once(firestore_inspections: FirestoreInspections) -> None:
+    gate = Gate(inspections=firestore_inspections)  # type: ignore[arg-type]
+    gate.detector.found = Found(tuple(detection("short", 10 + index) for index in range(32)), "static")
+    upload = gate.upload()
+    gate.run(UPLOADS, CROPS)
+    waiting = gate.bus.take(CHECKS)
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(lambda message: gate.handle(CHECKS, message), waiting))
+    stored = firestore_inspections.get(upload.image.inspection_id)
+    assert stored is not None
+    assert stored.revision is not None
+    assert (stored.revision.number, stored.revision.decision.fail_count, stored.complete) == (1, 32, True)
+    gate.run()
+    assert len(gate.told("hmi")) == 1
+
+
+def test_every_document_carries_the_time_it_expires(firestore_inspections: FirestoreInspections) -> None:
+    gate = Gate(inspections=firestore_inspections)  # type: ignore[arg-type]
+    gate.detector.found = Found((detection("short"),), "static")
+    gate.upload()
+    gate.run()
+    client = firestore_inspections._client
+    names = {"inspections": 1, "outbox": 2, "checks": 1, "revisions": 1}
+    found = [snapshot for name in names for snapshot in client.collection_group(name).stream()]
+    assert Counter(snapshot.reference.parent.id for snapshot in found) == names
+    assert all(snapshot.get("expire_at") > START + timedelta(days=29) for snapshot in found)
+
+
+def test_documents_are_plain_for_whoever_reads_them(firestore_inspections: FirestoreInspections) -> None:
+    gate = Gate(inspections=firestore_inspections)  # type: ignore[arg-type]
+    gate.detector.found = Found((detection("short"),), "static")
+    upload = gate.upload()
+    gate.run()
+    document = (
+        firestore_inspections._client.collection("inspections").document(upload.image.inspection_id).get().to_dict()
+    )
+    assert document["place"] == {"line": "smt-1", "station": "aoi", "serial": "A1"}
+    assert document["revision"]["decision"]["verdict"] == "FAIL"
+    assert document["manifest"]["detections"][0]["class_name"] == "short"
+    assert "expire_at" in document
+    assert json.dumps(document, default=str)
+
+
+def test_a_store_that_can_not_be_reached_is_a_transient_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
+    monkeypatch.setattr("linegate.adapters.gcp.firestore.RETRY", None)
+    monkeypatch.setattr("linegate.adapters.gcp.firestore.BUDGET_S", 1.0)
+    with pytest.raises(TransientError, match="Firestore"):
+        FirestoreInspections(PROJECT, "(default)", timedelta(days=1)).get("x")
