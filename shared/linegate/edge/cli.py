@@ -107,6 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--model-id", required=True, metavar="PROJECT/VERSION", help="of the trained model")
     show.set_defaults(run=_workflow)
 
+    package = commands.add_parser("package", help="write each function as the zip that is deployed")
+    package.add_argument("folder", type=Path, nargs="?", default=Path("build"), metavar="DIR", help="(build)")
+    package.set_defaults(run=_package)
+
     bench = commands.add_parser("bench", help="where the time of a board goes, against the bare detector and verifier")
     bench.add_argument("--services", nargs=2, metavar=("ROBOFLOW_URL", "GEMINI_URL"), help="measure these (stand-ins)")
     bench.add_argument("--boards", type=_positive, default=15, metavar="N", help="boards of each kind (15)")
@@ -213,6 +217,12 @@ def _workflow(options: argparse.Namespace) -> int:
     from linegate.edge.workflow import show
 
     return show(options.name, options.model_id)
+
+
+def _package(options: argparse.Namespace) -> int:
+    from linegate.edge.packaging import run
+
+    return run(options.folder)
 
 
 def _bench(options: argparse.Namespace) -> int:

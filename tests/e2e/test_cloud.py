@@ -1,0 +1,324 @@
+"""The gate in the cloud's shape: each function from its own zip, in a clean environment with its own pins, on the Python
+and behind the server of the platform; Google's emulators push the messages; services and bucket are wire-level stand-ins.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import urllib3
+import yaml
+from google.protobuf.duration_pb2 import Duration
+from google.pubsub_v1 import PublisherClient, SubscriberClient
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+from google.pubsub_v1.types import PubsubMessage, PushConfig, RetryPolicy, Subscription
+
+from linegate.bootstrap import STAGES
+from linegate.edge.listener import Listener
+from linegate.edge.packaging import pack
+from linegate.events import SWEEPS, dead_letter
+from tests.boards import clean_board
+from tests.e2e.conftest import SECRET, Hmi
+from tests.e2e.test_services import board
+from tests.emulators import PROJECT, free_port, missing
+from tests.standins import gemini, roboflow
+from tests.standins.service import Service
+from tests.standins.storage import Buckets
+
+PYTHON = "3.13"  # what functions are deployed on
+UV = os.environ.get("UV", "uv")  # set by `uv run`
+
+
+def uv(*arguments: str | Path) -> str:
+    done = subprocess.run([UV, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Each function's folder, unpacked from its zip, with an environment `.venv` that holds its own pins and no more."""
+    found = subprocess.run(
+        ["uv", "python", "find", "--no-project", PYTHON], capture_output=True, text=True, check=False
+    )
+    candidates = [found.stdout.strip()] if found.returncode == 0 else []
+    candidates += map(str, Path.home().glob(f".pyenv/versions/{PYTHON}*/bin/python3"))
+    if not candidates:
+        missing(f"there is no Python {PYTHON} (uv python install {PYTHON})")
+    root = tmp_path_factory.mktemp("functions")
+    folders = {}
+    for stage in STAGES:
+        folders[stage] = root / stage
+        pack(stage, root / f"{stage}.zip")
+        with zipfile.ZipFile(root / f"{stage}.zip") as archive:
+            archive.extractall(folders[stage])
+        uv("venv", "--quiet", "--no-project", "--python", candidates[0], folders[stage] / ".venv")
+        pins = folders[stage] / "requirements.txt"
+        uv(
+            "pip",
+            "install",
+            "--quiet",
+            "--no-config",
+            "--require-hashes",
+            "--python",
+            folders[stage] / ".venv",
+            "-r",
+            pins,
+        )
+    return folders
+
+
+@dataclass
+class Cloud:
+    """A project with everything in it."""
+
+    folders: dict[str, Path]
+    environment: dict[str, str]
+    buckets: Buckets
+    hmi: Hmi
+    detector: Service
+    verifier: Service
+    publisher: PublisherClient
+    subscriber: SubscriberClient
+    ports: dict[str, int] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, stage: str) -> None:
+        """As the platform does: functions-framework's own command, which is gunicorn."""
+        folder = self.folders[stage]
+        command = [folder / ".venv" / "bin" / "functions-framework", "--target", stage, "--source", "main.py"]
+        command += ["--signature-type", "cloudevent", "--host", "127.0.0.1", "--port", str(self.ports[stage])]
+        with (folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+        self.processes[stage] = process
+        end = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.ports[stage]), 1).close()
+                return
+            except OSError:
+                assert time.monotonic() < end, (folder / "log").read_text()
+                time.sleep(0.05)
+
+    def kill(self, stage: str) -> None:
+        os.killpg(self.processes[stage].pid, signal.SIGKILL)
+        self.processes[stage].wait()
+
+    def upload(self, name: str, data: bytes, **metadata: str) -> str:
+        self.buckets.put("plant-uploads", name, data, "image/jpeg", metadata)
+        return name
+
+    def publish(self, topic: str, data: bytes, **attributes: str) -> None:
+        path = f"projects/{PROJECT}/topics/linegate-{topic}"
+        self.publisher.publish(topic=path, messages=[PubsubMessage(data=data, attributes=attributes)])
+
+    def dead(self, topic: str) -> list[PubsubMessage]:
+        path = f"projects/{PROJECT}/subscriptions/linegate-{dead_letter(topic)}"
+        received = self.subscriber.pull(subscription=path, max_messages=10, timeout=10).received_messages
+        return [each.message for each in received]
+
+    def logged(self, stage: str) -> list[dict[str, Any]]:
+        lines = (self.folders[stage] / "log").read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def notification(cloud: "Cloud") -> Callable[[dict[str, Any]], None]:
+    """What Cloud Storage publishes for a new object of the uploads bucket."""
+
+    def publish(resource: dict[str, Any]) -> None:
+        if resource["bucket"] == "plant-uploads" and resource["name"].startswith("uploads/"):
+            attributes = {
+                "eventType": "OBJECT_FINALIZE",
+                "payloadFormat": "JSON_API_V1",
+                "bucketId": resource["bucket"],
+            }
+            cloud.publish("uploads", json.dumps(resource).encode(), **attributes, objectId=resource["name"])
+
+    return publish
+
+
+@pytest.fixture(scope="module")
+def cloud(
+    installed: dict[str, Path], firestore_host: str, pubsub_host: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cloud]:
+    with ExitStack() as stack:
+        buckets, hmi = Buckets(), Hmi()
+        storage = stack.enter_context(Service(buckets))
+        detector = stack.enter_context(Service(roboflow.Workflows(find=roboflow.find_cells)))
+        verifier = stack.enter_context(Service(gemini.Model()))
+        hmi.url = stack.enter_context(Listener([SECRET], hmi.hear)).url
+        config = tmp_path_factory.mktemp("secret") / "linegate.yaml"
+        config.write_text(yaml.safe_dump(configuration(detector.url, verifier.url, hmi.url)))
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ["HOME"],
+            "LINEGATE_CONFIG": str(config),
+            "FIRESTORE_EMULATOR_HOST": firestore_host,
+            "PUBSUB_EMULATOR_HOST": pubsub_host,
+            "STORAGE_EMULATOR_HOST": storage.url,
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            "THREADS": "16",
+        }
+        channel = stack.enter_context(grpc.insecure_channel(pubsub_host))
+        publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
+        subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+        running = Cloud(installed, environment, buckets, hmi, detector, verifier, publisher, subscriber)
+        buckets.put("plant-golden", "golden.png", clean_board())
+        for stage, topic in STAGES.items():
+            running.ports[stage] = free_port()
+            stack.callback(running.kill, stage)
+            running.start(stage)
+            subscribe(running, topic, running.ports[stage])
+        buckets.finalized = notification(running)
+        yield running
+
+
+def configuration(detector_url: str, verifier_url: str, hmi_url: str) -> dict[str, Any]:
+    return {
+        "cloud": {"project": PROJECT, "golden_bucket": "plant-golden"},
+        "storage": {"uploads_bucket": "plant-uploads", "results_bucket": "plant-results"},
+        "roboflow": {"api_url": detector_url, "api_key": roboflow.KEY, "workspace": "plant"},
+        "gemini": {"api_url": verifier_url, "api_key": gemini.KEY, "model": gemini.MODEL},
+        "recipes": {
+            "pcb": {"detector": "roboflow", "verifier": "gemini", "workflow": {"id": "pcb"}},
+            "compared": {"golden": "golden.png", "verifier": "none"},
+        },
+        "lines": {"smt-1": {"recipe": "pcb"}, "smt-2": {"recipe": "compared"}},
+        "targets": {"hmi": {"url": hmi_url, "secrets": [SECRET]}},
+        "network": {"private_addresses": ["127.0.0.0/8"]},
+    }
+
+
+def subscribe(cloud: Cloud, topic: str, port: int) -> None:
+    """A topic with its push subscription, and its dead letter with one to look into."""
+    for name in (topic, dead_letter(topic)):
+        path = f"projects/{PROJECT}/topics/linegate-{name}"
+        cloud.publisher.create_topic(name=path)
+        subscription = Subscription(
+            name=f"projects/{PROJECT}/subscriptions/linegate-{name}", topic=path, ack_deadline_seconds=60
+        )
+        if name == topic:
+            subscription.push_config = PushConfig(push_endpoint=f"http://127.0.0.1:{port}/")
+            backoff = {"minimum_backoff": Duration(nanos=200_000_000), "maximum_backoff": Duration(seconds=1)}
+            subscription.retry_policy = RetryPolicy(**backoff)
+        cloud.subscriber.create_subscription(request=subscription)
+
+
+def test_a_picture_in_the_bucket_becomes_a_verdict_a_picture_and_a_webhook(cloud: Cloud) -> None:
+    data = cloud.hmi.wait_for(cloud.upload("uploads/smt-1/aoi/BAD.jpg", board(3)))
+    assert (data["verdict"], data["fail_count"], data["serial"], data["complete"]) == ("FAIL", 3, "BAD", True)
+    annotated = data["annotated_image"]
+    assert cloud.buckets.objects[annotated["bucket"], annotated["name"]].data.startswith(b"\xff\xd8")
+    assert cloud.hmi.wait_for(cloud.upload("uploads/smt-1/aoi/GOOD.jpg", board(0)))["verdict"] == "PASS"
+
+
+def test_a_golden_picture_is_read_from_its_bucket(cloud: Cloud) -> None:
+    assert cloud.hmi.wait_for(cloud.upload("uploads/smt-2/aoi/A.png", clean_board(noise=3)))["verdict"] == "PASS"
+
+
+def test_what_can_not_be_inspected_is_an_error_with_a_copy(cloud: Cloud) -> None:
+    data = cloud.hmi.wait_for(cloud.upload("uploads/smt-1/aoi/BROKEN.jpg", b"no picture"))
+    assert data["verdict"] == "ERROR"
+    assert cloud.buckets.objects["plant-results", f"quarantine/{data['inspection_id']}"].data == b"no picture"
+
+
+def test_eventarcs_spelling_of_the_same_event_is_understood(cloud: Cloud) -> None:
+    finalized, cloud.buckets.finalized = cloud.buckets.finalized, lambda _: None
+    resource = cloud.buckets.put("plant-uploads", "uploads/smt-1/aoi/EVENTARC.jpg", board(1), "image/jpeg")
+    cloud.buckets.finalized = finalized
+    headers = {
+        "ce-id": "1",
+        "ce-specversion": "1.0",
+        "ce-type": "google.cloud.storage.object.v1.finalized",
+        "ce-source": "//storage.googleapis.com/projects/_/buckets/plant-uploads",
+        "content-type": "application/json",
+    }
+    url = f"http://127.0.0.1:{cloud.ports['detect']}/"
+    assert urllib3.request("POST", url, body=json.dumps(resource).encode(), headers=headers).status == 200
+    assert cloud.hmi.wait_for("uploads/smt-1/aoi/EVENTARC.jpg")["verdict"] == "FAIL"
+
+
+def test_an_event_that_comes_four_times_makes_one_verdict_under_one_id(cloud: Cloud) -> None:
+    name = cloud.upload("uploads/smt-1/aoi/OFTEN.jpg", board(2))
+    for _ in range(3):
+        notification(cloud)(cloud.buckets.objects["plant-uploads", name].resource)
+    first = cloud.hmi.wait_for(name)
+    time.sleep(2)
+    told = [hook for hook in cloud.hmi.received if hook.event and hook.event["data"]["image"]["name"] == name]
+    assert {hook.entry_id for hook in told} == {f"{first['inspection_id']}_r1_hmi"}
+    assert all(hook.event and hook.event["data"] == first for hook in told), "one id always carries the same body"
+    assert len([each for each in cloud.logged("aggregate") if each.get("inspection_id") == first["inspection_id"]
+                and each["message"] == "board.decided"]) == 1  # fmt: skip
+
+
+def test_a_message_that_is_none_ends_in_its_dead_letter_with_the_reason(cloud: Cloud) -> None:
+    cloud.publish("crops", b"not json", type="crop.ready", inspection_id="x", line="smt-1")
+    (letter,) = cloud.dead("crops")
+    assert letter.data == b"not json"
+    assert "not base64 of JSON" in letter.attributes["reason"]
+
+
+def test_a_function_that_is_killed_at_work_loses_no_board(cloud: Cloud) -> None:
+    cloud.verifier.delay_s = lambda: 1.0
+    try:
+        asked = len(cloud.verifier.requests)
+        name = cloud.upload("uploads/smt-1/aoi/KILLED.jpg", board(4))
+        end = time.monotonic() + 20
+        while len(cloud.verifier.requests) == asked:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        cloud.kill("verify")
+        cloud.start("verify")
+    finally:
+        cloud.verifier.delay_s = lambda: 0.0
+    data = cloud.hmi.wait_for(name, 60)
+    assert (data["verdict"], data["fail_count"], data["complete"]) == ("FAIL", 4, True)
+
+
+def test_the_clocks_message_is_served_and_every_line_of_the_logs_has_its_ids(cloud: Cloud) -> None:
+    cloud.publish(SWEEPS, json.dumps({"schema": 1}).encode(), type="sweep.due")
+    end = time.monotonic() + 20
+    while not any(line["message"] == "message.done" for line in cloud.logged("sweep")):
+        assert time.monotonic() < end, (cloud.folders["sweep"] / "log").read_text()
+        time.sleep(0.05)
+    (decided, *_) = (line for line in cloud.logged("aggregate") if line["message"] == "board.decided")
+    assert {"inspection_id", "line", "stage", "severity", "verdict"} <= set(decided)
+
+
+@pytest.mark.parametrize("stage", sorted(STAGES))
+def test_a_zip_holds_its_function_and_no_more_and_changes_only_with_its_content(stage: str, tmp_path: Path) -> None:
+    for name in ("one.zip", "two.zip"):
+        pack(stage, tmp_path / name)
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        names = archive.namelist()
+    assert {"main.py", "requirements.txt", "linegate/bootstrap.py"} <= set(names)
+    assert not [name for name in names if name.startswith(("linegate/edge", "tests"))]
+
+
+def test_how_long_each_function_takes_to_import(installed: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    timed = "t = time.perf_counter(); import main; print(round(1000 * (time.perf_counter() - t)), len(sys.modules))"
+    code = f"import sys, time; {timed}"
+    said = {}
+    for stage, folder in installed.items():
+        done = subprocess.run(
+            [folder / ".venv" / "bin" / "python", "-c", code], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        said[stage] = done.stdout.strip()
+    with capsys.disabled():
+        print("\nimport (ms, modules):", ", ".join(f"{stage} {text}" for stage, text in said.items()))
