@@ -6,7 +6,7 @@ Every fault in the file is reported at once, in words of the file, with what is 
 import os
 import re
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final
@@ -16,9 +16,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from linegate.errors import ConfigError
-from linegate.settings import Network, Settings
+from linegate.settings import PLACEHOLDER, Network, Settings
 
 CONFIG_VARIABLE: Final = "LINEGATE_CONFIG"
+ELSEWHERE_VARIABLE: Final = "LINEGATE_SECRETS_ELSEWHERE"
 LOG_LEVEL_VARIABLE: Final = "LINEGATE_LOG_LEVEL"
 
 
@@ -27,7 +28,7 @@ def from_environment() -> Settings:
     path = os.environ.get(CONFIG_VARIABLE)
     if not path:
         raise ConfigError([f"{CONFIG_VARIABLE} is not set; it must name the YAML file of this environment"])
-    return load(Path(path))
+    return load(Path(path), elsewhere=os.environ.get(ELSEWHERE_VARIABLE, "").split(","))
 
 
 def emulator(name: str) -> str | None:
@@ -39,9 +40,10 @@ def log_level() -> str:
     return os.environ.get(LOG_LEVEL_VARIABLE, "INFO").upper()
 
 
-def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
+def load(path: Path, environment: Mapping[str, str] | None = None, elsewhere: Collection[str] = ()) -> Settings:
     """Read and validate a file; `${NAME}` in a text takes a value from the environment.
 
+    Names in `elsewhere` belong to other functions and may be missing here: each function holds its own secrets only.
     Raises ConfigError with every fault.
     """
     try:
@@ -50,10 +52,16 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
         raise ConfigError(["there is no such file; `linegate init` writes one to start from"], str(path)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"can't be read: {error}"], str(path)) from error
-    return parse(text, path.parent, os.environ if environment is None else environment, str(path))
+    return parse(text, path.parent, os.environ if environment is None else environment, str(path), elsewhere)
 
 
-def parse(text: str, folder: Path, environment: Mapping[str, str], source: str = "configuration") -> Settings:
+def parse(
+    text: str,
+    folder: Path,
+    environment: Mapping[str, str],
+    source: str = "configuration",
+    elsewhere: Collection[str] = (),
+) -> Settings:
     """Validate the text of a configuration file; see `load`."""
     faults: list[str] = []
     try:
@@ -62,7 +70,8 @@ def parse(text: str, folder: Path, environment: Mapping[str, str], source: str =
         raise ConfigError([f"is not YAML: {' '.join(str(error).split())}"], source) from error
     if not isinstance(raw, dict):
         raise ConfigError(["must hold a mapping with the keys recipes, lines and targets"], source)
-    filled = _fill(raw, "", environment, faults)
+    # A name that is held elsewhere stays a placeholder, which no check of a value minds and nobody here uses.
+    filled = _fill(raw, "", {name: f"${{{name}}}" for name in elsewhere} | dict(environment), faults)
     settings = None
     try:
         settings = Settings.model_validate(filled)
@@ -90,9 +99,6 @@ def _loader(faults: list[str]) -> type[yaml.SafeLoader]:
     return Loader
 
 
-_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-
-
 def _fill(value: Any, path: str, environment: Mapping[str, str], faults: list[str]) -> Any:
     """`value` with every ${NAME} replaced; names that are not set become faults."""
     if isinstance(value, dict):
@@ -108,7 +114,7 @@ def _fill(value: Any, path: str, environment: Mapping[str, str], faults: list[st
             faults.append(f"{path}: the environment variable {name} is not set")
         return environment.get(name, match[0])
 
-    return _VARIABLE.sub(variable, value)
+    return PLACEHOLDER.sub(variable, value)
 
 
 # Keys whose values must not be repeated in a fault

@@ -3,9 +3,10 @@
 import base64
 import binascii
 import os
+import re
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -29,11 +30,16 @@ Secret = Annotated[SecretStr, Field(min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
 
+PLACEHOLDER: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _http_url(url: str) -> str:
+    if PLACEHOLDER.search(url):
+        return url
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -160,6 +166,8 @@ class Line(_Settings):
 
 def webhook_secret(secret: str) -> str:
     """A Standard Webhooks secret as it is. Raises ValueError with what it must be."""
+    if PLACEHOLDER.search(secret):
+        return secret
     try:
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except binascii.Error as error:

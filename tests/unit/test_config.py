@@ -213,3 +213,27 @@ def test_faults_of_the_services_are_named_without_their_secrets(section: str, fa
 def test_a_slack_target_needs_no_secret() -> None:
     text = "recipes: {pcb: {golden: g}}\nlines: {a: {recipe: pcb}}\ntargets: {s: {type: slack, url: 'https://hooks.slack.com/x'}}"
     assert read(text).targets["s"].secrets == []
+
+
+def test_a_function_does_without_the_secrets_of_the_others() -> None:
+    text = SERVICES + 'targets: {hmi: {url: "https://hmi/", secrets: ["${HMI}"]}, s: {type: slack, url: "${SLACK}"}}'
+    settings = parse(text, Path(), {"ROBOFLOW_API_KEY": "rf"}, elsewhere=["GEMINI_API_KEY", "HMI", "SLACK"])
+    assert settings.roboflow is not None
+    assert settings.roboflow.api_key is not None
+    assert settings.roboflow.api_key.get_secret_value() == "rf"
+    with pytest.raises(ConfigError, match=r"targets\.hmi\.secrets\.0: the environment variable HMI is not set"):
+        parse(text, Path(), {"ROBOFLOW_API_KEY": "rf"}, elsewhere=["GEMINI_API_KEY", "SLACK"])
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_the_environments_of_terraform_are_valid_configurations(environment: str) -> None:
+    path = Path(__file__).parents[2] / "terraform" / "envs" / f"{environment}.yaml"
+    secrets = {
+        "ROBOFLOW_API_KEY": "r",
+        "GEMINI_API_KEY": "g",
+        "HMI_SECRET": SECRET,
+        "SLACK_WEBHOOK_URL": "https://hooks.slack.com/x",
+    }
+    settings = load(path, secrets)
+    assert settings.cloud is not None
+    assert settings.cloud.project == f"my-plant-{environment}"

@@ -1,0 +1,52 @@
+# Everything is derived from the environment's linegate.yaml, so that what is provisioned and what runs can't disagree.
+
+locals {
+  text   = file(var.config_file)
+  config = yamldecode(local.text)
+
+  project_id = local.config.cloud.project
+  region     = try(local.config.cloud.region, "europe-west1")
+  database   = try(local.config.cloud.database, "(default)")
+  prefix     = try(local.config.cloud.prefix, "linegate")
+  uploads    = local.config.storage.uploads_bucket
+  results    = local.config.storage.results_bucket
+  golden     = try(local.config.cloud.golden_bucket, null)
+  lines      = keys(local.config.lines)
+
+  # Which ${NAME} stands in which section: each function gets the secrets of its own section and no others.
+  secret_names = {
+    for stage, sections in {
+      detect    = try(jsonencode(local.config.roboflow), "")
+      verify    = try(jsonencode(local.config.gemini), "")
+      notify    = try(jsonencode(local.config.targets), "")
+      aggregate = ""
+      sweep     = ""
+    } : stage => toset(flatten(regexall("\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}", sections)))
+  }
+  all_secret_names = toset(flatten(regexall("\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}", jsonencode(local.config))))
+
+  labels = { app = "linegate", environment = var.environment }
+}
+
+data "google_project" "this" {
+  project_id = local.project_id
+}
+
+resource "google_project_service" "api" {
+  for_each = toset([
+    "artifactregistry.googleapis.com",
+    "cloudbuild.googleapis.com",
+    "cloudfunctions.googleapis.com",
+    "cloudscheduler.googleapis.com",
+    "firestore.googleapis.com",
+    "logging.googleapis.com",
+    "monitoring.googleapis.com",
+    "pubsub.googleapis.com",
+    "run.googleapis.com",
+    "secretmanager.googleapis.com",
+    "storage.googleapis.com",
+  ])
+
+  service            = each.key
+  disable_on_destroy = false # others in the project may use it
+}

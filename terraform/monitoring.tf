@@ -1,0 +1,223 @@
+# What pages a person, beside what each stage watches by itself (dead letters, messages that wait).
+
+resource "google_monitoring_notification_channel" "email" {
+  for_each = toset(var.pager_emails)
+
+  display_name = "Linegate ${each.key}"
+  type         = "email"
+  labels       = { email_address = each.key }
+}
+
+locals {
+  channels  = [for channel in google_monitoring_notification_channel.email : channel.id]
+  functions = join(" OR ", [for stage in keys(local.stages) : "resource.labels.service_name=\"${local.prefix}-${stage}\""])
+  verdicts  = "logging.googleapis.com/user/${google_logging_metric.verdicts.name}"
+  latency   = "logging.googleapis.com/user/${google_logging_metric.latency.name}"
+}
+
+resource "google_logging_metric" "verdicts" {
+  name        = "${local.prefix}/verdicts"
+  description = "Verdicts by line and word, from the structured logs."
+  filter      = "resource.type=\"cloud_run_revision\" AND (${local.functions}) AND jsonPayload.message=\"board.decided\""
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+
+    labels {
+      key        = "verdict"
+      value_type = "STRING"
+    }
+    labels {
+      key        = "line"
+      value_type = "STRING"
+    }
+  }
+
+  label_extractors = {
+    verdict = "EXTRACT(jsonPayload.verdict)"
+    line    = "EXTRACT(jsonPayload.line)"
+  }
+}
+
+resource "google_logging_metric" "latency" {
+  name            = "${local.prefix}/decided_ms"
+  description     = "Milliseconds from the receipt of an upload to its verdict."
+  filter          = "resource.type=\"cloud_run_revision\" AND (${local.functions}) AND jsonPayload.message=\"board.decided\""
+  value_extractor = "EXTRACT(jsonPayload.decided_ms)"
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "DISTRIBUTION"
+    unit        = "ms"
+  }
+
+  bucket_options {
+    exponential_buckets {
+      num_finite_buckets = 40
+      growth_factor      = 1.3
+      scale              = 50
+    }
+  }
+}
+
+locals {
+  alerts = merge(
+    {
+      errors = {
+        name      = "functions fail"
+        severity  = "ERROR"
+        filter    = "resource.type = \"cloud_run_revision\" AND metric.type = \"run.googleapis.com/request_count\" AND metric.labels.response_code_class = \"5xx\" AND resource.labels.service_name = starts_with(\"${local.prefix}-\")"
+        aligner   = "ALIGN_RATE"
+        threshold = 0.2
+        duration  = "300s"
+        runbook   = "Messages are redelivered, none is lost yet. The logs' `message.failed` and `message.crashed` say why; after a release, deploy the one before (its zip is still in the source bucket)."
+      }
+      latency = {
+        name      = "verdicts are late"
+        severity  = "WARNING"
+        filter    = "resource.type = \"cloud_run_revision\" AND metric.type = \"${local.latency}\""
+        aligner   = "ALIGN_PERCENTILE_95"
+        threshold = 1000 * var.latency_s
+        duration  = "300s"
+        runbook   = "`detector_ms` in `board.detected` and `latency_ms` in `crop.checked` say whether Roboflow or Gemini is slow. If neither is, instances are missing: raise `min_instances` or `max_instances`."
+      }
+    },
+    {
+      for line in local.lines : "silent-${line}" => {
+        name      = "line ${line} is silent"
+        severity  = "WARNING"
+        filter    = "resource.type = \"cloud_run_revision\" AND metric.type = \"${local.verdicts}\" AND metric.labels.line = \"${line}\""
+        aligner   = null
+        threshold = null
+        duration  = "${60 * var.silent_after_minutes}s"
+        runbook   = "No verdict for a while. Does the line stand still? Else: does the camera write below uploads/${line}/, with the right identity? Is there a `message.failed` of stage detect?"
+      } if var.silent_after_minutes > 0
+    },
+  )
+}
+
+resource "google_monitoring_alert_policy" "alert" {
+  for_each = local.alerts
+
+  display_name          = "${local.prefix}: ${each.value.name}"
+  combiner              = "OR"
+  severity              = each.value.severity
+  notification_channels = local.channels
+  user_labels           = local.labels
+
+  conditions {
+    display_name = each.value.name
+
+    dynamic "condition_threshold" {
+      for_each = each.value.threshold == null ? [] : [each.value]
+      content {
+        filter          = condition_threshold.value.filter
+        comparison      = "COMPARISON_GT"
+        threshold_value = condition_threshold.value.threshold
+        duration        = condition_threshold.value.duration
+
+        aggregations {
+          alignment_period     = "300s"
+          per_series_aligner   = condition_threshold.value.aligner
+          cross_series_reducer = "REDUCE_MAX"
+        }
+      }
+    }
+
+    dynamic "condition_absent" {
+      for_each = each.value.threshold == null ? [each.value] : []
+      content {
+        filter   = condition_absent.value.filter
+        duration = condition_absent.value.duration
+
+        aggregations {
+          alignment_period   = "60s"
+          per_series_aligner = "ALIGN_COUNT"
+        }
+      }
+    }
+  }
+
+  documentation {
+    mime_type = "text/markdown"
+    content   = each.value.runbook
+  }
+}
+
+resource "google_monitoring_alert_policy" "review_ratio" {
+  display_name          = "${local.prefix}: many boards go to REVIEW"
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = local.channels
+  user_labels           = local.labels
+
+  conditions {
+    display_name = "REVIEW among all verdicts of an hour"
+
+    condition_threshold {
+      filter             = "resource.type = \"cloud_run_revision\" AND metric.type = \"${local.verdicts}\" AND metric.labels.verdict = \"REVIEW\""
+      denominator_filter = "resource.type = \"cloud_run_revision\" AND metric.type = \"${local.verdicts}\""
+      comparison         = "COMPARISON_GT"
+      threshold_value    = var.review_ratio
+      duration           = "0s"
+
+      aggregations {
+        alignment_period     = "3600s"
+        per_series_aligner   = "ALIGN_DELTA"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+      denominator_aggregations {
+        alignment_period     = "3600s"
+        per_series_aligner   = "ALIGN_DELTA"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+
+  documentation {
+    mime_type = "text/markdown"
+    content   = "People must look at more boards than usual. The verdicts' `summary` says why: a service that is away, answers of Gemini that can't be used, a golden picture that no longer fits, a camera that was moved."
+  }
+}
+
+resource "google_monitoring_dashboard" "gate" {
+  dashboard_json = jsonencode({
+    displayName = "Linegate (${var.environment})"
+    mosaicLayout = {
+      columns = 12
+      tiles = [
+        for index, widget in [
+          { title = "Verdicts a minute", filter = "metric.type=\"${local.verdicts}\" resource.type=\"cloud_run_revision\"", aligner = "ALIGN_RATE", group = ["metric.label.verdict"] },
+          { title = "Verdicts a minute, by line", filter = "metric.type=\"${local.verdicts}\" resource.type=\"cloud_run_revision\"", aligner = "ALIGN_RATE", group = ["metric.label.line"] },
+          { title = "Upload to verdict, p95 (ms)", filter = "metric.type=\"${local.latency}\" resource.type=\"cloud_run_revision\"", aligner = "ALIGN_PERCENTILE_95", group = [] },
+          { title = "Oldest message that waits (s)", filter = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" resource.type=\"pubsub_subscription\"", aligner = "ALIGN_MAX", group = ["resource.label.subscription_id"] },
+          { title = "Dead letters", filter = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" resource.type=\"pubsub_subscription\" resource.label.subscription_id=monitoring.regex.full_match(\".*-dead\")", aligner = "ALIGN_MAX", group = ["resource.label.subscription_id"] },
+          { title = "Instances", filter = "metric.type=\"run.googleapis.com/container/instance_count\" resource.type=\"cloud_run_revision\"", aligner = "ALIGN_MAX", group = ["resource.label.service_name"] },
+          ] : {
+          xPos   = 6 * (index % 2)
+          yPos   = 4 * floor(index / 2)
+          width  = 6
+          height = 4
+          widget = {
+            title = widget.title
+            xyChart = {
+              dataSets = [{
+                plotType = "LINE"
+                timeSeriesQuery = {
+                  timeSeriesFilter = {
+                    filter = widget.filter
+                    aggregation = merge(
+                      { alignmentPeriod = "60s", perSeriesAligner = widget.aligner },
+                      { for key, value in { crossSeriesReducer = "REDUCE_SUM", groupByFields = widget.group } : key => value if length(widget.group) > 0 },
+                    )
+                  }
+                }
+              }]
+            }
+          }
+        }
+      ]
+    }
+  })
+}

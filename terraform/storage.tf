@@ -1,0 +1,114 @@
+locals {
+  buckets = merge(
+    {
+      uploads = { name = local.uploads, days = var.uploads_days }
+      results = { name = local.results, days = var.results_days }
+      source  = { name = "${local.project_id}-${local.prefix}-source", days = null }
+    },
+    { for name in compact([local.golden]) : "golden" => { name = name, days = null } },
+  )
+}
+
+resource "google_storage_bucket" "bucket" {
+  for_each = local.buckets
+
+  name                        = each.value.name
+  location                    = local.region
+  labels                      = local.labels
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = !var.protect_data
+
+  # Uploads are read by generation and never overwritten by cameras; golden pictures are, and the old one may be wanted back.
+  versioning {
+    enabled = each.key == "golden" || each.key == "source"
+  }
+
+  soft_delete_policy {
+    retention_duration_seconds = 604800
+  }
+
+  dynamic "lifecycle_rule" {
+    for_each = each.value.days == null ? [] : [each.value.days]
+    content {
+      action {
+        type = "Delete"
+      }
+      condition {
+        age = lifecycle_rule.value
+      }
+    }
+  }
+
+  lifecycle_rule {
+    action {
+      type = "Delete"
+    }
+    condition {
+      num_newer_versions = 5
+      with_state         = "ARCHIVED"
+    }
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+# A new object below uploads/ ▶ a message. Cloud Storage publishes under an identity of its own.
+data "google_storage_project_service_account" "storage" {
+  project = local.project_id
+}
+
+resource "google_pubsub_topic_iam_member" "storage" {
+  topic  = module.stage["detect"].topic.name
+  role   = "roles/pubsub.publisher"
+  member = "serviceAccount:${data.google_storage_project_service_account.storage.email_address}"
+}
+
+resource "google_storage_notification" "uploads" {
+  bucket             = google_storage_bucket.bucket["uploads"].name
+  topic              = module.stage["detect"].topic.id
+  payload_format     = "JSON_API_V1"
+  event_types        = ["OBJECT_FINALIZE"]
+  object_name_prefix = "uploads/"
+
+  depends_on = [google_pubsub_topic_iam_member.storage]
+}
+
+# --- who may do what with which bucket
+
+locals {
+  bucket_access = merge(
+    { for stage in ["detect", "aggregate", "sweep"] : "${stage}-uploads" => { stage = stage, bucket = "uploads", role = "roles/storage.objectViewer" } },
+    { for stage in ["detect", "aggregate", "sweep"] : "${stage}-results" => { stage = stage, bucket = "results", role = "roles/storage.objectUser" } },
+    { for name in compact([local.golden]) : "detect-golden" => { stage = "detect", bucket = "golden", role = "roles/storage.objectViewer" } },
+  )
+}
+
+resource "google_storage_bucket_iam_member" "stage" {
+  for_each = local.bucket_access
+
+  bucket = google_storage_bucket.bucket[each.value.bucket].name
+  role   = each.value.role
+  member = module.stage[each.value.stage].service_account.member
+}
+
+# The cameras of a line may create objects below its prefix, and neither read, overwrite nor delete any.
+resource "google_service_account" "camera" {
+  for_each = toset(local.lines)
+
+  account_id   = substr("${local.prefix}-cam-${lower(replace(each.key, "/[._]/", "-"))}", 0, 30)
+  display_name = "Cameras of line ${each.key}"
+}
+
+resource "google_storage_bucket_iam_member" "camera" {
+  for_each = google_service_account.camera
+
+  bucket = google_storage_bucket.bucket["uploads"].name
+  role   = "roles/storage.objectCreator"
+  member = each.value.member
+
+  condition {
+    title      = "below uploads/${each.key}/"
+    expression = "resource.name.startsWith(\"projects/_/buckets/${local.uploads}/objects/uploads/${each.key}/\")"
+  }
+}

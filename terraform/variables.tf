@@ -1,0 +1,105 @@
+variable "environment" {
+  description = "Name of the environment: a label of all resources."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,19}$", var.environment))
+    error_message = "environment: lower-case letters, digits and '-', 20 at most."
+  }
+}
+
+variable "config_file" {
+  description = "The environment's linegate.yaml, relative to this folder: the single source of what runs where. Secrets stand in it as $${NAME}."
+  type        = string
+
+  validation {
+    condition     = fileexists(var.config_file)
+    error_message = "config_file: there is no such file."
+  }
+}
+
+variable "packages" {
+  description = "Folder with the functions' zips, made by `linegate package`."
+  type        = string
+  default     = "../build"
+}
+
+variable "secret_versions" {
+  description = "Pinned version of each secret that linegate.yaml names as $${NAME}. Values are added with gcloud and never pass through Terraform."
+  type        = map(string)
+  default     = {}
+}
+
+variable "location" {
+  description = "Location of Firestore; it can't be changed later."
+  type        = string
+  default     = "eur3"
+}
+
+variable "protect_data" {
+  description = "Whether buckets with objects and the database survive a `terraform destroy`."
+  type        = bool
+  default     = true
+}
+
+variable "uploads_days" {
+  description = "After how many days an upload is deleted."
+  type        = number
+  default     = 90
+
+  validation {
+    condition     = var.uploads_days >= 1
+    error_message = "uploads_days: at least 1."
+  }
+}
+
+variable "results_days" {
+  description = "After how many days annotated pictures and quarantined uploads are deleted."
+  type        = number
+  default     = 365
+
+  validation {
+    condition     = var.results_days >= 1
+    error_message = "results_days: at least 1."
+  }
+}
+
+variable "sizing" {
+  description = "Changes to the sizing of stages, by stage; see `default_sizing` in stages.tf for what there is and why."
+  type        = map(map(string))
+  default     = {}
+
+  validation {
+    condition     = length(setsubtract(keys(var.sizing), ["detect", "verify", "aggregate", "notify", "sweep"])) == 0
+    error_message = "sizing: stages are detect, verify, aggregate, notify and sweep."
+  }
+}
+
+variable "pager_emails" {
+  description = "Addresses that alerts are sent to."
+  type        = list(string)
+  default     = []
+}
+
+variable "silent_after_minutes" {
+  description = "A line without a verdict for this long pages somebody; 0 turns it off, for lines that stand still at night."
+  type        = number
+  default     = 0
+}
+
+variable "review_ratio" {
+  description = "Share of REVIEW among the verdicts of an hour that pages somebody: about three times what is usual here."
+  type        = number
+  default     = 0.2
+
+  validation {
+    condition     = var.review_ratio > 0 && var.review_ratio <= 1
+    error_message = "review_ratio: above 0, at most 1."
+  }
+}
+
+variable "latency_s" {
+  description = "95th percentile of the time from upload to verdict that pages somebody, in seconds."
+  type        = number
+  default     = 20
+}
