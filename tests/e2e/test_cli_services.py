@@ -268,3 +268,26 @@ def test_webhook_listen_refuses_a_bad_secret_and_a_taken_port(capsys: pytest.Cap
     assert "can't listen on 127.0.0.1" in capsys.readouterr().err
     assert main(["webhook-listen", "--secret", "short"]) == 64
     assert "--secret must" in capsys.readouterr().err
+
+
+# --- cost
+
+
+def test_cost_counts_what_a_thousand_boards_use(
+    configure: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def costs(*arguments: str) -> dict[str, float]:
+        assert main(["cost", "--config", str(configure()), "--json", *arguments]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    usual, twice = costs("--crops", "3"), costs("--crops", "6")
+    assert set(usual) == {"Roboflow", "Gemini", "Pub/Sub", "Cloud Storage", "Firestore", "Cloud Run"}
+    # 3000 crops of 220 + 2 x 1120 tokens at $0.50, and 150 at $3.00, per million
+    assert usual["Gemini"] == pytest.approx(3000 * (2460 * 0.5 + 150 * 3) / 1e6)
+    assert twice["Gemini"] == pytest.approx(2 * usual["Gemini"])
+    assert twice["Roboflow"] == usual["Roboflow"]
+    assert main(["cost", "--config", str(configure())]) == 0
+    assert "in all" in capsys.readouterr().out
+    (tmp_path / "prices.yaml").write_text("gemini: {}")
+    assert main(["cost", "--config", str(configure()), "--prices", str(tmp_path / "prices.yaml")]) == 64
+    assert "can't be used" in capsys.readouterr().err

@@ -25,7 +25,8 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 from google.pubsub_v1.types import PubsubMessage, PushConfig, RetryPolicy, Subscription
 
-from linegate.bootstrap import STAGES
+from linegate.bootstrap import STAGE_OF, STAGES
+from linegate.edge.cli import main
 from linegate.edge.listener import Listener
 from linegate.edge.packaging import pack
 from linegate.events import SWEEPS, dead_letter
@@ -127,7 +128,7 @@ class Cloud:
         self.publisher.publish(topic=path, messages=[PubsubMessage(data=data, attributes=attributes)])
 
     def dead(self, topic: str) -> list[PubsubMessage]:
-        path = f"projects/{PROJECT}/subscriptions/linegate-{dead_letter(topic)}"
+        path = f"projects/{PROJECT}/subscriptions/linegate-{STAGE_OF[topic]}-dead"
         received = self.subscriber.pull(subscription=path, max_messages=10, timeout=10).received_messages
         return [each.message for each in received]
 
@@ -205,11 +206,12 @@ def configuration(detector_url: str, verifier_url: str, hmi_url: str) -> dict[st
 
 def subscribe(cloud: Cloud, topic: str, port: int) -> None:
     """A topic with its push subscription, and its dead letter with one to look into."""
-    for name in (topic, dead_letter(topic)):
+    stage = STAGE_OF[topic]
+    for name, reader in ((topic, stage), (dead_letter(topic), f"{stage}-dead")):  # as Terraform calls them
         path = f"projects/{PROJECT}/topics/linegate-{name}"
         cloud.publisher.create_topic(name=path)
         subscription = Subscription(
-            name=f"projects/{PROJECT}/subscriptions/linegate-{name}", topic=path, ack_deadline_seconds=60
+            name=f"projects/{PROJECT}/subscriptions/linegate-{reader}", topic=path, ack_deadline_seconds=60
         )
         if name == topic:
             subscription.push_config = PushConfig(push_endpoint=f"http://127.0.0.1:{port}/")
@@ -270,6 +272,26 @@ def test_a_message_that_is_none_ends_in_its_dead_letter_with_the_reason(cloud: C
     (letter,) = cloud.dead("crops")
     assert letter.data == b"not json"
     assert "not base64 of JSON" in letter.attributes["reason"]
+
+
+def test_dead_letters_are_put_back_to_work_by_one_command(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finalized, cloud.buckets.finalized = cloud.buckets.finalized, lambda _: None
+    name = cloud.upload("uploads/smt-1/aoi/DEAD.jpg", board(1))
+    cloud.buckets.finalized = finalized
+    resource = cloud.buckets.objects["plant-uploads", name].resource
+    attributes = {
+        "eventType": "OBJECT_FINALIZE",
+        "reason": "a key was wrong",
+        "CloudPubSubDeadLetterSourceDeliveryCount": "30",
+    }
+    cloud.publish(dead_letter("uploads"), json.dumps(resource).encode(), **attributes)
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", cloud.environment["PUBSUB_EMULATOR_HOST"])
+    config = cloud.environment["LINEGATE_CONFIG"]
+    assert main(["replay", "--cloud", "--topic", "uploads", "--config", config]) == 0
+    assert "detect: 1 dead letter put back to work" in capsys.readouterr().out
+    assert cloud.hmi.wait_for(name)["verdict"] == "FAIL"
 
 
 def test_a_function_that_is_killed_at_work_loses_no_board(cloud: Cloud) -> None:

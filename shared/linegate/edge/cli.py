@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     status.set_defaults(run=_status)
     replay = commands.add_parser("replay", help="put dead letters back to work")
     replay.add_argument("--topic", choices=_topics(), help="only those of this topic")
+    replay.add_argument(
+        "--cloud", action="store_true", help="those of the cloud that the file names, not of this machine"
+    )
     replay.set_defaults(run=_replay)
     enable = commands.add_parser("enable", help="send again to a target that was disabled by its answer 410")
     enable.add_argument("target", metavar="TARGET")
@@ -106,6 +109,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     show.add_argument("--model-id", required=True, metavar="PROJECT/VERSION", help="of the trained model")
     show.set_defaults(run=_workflow)
+
+    cost = commands.add_parser("cost", help="what a thousand boards cost on Google Cloud")
+    cost.add_argument("--config", type=Path, required=True, metavar="FILE")
+    cost.add_argument("--recipe", metavar="NAME", help="(the first)")
+    cost.add_argument("--prices", type=Path, metavar="FILE", help="prices in place of the built-in list")
+    cost.add_argument("--crops", type=float, default=3.0, metavar="N", help="findings on a board, on average (3)")
+    cost.add_argument("--json", action="store_true", help="as one JSON object")
+    cost.set_defaults(run=_cost)
 
     package = commands.add_parser("package", help="write each function as the zip that is deployed")
     package.add_argument("folder", type=Path, nargs="?", default=Path("build"), metavar="DIR", help="(build)")
@@ -183,8 +194,10 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from linegate.edge.status import replay
+    from linegate.edge.status import replay, replay_in_cloud
 
+    if options.cloud:
+        return replay_in_cloud(config.without_secrets(options.config), options.topic)
     return replay(config.load(options.config), options.topic)
 
 
@@ -217,6 +230,14 @@ def _workflow(options: argparse.Namespace) -> int:
     from linegate.edge.workflow import show
 
     return show(options.name, options.model_id)
+
+
+def _cost(options: argparse.Namespace) -> int:
+    from linegate.edge.cost import run
+
+    return run(
+        config.without_secrets(options.config), options.recipe, options.prices, options.crops, as_json=options.json
+    )
 
 
 def _package(options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteInspections
 from linegate.bootstrap import STAGES
+from linegate.config import emulator
 from linegate.edge.console import console
 from linegate.edge.runtime import open_database
 from linegate.errors import UsageError
@@ -38,6 +39,19 @@ def replay(settings: Settings, topic: str | None) -> int:
     with closing(open_database(settings)) as database:
         count = LocalBus(database).replay(topic)
     print(f"{count} dead letter{'' if count == 1 else 's'} put back to work")
+    return 0
+
+
+def replay_in_cloud(settings: Settings, topic: str | None) -> int:
+    """Put dead letters of the cloud's stages back to work. 0. Raises UsageError, TransientError."""
+    from linegate.adapters.gcp.replay import replay as replay_letters
+
+    if settings.cloud is None:
+        raise UsageError("--cloud: the file has no section cloud")
+    for stage, name in STAGES.items():
+        if topic in (None, name):
+            count = replay_letters(settings.cloud.project, settings.cloud.prefix, stage, name, emulator("PUBSUB"))
+            print(f"{stage}: {count} dead letter{'' if count == 1 else 's'} put back to work")
     return 0
 
 
