@@ -65,33 +65,39 @@ locals {
   alerts = merge(
     {
       errors = {
-        name      = "functions fail"
-        severity  = "ERROR"
-        filter    = "resource.type = \"cloud_run_revision\" AND metric.type = \"run.googleapis.com/request_count\" AND metric.labels.response_code_class = \"5xx\" AND resource.labels.service_name = starts_with(\"${local.prefix}-\")"
-        aligner   = "ALIGN_RATE"
-        threshold = 0.2
-        duration  = "300s"
-        runbook   = "Messages are redelivered, none is lost yet. The logs' `message.failed` and `message.crashed` say why; after a release, deploy the one before (its zip is still in the source bucket)."
+        name        = "functions fail"
+        severity    = "ERROR"
+        filter      = "resource.type = \"cloud_run_revision\" AND metric.type = \"run.googleapis.com/request_count\" AND metric.labels.response_code_class = \"5xx\" AND resource.labels.service_name = starts_with(\"${local.prefix}-\")"
+        denominator = "resource.type = \"cloud_run_revision\" AND metric.type = \"run.googleapis.com/request_count\" AND resource.labels.service_name = starts_with(\"${local.prefix}-\")"
+        aligner     = "ALIGN_DELTA"
+        reducer     = "REDUCE_SUM"
+        threshold   = 0.05
+        duration    = "300s"
+        runbook     = "More than one answer in twenty is a failure. Messages are redelivered, none is lost yet. The logs' `message.failed` and `message.crashed` say why; after a release, deploy the one before (its zip is still in the source bucket)."
       }
       latency = {
-        name      = "verdicts are late"
-        severity  = "WARNING"
-        filter    = "resource.type = \"cloud_run_revision\" AND metric.type = \"${local.latency}\""
-        aligner   = "ALIGN_PERCENTILE_95"
-        threshold = 1000 * var.latency_s
-        duration  = "300s"
-        runbook   = "`detector_ms` in `board.detected` and `latency_ms` in `crop.checked` say whether Roboflow or Gemini is slow. If neither is, instances are missing: raise `min_instances` or `max_instances`."
+        name        = "verdicts are late"
+        severity    = "WARNING"
+        filter      = "resource.type = \"cloud_run_revision\" AND metric.type = \"${local.latency}\""
+        denominator = null
+        aligner     = "ALIGN_PERCENTILE_95"
+        reducer     = "REDUCE_MAX"
+        threshold   = 1000 * var.latency_s
+        duration    = "300s"
+        runbook     = "`detector_ms` in `board.detected` and `latency_ms` in `crop.checked` say whether Roboflow or Gemini is slow. If neither is, instances are missing: raise `min_instances` or `max_instances`."
       }
     },
     {
       for line in local.lines : "silent-${line}" => {
-        name      = "line ${line} is silent"
-        severity  = "WARNING"
-        filter    = "resource.type = \"cloud_run_revision\" AND metric.type = \"${local.verdicts}\" AND metric.labels.line = \"${line}\""
-        aligner   = null
-        threshold = null
-        duration  = "${60 * var.silent_after_minutes}s"
-        runbook   = "No verdict for a while. Does the line stand still? Else: does the camera write below uploads/${line}/, with the right identity? Is there a `message.failed` of stage detect?"
+        name        = "line ${line} is silent"
+        severity    = "WARNING"
+        filter      = "resource.type = \"cloud_run_revision\" AND metric.type = \"${local.verdicts}\" AND metric.labels.line = \"${line}\""
+        denominator = null
+        aligner     = null
+        reducer     = null
+        threshold   = null
+        duration    = "${60 * var.silent_after_minutes}s"
+        runbook     = "No verdict for a while. Does the line stand still? Else: does the camera write below uploads/${line}/, with the right identity? Is there a `message.failed` of stage detect?"
       } if var.silent_after_minutes > 0
     },
   )
@@ -112,15 +118,25 @@ resource "google_monitoring_alert_policy" "alert" {
     dynamic "condition_threshold" {
       for_each = each.value.threshold == null ? [] : [each.value]
       content {
-        filter          = condition_threshold.value.filter
-        comparison      = "COMPARISON_GT"
-        threshold_value = condition_threshold.value.threshold
-        duration        = condition_threshold.value.duration
+        filter             = condition_threshold.value.filter
+        denominator_filter = condition_threshold.value.denominator
+        comparison         = "COMPARISON_GT"
+        threshold_value    = condition_threshold.value.threshold
+        duration           = condition_threshold.value.duration
 
         aggregations {
           alignment_period     = "300s"
           per_series_aligner   = condition_threshold.value.aligner
-          cross_series_reducer = "REDUCE_MAX"
+          cross_series_reducer = condition_threshold.value.reducer
+        }
+
+        dynamic "denominator_aggregations" {
+          for_each = condition_threshold.value.denominator == null ? [] : [condition_threshold.value]
+          content {
+            alignment_period     = "300s"
+            per_series_aligner   = denominator_aggregations.value.aligner
+            cross_series_reducer = denominator_aggregations.value.reducer
+          }
         }
       }
     }

@@ -34,6 +34,11 @@ variable "location" {
   description = "Location of Firestore; it can't be changed later."
   type        = string
   default     = "eur3"
+
+  validation {
+    condition     = can(regex("^[a-z]+([0-9]|-[a-z]+[0-9])$", var.location))
+    error_message = "location: a region (europe-west1) or a multi-region (eur3, nam5)."
+  }
 }
 
 variable "protect_data" {

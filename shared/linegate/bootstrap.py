@@ -134,8 +134,11 @@ def _golden_detector(_: Settings, __: Recipe) -> Detector:
 
 
 def _roboflow_detector(settings: Settings, recipe: Recipe) -> Detector:
-    from linegate.adapters.roboflow import RoboflowDetector
-
+    try:
+        from linegate.adapters.roboflow import RoboflowDetector
+    except ImportError as error:  # inference-sdk brings OpenCV, which needs a library of the system
+        mend = "on a bare Debian or Ubuntu, install libgl1"
+        raise TransientError(f"the detector can't be loaded ({error}); {mend}") from error
     assert settings.roboflow is not None  # the configuration was validated
     assert recipe.workflow is not None
     return RoboflowDetector(settings.roboflow, recipe, recipe.workflow, config.proxy_for)

@@ -82,6 +82,10 @@ run "stage" {
     error_message = "Pub/Sub itself must be allowed to move messages to the dead letter"
   }
   assert {
+    condition     = google_service_account_iam_member.sign.role == "roles/iam.serviceAccountTokenCreator" && google_service_account_iam_member.sign.service_account_id == google_service_account.invoker.name
+    error_message = "Pub/Sub must be able to sign as the invoker, and as nobody else"
+  }
+  assert {
     condition     = strcontains(google_monitoring_alert_policy.dead_letters.documentation[0].content, "linegate replay --cloud")
     error_message = "an alert must say what to do"
   }
