@@ -161,6 +161,14 @@ resource "google_monitoring_alert_policy" "alert" {
   }
 }
 
+locals {
+  verdicts_promql = "logging_googleapis_com:user_${replace(google_logging_metric.verdicts.name, "/[^a-zA-Z0-9]/", "_")}"
+  review_share = {
+    for window in ["1h", "7d"] : window =>
+    "((sum(increase(${local.verdicts_promql}{monitored_resource=\"cloud_run_revision\",verdict=\"REVIEW\"}[${window}])) or vector(0)) / clamp_min(sum(increase(${local.verdicts_promql}{monitored_resource=\"cloud_run_revision\"}[${window}])), 1))"
+  }
+}
+
 resource "google_monitoring_alert_policy" "review_ratio" {
   display_name          = "${local.prefix}: many boards go to REVIEW"
   combiner              = "OR"
@@ -169,25 +177,14 @@ resource "google_monitoring_alert_policy" "review_ratio" {
   user_labels           = local.labels
 
   conditions {
-    display_name = "REVIEW among all verdicts of an hour"
+    display_name = "REVIEW among the verdicts of an hour, against the week's"
 
-    condition_threshold {
-      filter             = "resource.type = \"cloud_run_revision\" AND metric.type = \"${local.verdicts}\" AND metric.labels.verdict = \"REVIEW\""
-      denominator_filter = "resource.type = \"cloud_run_revision\" AND metric.type = \"${local.verdicts}\""
-      comparison         = "COMPARISON_GT"
-      threshold_value    = var.review_ratio
-      duration           = "0s"
+    condition_prometheus_query_language {
+      query               = "${local.review_share["1h"]} > ${var.review_factor} * ${local.review_share["7d"]} and ${local.review_share["1h"]} > ${var.review_floor}"
+      duration            = "0s"
+      evaluation_interval = "300s"
 
-      aggregations {
-        alignment_period     = "3600s"
-        per_series_aligner   = "ALIGN_DELTA"
-        cross_series_reducer = "REDUCE_SUM"
-      }
-      denominator_aggregations {
-        alignment_period     = "3600s"
-        per_series_aligner   = "ALIGN_DELTA"
-        cross_series_reducer = "REDUCE_SUM"
-      }
+      disable_metric_validation = true # the metric is unknown until the first verdict
     }
   }
 

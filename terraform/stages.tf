@@ -53,7 +53,7 @@ module "stage" {
   notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
   labels                = local.labels
 
-  depends_on = [google_project_service.api, google_project_iam_member.build]
+  depends_on = [google_project_service.api, google_project_iam_member.build, google_project_iam_member.build_sources, google_storage_bucket_iam_member.build]
 }
 
 # Each stage may publish to those it feeds, topic by topic.
@@ -81,6 +81,18 @@ resource "google_project_iam_member" "build" {
   project = local.project_id
   role    = each.key
   member  = google_service_account.build.member
+}
+
+# The platform keeps copies of sources in buckets of its own, which it makes itself.
+resource "google_project_iam_member" "build_sources" {
+  project = local.project_id
+  role    = "roles/storage.objectViewer"
+  member  = google_service_account.build.member
+
+  condition {
+    title      = "only the platform's buckets of sources"
+    expression = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-\")"
+  }
 }
 
 resource "google_storage_bucket_iam_member" "build" {

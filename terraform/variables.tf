@@ -92,14 +92,25 @@ variable "silent_after_minutes" {
   default     = 0
 }
 
-variable "review_ratio" {
-  description = "Share of REVIEW among the verdicts of an hour that pages somebody: about three times what is usual here."
+variable "review_factor" {
+  description = "By how much the share of REVIEW in an hour must exceed that of the week before somebody is paged."
   type        = number
-  default     = 0.2
+  default     = 3
 
   validation {
-    condition     = var.review_ratio > 0 && var.review_ratio <= 1
-    error_message = "review_ratio: above 0, at most 1."
+    condition     = var.review_factor > 1
+    error_message = "review_factor: above 1."
+  }
+}
+
+variable "review_floor" {
+  description = "Share of REVIEW in an hour below which nobody is paged, whatever the week's was."
+  type        = number
+  default     = 0.1
+
+  validation {
+    condition     = var.review_floor > 0 && var.review_floor <= 1
+    error_message = "review_floor: above 0, at most 1."
   }
 }
 

@@ -148,6 +148,7 @@ class Recipe(_Settings):
     confidence: Ratio = 0.3
     deadline_s: Seconds = 60.0
     check_budget_s: Seconds = 30.0  # of one crop's check, all attempts together
+    max_checks: Annotated[int, Field(ge=1, le=1000)] = 200  # a picture with more findings goes to REVIEW unchecked
     crop_padding: Annotated[float, Field(ge=0, le=2)] = 0.25
     prompt: Annotated[str, Field(max_length=8000)] | None = None
     classes: dict[str, ClassPolicy] = {}

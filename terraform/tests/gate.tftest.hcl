@@ -80,6 +80,14 @@ run "dev" {
     error_message = "the configuration holds names of secrets, not their values"
   }
   assert {
+    condition     = toset([for grant in google_project_iam_member.build : grant.role]) == toset(["roles/logging.logWriter", "roles/artifactregistry.writer"]) && strcontains(google_project_iam_member.build_sources.condition[0].expression, "/buckets/gcf-v2-")
+    error_message = "builds may write logs and images, and read sources, and nothing else"
+  }
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.review_ratio.conditions[0].condition_prometheus_query_language[0].query, "user_linegate_verdicts")
+    error_message = "the share of REVIEW is held against its own past"
+  }
+  assert {
     condition     = google_cloud_scheduler_job.sweep.schedule == "* * * * *" && google_cloud_scheduler_job.sweep.pubsub_target[0].attributes["type"] == "sweep.due"
     error_message = "sweep runs every minute"
   }

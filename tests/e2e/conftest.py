@@ -4,6 +4,7 @@ import base64
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 
 from linegate.config import load
 from linegate.edge.listener import Listener, Received
+from linegate.edge.runtime import Runtime
 from linegate.settings import Settings
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -101,3 +103,13 @@ def make_line(tmp_path: Path, hmi: Hmi) -> Callable[..., Line]:
         return Line(folder, load(folder / "linegate.yaml"))
 
     return make
+
+
+@contextmanager
+def running(line: Line) -> Iterator[Runtime]:
+    runtime = Runtime(line.settings)
+    runtime.start()
+    try:
+        yield runtime
+    finally:
+        runtime.stop()

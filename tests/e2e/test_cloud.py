@@ -97,10 +97,10 @@ class Cloud:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, stage: str) -> None:
-        """As the platform does: functions-framework's own command, which is gunicorn."""
+        """As the platform does: functions-framework's own command, which is gunicorn, for a function without a trigger."""
         folder = self.folders[stage]
         command = [folder / ".venv" / "bin" / "functions-framework", "--target", stage, "--source", "main.py"]
-        command += ["--signature-type", "cloudevent", "--host", "127.0.0.1", "--port", str(self.ports[stage])]
+        command += ["--signature-type", "http", "--host", "127.0.0.1", "--port", str(self.ports[stage])]
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 command, cwd=folder, env=self.environment, stdout=log, stderr=log, start_new_session=True

@@ -4,8 +4,7 @@ import json
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,19 +15,9 @@ from linegate.edge.housekeeping import remove_expired
 from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError
 from tests.boards import clean_board, defective_board, draw, encoded
-from tests.e2e.conftest import Hmi, Line
+from tests.e2e.conftest import Hmi, Line, running
 
 Maker = Callable[..., Line]
-
-
-@contextmanager
-def running(line: Line) -> Iterator[Runtime]:
-    runtime = Runtime(line.settings)
-    runtime.start()
-    try:
-        yield runtime
-    finally:
-        runtime.stop()
 
 
 def until(condition: Callable[[], bool], seconds: float = 15) -> None:

@@ -8,7 +8,6 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ import yaml
 from PIL import Image, ImageDraw
 
 from linegate.config import load
-from linegate.edge.runtime import Runtime
 from linegate.edge.status import collect, enable
-from tests.e2e.conftest import SECRET, Hmi, Line
+from tests.e2e.conftest import SECRET, Hmi, Line, running
 from tests.standins import gemini, roboflow
 from tests.standins.roboflow import find_cells
 from tests.standins.service import (
@@ -94,16 +92,6 @@ def make(tmp_path: Path, hmi: Hmi, detector: Service, verifier: Service) -> Make
         return Line(tmp_path, load(path))
 
     return line
-
-
-@contextmanager
-def running(line: Line) -> Iterator[Runtime]:
-    runtime = Runtime(line.settings)
-    runtime.start()
-    try:
-        yield runtime
-    finally:
-        runtime.stop()
 
 
 def board(findings: int) -> bytes:

@@ -418,6 +418,21 @@ def test_only_what_lies_wholly_inside_an_ignored_zone_is_ignored(box: Box, kept:
     assert bool(apply(Recipe(ignore=[ZONE]), [seen], 100, 100)) is kept
 
 
+def test_a_picture_with_hundreds_of_findings_goes_to_a_person_and_costs_no_check(gate: Gate) -> None:
+    finds(gate, *["short"] * 201)
+    upload = gate.upload()
+    gate.run()
+    revision = gate.board(upload).revision
+    assert revision is not None
+    assert gate.verdict(upload) == "REVIEW"
+    assert "more than max_checks (200)" in revision.decision.summary
+    assert gate.verifier.calls == 0
+    finds(gate, *["short"] * 200)
+    upload = gate.upload("uploads/smt-1/aoi/B.png")
+    gate.run()
+    assert (gate.verdict(upload), gate.verifier.calls) == ("FAIL", 200)
+
+
 def test_a_class_nobody_wrote_a_policy_for_counts_and_says_so() -> None:
     named = {"short": ClassPolicy()}
     (trained,) = apply(Recipe(detector="roboflow", classes=named), [detection("scratch")], 100, 100)

@@ -66,7 +66,7 @@ def examine(settings: Settings, configuration: Path, *, send: bool = False) -> I
         yield _clock(settings, configuration, database)
         app = bootstrap.local(settings, database)
         for name, recipe in settings.recipes.items():
-            if recipe.golden:
+            if recipe.golden and settings.cloud is None:  # in the cloud it lies in a bucket, which the functions read
                 yield _golden(name, recipe, settings)
             if recipe.detector == "roboflow":
                 yield _roboflow(name, recipe, app)

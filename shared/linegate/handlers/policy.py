@@ -25,7 +25,18 @@ def apply(recipe: Recipe, detections: Iterable[Detection], width: int, height: i
             kept.append(_settled(recipe, _flagged(recipe, detection)))
     if left_out:
         log.info("detections.left_out", **left_out)
-    return kept
+    return _affordable(recipe, kept)
+
+
+def _affordable(recipe: Recipe, detections: list[Detection]) -> list[Detection]:
+    """A picture with hundreds of findings shows something else than a board with defects: a person looks, not a model."""
+    waiting = sum(detection.settled is None for detection in detections)
+    if waiting <= recipe.max_checks:
+        return detections
+    log.warning("detections.too_many", detections=waiting, allowed=recipe.max_checks)
+    reason = f"{waiting} findings on one picture, more than max_checks ({recipe.max_checks}): none was checked."
+    unsure = Check(0, Result.UNSURE, reason, model="policy")
+    return [replace(detection, settled=detection.settled or unsure) for detection in detections]
 
 
 def _minimum(recipe: Recipe, class_name: str) -> float:
