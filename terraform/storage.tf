@@ -97,7 +97,7 @@ resource "google_storage_bucket_iam_member" "stage" {
 resource "google_service_account" "camera" {
   for_each = toset(local.lines)
 
-  account_id   = substr("${local.prefix}-cam-${lower(replace(each.key, "/[._]/", "-"))}", 0, 30)
+  account_id   = "${local.prefix}-cam-${substr(sha1(each.key), 0, 8)}" # a line's name may be too long, or hold capitals
   display_name = "Cameras of line ${each.key}"
 }
 

@@ -110,6 +110,13 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--model-id", required=True, metavar="PROJECT/VERSION", help="of the trained model")
     show.set_defaults(run=_workflow)
 
+    golden = commands.add_parser("golden", help="golden pictures")
+    actions = golden.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
+    build = actions.add_parser("build", help="one golden picture out of several good boards")
+    build.add_argument("good", type=Path, nargs="+", metavar="GOOD", help="pictures of good boards, three or more")
+    build.add_argument("-o", "--output", type=Path, default=Path("golden.png"), metavar="FILE", help="(golden.png)")
+    build.set_defaults(run=_golden_build)
+
     cost = commands.add_parser("cost", help="what a thousand boards cost on Google Cloud")
     cost.add_argument("--config", type=Path, required=True, metavar="FILE")
     cost.add_argument("--recipe", metavar="NAME", help="(the first)")
@@ -230,6 +237,12 @@ def _workflow(options: argparse.Namespace) -> int:
     from linegate.edge.workflow import show
 
     return show(options.name, options.model_id)
+
+
+def _golden_build(options: argparse.Namespace) -> int:
+    from linegate.edge.golden_build import run
+
+    return run(options.good, options.output)
 
 
 def _cost(options: argparse.Namespace) -> int:

@@ -1,0 +1,95 @@
+"""`linegate golden build`: one golden picture out of several pictures of good boards.
+
+The median of boards laid over each other keeps what they have in common. A scratch, a hair or a glint on one of them is
+gone from it, and so is most of the noise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from linegate import imaging
+from linegate.adapters.golden.registration import register
+from linegate.edge.console import console
+from linegate.errors import ImageRejectedError, RegistrationError, UsageError
+
+FEWEST, MOST = 3, 50
+BAND: Final = 256  # rows whose median is taken at a time: fifty large pictures need not lie in memory twice
+# Grey levels from the median, and part of the pixels, from which a person should look at a board again
+DEVIANT, SUSPICIOUS = 48, 0.002
+
+Picture = NDArray[np.uint8]  # height x width x 3, RGB
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The golden picture, and of each board the part (0 … 1) of its pixels that stand out from it."""
+
+    picture: Picture
+    deviant: tuple[float, ...]
+
+
+def run(files: Sequence[Path], target: Path) -> int:
+    """Write the golden picture of these boards and say which of them stands out. 0. Raises UsageError."""
+    if not FEWEST <= len(files) <= MOST:
+        raise UsageError(
+            f"{len(files)} pictures; a median needs {FEWEST} to {MOST} of them, or it keeps a defect that one has"
+        )
+    if target.exists():
+        raise UsageError(f"{target} exists and is left as it is; name another file or remove it")
+    if target.suffix.lower() != ".png":
+        raise UsageError(f"{target} must end in .png: a golden picture is kept without loss")
+    pictures = [_read(file) for file in files]
+    built = build(pictures, [str(file) for file in files])
+    cv2.imwrite(str(target), cv2.cvtColor(built.picture, cv2.COLOR_RGB2BGR))
+    out = console()
+    out.print(
+        f"wrote {target}, the median of {len(files)} boards, {built.picture.shape[1]} by {built.picture.shape[0]} pixels"
+    )
+    for file, part in sorted(zip(files, built.deviant, strict=True), key=lambda pair: -pair[1]):
+        if part > SUSPICIOUS:
+            out.print(f"  {100 * part:.2f} % of {file} stand out: look whether it is a good board", highlight=False)
+    return 0
+
+
+def build(pictures: Sequence[Picture], names: Sequence[str]) -> Built:
+    """The median of boards of one design, in the pose and light of the first. Raises UsageError for one that does not fit."""
+    first = pictures[0]
+    laid = [first]
+    others = list(zip(names, pictures, strict=True))[1:]
+    progress = Console(stderr=True)
+    for name, picture in track(others, "laying boards over each other", console=progress, transient=True):
+        try:
+            laid.append(_in_the_light_of(first, register(first, picture)))
+        except RegistrationError as error:
+            raise UsageError(f"{name} can't be laid over {names[0]}: {error}; leave it out") from error
+    golden = np.empty_like(first)
+    for top in range(0, len(first), BAND):
+        band = np.s_[top : top + BAND]
+        golden[band] = np.median(np.stack([picture[band] for picture in laid]), axis=0).astype(np.uint8)
+    deviant = tuple(float((cv2.absdiff(picture, golden).max(axis=2) > DEVIANT).mean()) for picture in laid)
+    return Built(golden, deviant)
+
+
+def _in_the_light_of(first: Picture, picture: Picture) -> Picture:
+    """`picture` with the mean and the contrast of `first`, channel by channel."""
+    mean, spread = picture.mean((0, 1)), picture.std((0, 1)) + 1e-6
+    wanted_mean, wanted_spread = first.mean((0, 1)), first.std((0, 1))
+    changed = (picture.astype(np.float32) - mean) * (wanted_spread / spread) + wanted_mean
+    return np.asarray(np.clip(changed, 0, 255), np.uint8)
+
+
+def _read(file: Path) -> Picture:
+    try:
+        return np.asarray(imaging.decode(file.read_bytes()))
+    except OSError as error:
+        raise UsageError(f"{file} can't be read: {error.strerror}") from error
+    except ImageRejectedError as error:
+        raise UsageError(f"{file}: {error}") from error
