@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from linegate.errors import ConfigError
-from linegate.settings import PLACEHOLDER, Network, Settings
+from linegate.settings import IN_WORDS, PLACEHOLDER, Network, Settings
 
 CONFIG_VARIABLE: Final = "LINEGATE_CONFIG"
 ELSEWHERE_VARIABLE: Final = "LINEGATE_SECRETS_ELSEWHERE"
@@ -142,7 +142,7 @@ def _fault(error: Any) -> str:
         case "literal_error" | "enum":
             what = f"is {error['input']!r}; allowed: {str(context['expected']).replace(chr(39), '')}"
         case "string_pattern_mismatch":
-            what = "may hold letters, digits, '.', '_' and '-' only (63 at most, starting with a letter or digit)"
+            what = IN_WORDS.get(context["pattern"], f"must fit the pattern {context['pattern']}")
         case "value_error":
             what = str(context["error"])
         case _:

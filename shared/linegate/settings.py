@@ -22,12 +22,26 @@ from pydantic import (
 
 from linegate.inspection import Verdict
 
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+PART: Final = r"^[^/\s]+$"
+PROJECT: Final = r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$"
+REGION: Final = r"^[a-z]+-[a-z]+[0-9]+$"
+PREFIX: Final = r"^[a-z]([a-z0-9-]{0,12}[a-z0-9])?$"
+# What each of them means, for a person
+IN_WORDS: Final = {
+    NAME: "may hold letters, digits, '.', '_' and '-' only (63 at most, starting with a letter or digit)",
+    PART: "must be one part of an address, without '/' and spaces",
+    PROJECT: "must be a project's id: 6 to 30 lower-case letters, digits and '-'",
+    REGION: "must be a region of Google Cloud, e.g. europe-west1",
+    PREFIX: "may hold lower-case letters, digits and '-' only (14 at most, starting with a letter)",
+}
+
 Seconds = Annotated[float, Field(gt=0, le=30 * 86_400)]
 Timeout = Annotated[float, Field(gt=0, le=600)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 # Line, recipe and target names end in object names, document ids and log fields: keep them plain.
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 
 
 PLACEHOLDER: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -69,7 +83,7 @@ class Roboflow(_Settings):
 
     api_url: Annotated[str, AfterValidator(_http_url)] = "https://serverless.roboflow.com"
     api_key: Secret | None = None  # an Inference server with local models needs none
-    workspace: Annotated[str, StringConstraints(pattern=r"^[^/\s]+$")]
+    workspace: Annotated[str, StringConstraints(pattern=PART)]
     input_side: Annotated[int, Field(ge=64, le=8192)] = 512  # of the model's square input, pixels
     send_side: Annotated[int, Field(ge=64, le=16384)] | None = (
         None  # longest side that is sent; twice input_side if unset
@@ -129,7 +143,7 @@ class Zone(_Settings):
 class Workflow(_Settings):
     """A Roboflow workflow, and how its answer is read."""
 
-    id: Annotated[str, StringConstraints(pattern=r"^[^/\s]+$")]
+    id: Annotated[str, StringConstraints(pattern=PART)]
     version: str | None = None
     image_input: str = "image"
     parameters: dict[str, Any] = {}
@@ -225,12 +239,11 @@ class Storage(_Settings):
 class Cloud(_Settings):
     """Where the gate runs on Google Cloud. Without this section it runs on one machine."""
 
-    project: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]+-[a-z]+[0-9]+$")] = "europe-west1"
+    project: Annotated[str, StringConstraints(pattern=PROJECT)]
+    region: Annotated[str, StringConstraints(pattern=REGION)] = "europe-west1"
     database: str = "(default)"
-    prefix: Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$")] = (
-        "linegate"  # of resources' names
-    )
+    # Of resources' names; with what follows it, it must fit into the 30 characters of a service account's.
+    prefix: Annotated[str, StringConstraints(pattern=PREFIX)] = "linegate"
     golden_bucket: str | None = (
         None  # where golden pictures are objects of the recipe's name; needed by recipes with one
     )

@@ -35,7 +35,7 @@ from tests.e2e.conftest import SECRET, Hmi
 from tests.e2e.test_services import board
 from tests.emulators import PROJECT, free_port, missing
 from tests.standins import gemini, roboflow
-from tests.standins.service import Service
+from tests.standins.service import Reply, Service, always, never, status
 from tests.standins.storage import Buckets
 
 PYTHON = "3.13"  # what functions are deployed on
@@ -91,6 +91,7 @@ class Cloud:
     hmi: Hmi
     detector: Service
     verifier: Service
+    mes: Service  # another target
     publisher: PublisherClient
     subscriber: SubscriberClient
     ports: dict[str, int] = field(default_factory=dict)
@@ -161,9 +162,10 @@ def cloud(
         storage = stack.enter_context(Service(buckets))
         detector = stack.enter_context(Service(roboflow.Workflows(find=roboflow.find_cells)))
         verifier = stack.enter_context(Service(gemini.Model()))
+        mes = stack.enter_context(Service(lambda _: Reply(204, b"")))
         hmi.url = stack.enter_context(Listener([SECRET], hmi.hear)).url
         config = tmp_path_factory.mktemp("secret") / "linegate.yaml"
-        config.write_text(yaml.safe_dump(configuration(detector.url, verifier.url, hmi.url)))
+        config.write_text(yaml.safe_dump(configuration(detector.url, verifier.url, hmi.url, mes.url)))
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ["HOME"],
@@ -177,7 +179,7 @@ def cloud(
         channel = stack.enter_context(grpc.insecure_channel(pubsub_host))
         publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
         subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
-        running = Cloud(installed, environment, buckets, hmi, detector, verifier, publisher, subscriber)
+        running = Cloud(installed, environment, buckets, hmi, detector, verifier, mes, publisher, subscriber)
         buckets.put("plant-golden", "golden.png", clean_board())
         for stage, topic in STAGES.items():
             running.ports[stage] = free_port()
@@ -188,7 +190,7 @@ def cloud(
         yield running
 
 
-def configuration(detector_url: str, verifier_url: str, hmi_url: str) -> dict[str, Any]:
+def configuration(detector_url: str, verifier_url: str, hmi_url: str, mes_url: str) -> dict[str, Any]:
     return {
         "cloud": {"project": PROJECT, "golden_bucket": "plant-golden"},
         "storage": {"uploads_bucket": "plant-uploads", "results_bucket": "plant-results"},
@@ -199,7 +201,7 @@ def configuration(detector_url: str, verifier_url: str, hmi_url: str) -> dict[st
             "compared": {"golden": "golden.png", "verifier": "none"},
         },
         "lines": {"smt-1": {"recipe": "pcb"}, "smt-2": {"recipe": "compared"}},
-        "targets": {"hmi": {"url": hmi_url, "secrets": [SECRET]}},
+        "targets": {name: {"url": url, "secrets": [SECRET]} for name, url in (("hmi", hmi_url), ("mes", mes_url))},
         "network": {"private_addresses": ["127.0.0.0/8"]},
     }
 
@@ -272,6 +274,30 @@ def test_a_message_that_is_none_ends_in_its_dead_letter_with_the_reason(cloud: C
     (letter,) = cloud.dead("crops")
     assert letter.data == b"not json"
     assert "not base64 of JSON" in letter.attributes["reason"]
+
+
+def test_a_target_that_is_away_hears_of_the_board_by_redelivery(cloud: Cloud) -> None:
+    cloud.mes.faults = always(status(500))
+    name = cloud.upload("uploads/smt-1/aoi/AWAY.jpg", board(1))
+    inspection = cloud.hmi.wait_for(name)["inspection_id"]
+
+    def asked() -> list[str]:
+        return [
+            str(request.headers["webhook-id"])
+            for request in cloud.mes.requests
+            if inspection in request.headers["webhook-id"]
+        ]
+
+    end = time.monotonic() + 30
+    while len(asked()) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    cloud.mes.faults = never
+    tried = len(asked())
+    while len(asked()) == tried:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert set(asked()) == {f"{inspection}_r1_mes"}
 
 
 def test_dead_letters_are_put_back_to_work_by_one_command(

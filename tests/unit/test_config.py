@@ -178,7 +178,9 @@ WEBHOOK = f"targets: {{{{hmi: {{{{url: '{{}}', secrets: [{SECRET}]}}}}}}}}"
         ("gemini: {model: m}", "gemini: needs either api_key (Gemini API) or project (Vertex AI)"),
         ("gemini: {api_key: k, project: p}", "gemini: needs either api_key (Gemini API) or project (Vertex AI)"),
         ("gemini: {api_key: 12345}", "gemini.api_key: input should be a valid string"),
-        ("roboflow: {workspace: a/b}", "roboflow.workspace:"),
+        ("roboflow: {workspace: a/b}", "roboflow.workspace: must be one part of an address"),
+        ("cloud: {project: My_Plant}", "cloud.project: must be a project's id"),
+        ("cloud: {project: my-plant, prefix: a-prefix-too-long}", "cloud.prefix: may hold lower-case letters"),
         (
             "roboflow: {workspace: w, api_url: serverless.roboflow.com}",
             "roboflow.api_url: must be an http:// or https:// address",
