@@ -300,6 +300,32 @@ def test_a_target_that_is_away_hears_of_the_board_by_redelivery(cloud: Cloud) ->
     assert set(asked()) == {f"{inspection}_r1_mes"}
 
 
+def test_a_target_that_is_gone_is_seen_and_enabled_from_a_desk(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    where = ["--cloud", "--config", cloud.environment["LINEGATE_CONFIG"]]
+    cloud.mes.faults = always(status(410))
+    inspection = cloud.hmi.wait_for(cloud.upload("uploads/smt-1/aoi/GONE.jpg", board(1)))["inspection_id"]
+    end = time.monotonic() + 30
+    while True:
+        assert main(["status", *where]) == 0
+        if "target mes is disabled: it answered 410" in capsys.readouterr().out:
+            break
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    cloud.mes.faults = never
+    # The function that heard the 410 marks the entry as held a moment later.
+    while main(["enable", "mes", *where]) == 0 and "; 0 held" in capsys.readouterr().out:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    while len([each for each in cloud.mes.requests if inspection in each.headers["webhook-id"]]) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert main(["enable", "nobody", *where]) == 64
+
+
 def test_dead_letters_are_put_back_to_work_by_one_command(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

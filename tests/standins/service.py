@@ -232,6 +232,8 @@ class Service:
         self._ready.set()
         self._loop.run_forever()
         self._server.close()
+        # A connection that is being accepted becomes one that can be closed only some turns later.
+        self._loop.run_until_complete(asyncio.sleep(0.02))
         tasks = asyncio.all_tasks(self._loop)
         for task in tasks:
             task.cancel()

@@ -74,9 +74,6 @@ def _parser() -> argparse.ArgumentParser:
     status.set_defaults(run=_status)
     replay = commands.add_parser("replay", help="put dead letters back to work")
     replay.add_argument("--topic", choices=_topics(), help="only those of this topic")
-    replay.add_argument(
-        "--cloud", action="store_true", help="those of the cloud that the file names, not of this machine"
-    )
     replay.set_defaults(run=_replay)
     enable = commands.add_parser("enable", help="send again to a target that was disabled by its answer 410")
     enable.add_argument("target", metavar="TARGET")
@@ -85,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--send", action="store_true", help="also send every target a message that says it is a test")
     doctor.add_argument("--json", action="store_true", help="as a JSON list")
     doctor.set_defaults(run=_doctor)
+    for command in (status, replay, enable):
+        command.add_argument("--cloud", action="store_true", help="of the gate on Google Cloud that the file names")
     for command in (edge, status, replay, enable, doctor):
         command.add_argument(
             "--config", type=Path, default=Path("linegate.yaml"), metavar="FILE", help="(linegate.yaml)"
@@ -195,8 +194,10 @@ def _edge(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from linegate.edge.status import show
+    from linegate.edge.status import show, show_in_cloud
 
+    if options.cloud:
+        return show_in_cloud(config.without_secrets(options.config), as_json=options.json)
     return show(config.load(options.config), as_json=options.json)
 
 
@@ -209,8 +210,10 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _enable(options: argparse.Namespace) -> int:
-    from linegate.edge.status import enable
+    from linegate.edge.status import enable, enable_in_cloud
 
+    if options.cloud:
+        return enable_in_cloud(config.without_secrets(options.config), options.target)
     return enable(config.load(options.config), options.target)
 
 

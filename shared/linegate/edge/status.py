@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from linegate import bootstrap
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteInspections
@@ -18,7 +19,8 @@ from linegate.edge.console import console
 from linegate.edge.runtime import open_database
 from linegate.errors import UsageError
 from linegate.events import NOTIFICATIONS
-from linegate.handlers.deciding import due
+from linegate.handlers.context import Context
+from linegate.handlers.deciding import due, publish_outbox
 from linegate.inspection import printable
 from linegate.settings import Settings
 
@@ -65,6 +67,43 @@ def enable(settings: Settings, target: str) -> int:
         LocalBus(database).publish(NOTIFICATIONS, due(entries))
     print(f"target {target} is enabled; {len(entries)} held notification{'' if len(entries) == 1 else 's'} on the way")
     return 0
+
+
+def enable_in_cloud(settings: Settings, target: str) -> int:
+    """As `enable`, for the gate on Google Cloud. 0. Raises UsageError, TransientError."""
+    context = _cloud(settings)
+    disabled = context.inspections.disabled_targets(fresh=True)
+    if target not in settings.targets and target not in disabled:
+        raise UsageError(f"there is no target {target!r}; there is {', '.join(settings.targets) or 'none'}")
+    entries = context.inspections.enable_target(target)
+    publish_outbox(context, entries)
+    print(f"target {target} is enabled; {len(entries)} held notification{'' if len(entries) == 1 else 's'} on the way")
+    return 0
+
+
+def show_in_cloud(settings: Settings, *, as_json: bool) -> int:
+    """Which targets are disabled on Google Cloud; messages and dead letters are on its dashboard. 0."""
+    disabled = _cloud(settings).inspections.disabled_targets(fresh=True)
+    if as_json:
+        print(
+            json.dumps(
+                {"disabled_targets": [{"target": name, "reason": why} for name, why in disabled.items()]}, indent=2
+            )
+        )
+        return 0
+    for name, why in disabled.items():
+        print(
+            f"target {name} is disabled: {why}; `linegate enable {name} --cloud` sends again, beginning with what was held"
+        )
+    if not disabled:
+        print("no target is disabled")
+    return 0
+
+
+def _cloud(settings: Settings) -> Context:
+    if settings.cloud is None:
+        raise UsageError("--cloud: the file has no section cloud")
+    return bootstrap.cloud(settings).context
 
 
 def collect(database: Database) -> dict[str, Any]:
