@@ -31,7 +31,7 @@ from linegate.handlers.notify import notify
 from linegate.handlers.sweep import sweep
 from linegate.handlers.verify import verify
 from linegate.inspection import Inspection, ObjectRef
-from linegate.ports import Message, Registrar
+from linegate.ports import Found, Message, Registrar
 from linegate.settings import Settings
 from tests.fakes import (
     ManualClock,
@@ -41,6 +41,7 @@ from tests.fakes import (
     RecordingTarget,
     StaticDetector,
     StaticVerifier,
+    detection,
 )
 
 SECRET = "whsec_" + "A" * 43 + "="
@@ -102,6 +103,10 @@ class Gate:
         event = ImageUploaded(image, len(content), self.clock.now(), metadata or {})
         self.bus.publish(UPLOADS, [to_message(event)])
         return event
+
+    def finds(self, *classes: str, **fields: Any) -> None:
+        """What the detector sees from now on: one detection of each class; `fields` of Found."""
+        self.detector.found = Found(tuple(detection(name) for name in classes), "static", **fields)
 
     def handle(self, topic: str, message: Message) -> None:
         """Deliver one message to the stage of its topic, through the wire format."""

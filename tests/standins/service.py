@@ -157,6 +157,11 @@ async def _write(writer: asyncio.StreamWriter, reply: Reply) -> bool:
     return True
 
 
+async def _turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 # --- when they happen
 
 
@@ -231,15 +236,18 @@ class Service:
         self._port = self._server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()
-        self._server.close()
-        # A connection that is being accepted becomes one that can be closed only some turns later.
-        self._loop.run_until_complete(asyncio.sleep(0.02))
-        tasks = asyncio.all_tasks(self._loop)
+        self._loop.run_until_complete(self._wind_down(self._server))
+        self._loop.close()
+
+    async def _wind_down(self, server: asyncio.Server) -> None:
+        """Leaves no socket open. Counted in turns of the loop: on a busy machine any length of time may be one turn."""
+        server.close()
+        await _turns()  # a connection that is being accepted can be let go only by a task that has begun
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.run_until_complete(asyncio.sleep(0.01))  # closed transports let go of their sockets a turn later
-        self._loop.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await _turns()  # an aborted transport closes its socket a turn later
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -250,8 +258,10 @@ class Service:
                 request = await self._read(reader, used)
                 if request is None or not await self._respond(request, writer):
                     return
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass
+        except asyncio.CancelledError:
+            writer.transport.abort()  # close would wait for a client that reads no more
         finally:
             with suppress(ConnectionError, RuntimeError):
                 writer.close()

@@ -2,30 +2,14 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 from PIL import Image
 
 from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.events import CHECKS, CROPS, NOTIFICATIONS, UPLOADS, CheckMade, CropReady, codec, to_message
-from linegate.handlers.deciding import publish_outbox
-from linegate.handlers.policy import apply
-from linegate.inspection import Box, Check, OutboxState, Result
-from linegate.ports import Found
-from linegate.settings import ClassPolicy, Recipe, Zone
-from tests.fakes import detection
+from linegate.inspection import Check, Result
 from tests.harness import Gate, picture
-
-
-@pytest.fixture
-def gate() -> Gate:
-    return Gate()
-
-
-def finds(gate: Gate, *classes: str, **fields: object) -> None:
-    gate.detector.found = Found(tuple(detection(name) for name in classes), "static", **fields)  # type: ignore[arg-type]
-
 
 # --- the whole way
 
@@ -41,7 +25,7 @@ def test_a_clean_board_passes_and_the_hmi_hears_of_it(gate: Gate) -> None:
 
 
 def test_a_defect_fails_the_board_and_everybody_who_asked_hears_where_and_why(gate: Gate) -> None:
-    finds(gate, "short", "spur")
+    gate.finds("short", "spur")
     gate.verifier.answers = {"spur": Result.PASS}
     upload = gate.upload()
     gate.run()
@@ -57,7 +41,7 @@ def test_a_defect_fails_the_board_and_everybody_who_asked_hears_where_and_why(ga
 
 
 def test_no_answer_that_can_be_relied_on_is_review(gate: Gate) -> None:
-    finds(gate, "short")
+    gate.finds("short")
     gate.verifier.answers = {"short": Result.UNSURE}
     upload = gate.upload()
     gate.run()
@@ -66,7 +50,7 @@ def test_no_answer_that_can_be_relied_on_is_review(gate: Gate) -> None:
 
 
 def test_a_verifier_that_fails_is_unsure_and_is_not_asked_again(gate: Gate) -> None:
-    finds(gate, "short")
+    gate.finds("short")
     gate.verifier.fault = TransientError("the service is away")
     upload = gate.upload()
     gate.run()
@@ -76,14 +60,14 @@ def test_a_verifier_that_fails_is_unsure_and_is_not_asked_again(gate: Gate) -> N
 
 
 def test_every_detection_counts_in_a_recipe_without_verifier(gate: Gate) -> None:
-    finds(gate, "short")
+    gate.finds("short")
     upload = gate.upload("uploads/smt-2/aoi/A1.png")
     gate.run()
     assert (gate.verdict(upload), gate.verifier.calls) == ("FAIL", 0)
 
 
 def test_a_detector_in_doubt_sends_the_board_to_review(gate: Gate) -> None:
-    finds(gate, doubts=("The picture can't be laid over its golden picture.",))
+    gate.finds(doubts=("The picture can't be laid over its golden picture.",))
     upload = gate.upload()
     gate.run()
     assert gate.verdict(upload) == "REVIEW"
@@ -104,7 +88,7 @@ def test_crops_go_without_a_reference_where_none_can_be_laid_over(gate: Gate) ->
             raise RegistrationError("nothing alike")
 
     gate.registrar = Unlike()
-    finds(gate, "short")
+    gate.finds("short")
     gate.upload()
     gate.run(UPLOADS)
     (message,) = gate.bus.take(CROPS)
@@ -165,7 +149,7 @@ def test_objects_elsewhere_in_the_bucket_are_ignored(gate: Gate) -> None:
 
 
 def test_metadata_may_ask_for_a_recipe_that_exists(gate: Gate) -> None:
-    finds(gate, "short")
+    gate.finds("short")
     trusting = gate.upload("uploads/smt-1/aoi/A.png", metadata={"recipe": "trusting"})
     unknown = gate.upload("uploads/smt-1/aoi/B.png", metadata={"recipe": "nowhere"})
     gate.run()
@@ -187,7 +171,7 @@ def test_a_decided_board_is_not_inspected_again(gate: Gate) -> None:
 
 
 def test_a_stored_manifest_is_published_again_without_asking_the_detector(gate: Gate) -> None:
-    finds(gate, "short", "spur")
+    gate.finds("short", "spur")
     upload = gate.upload()
     gate.run(UPLOADS)
     first = gate.bus.take(CROPS)
@@ -199,7 +183,7 @@ def test_a_stored_manifest_is_published_again_without_asking_the_detector(gate: 
 
 
 def test_a_crop_that_comes_again_costs_no_second_check(gate: Gate) -> None:
-    finds(gate, "short", "spur")
+    gate.finds("short", "spur")
     gate.upload()
     gate.run(UPLOADS)
     crops = [codec(CropReady).validate_json(message.data) for message in gate.bus.take(CROPS)]
@@ -212,7 +196,7 @@ def test_a_crop_that_comes_again_costs_no_second_check(gate: Gate) -> None:
 
 @pytest.mark.parametrize("topic", [UPLOADS, CHECKS])
 def test_who_died_between_deciding_and_publishing_publishes_when_it_comes_again(gate: Gate, topic: str) -> None:
-    finds(gate, *(["short"] if topic == CHECKS else []))
+    gate.finds(*(["short"] if topic == CHECKS else []))
     gate.upload()
     gate.run(*{UPLOADS, CROPS} - {topic})
     (message,) = gate.bus.take(topic)
@@ -223,7 +207,7 @@ def test_who_died_between_deciding_and_publishing_publishes_when_it_comes_again(
 
 
 def test_however_much_a_service_says_the_notification_goes_out(gate: Gate) -> None:
-    finds(gate, "short", doubts=("hm " * 100_000,))
+    gate.finds("short", doubts=("hm " * 100_000,))
     gate.verifier.fault = TransientError("x" * 1_000_000)
     gate.upload()
     gate.run()
@@ -233,7 +217,7 @@ def test_however_much_a_service_says_the_notification_goes_out(gate: Gate) -> No
 
 
 def test_a_second_check_of_the_same_crop_does_not_change_the_verdict(gate: Gate) -> None:
-    finds(gate, "short")
+    gate.finds("short")
     upload = gate.upload()
     gate.run()
     late = CheckMade(upload.image.inspection_id, "smt-1", 1, Check(0, Result.PASS, "changed my mind"))
@@ -247,7 +231,7 @@ def test_a_second_check_of_the_same_crop_does_not_change_the_verdict(gate: Gate)
 
 
 def test_a_board_without_all_its_checks_is_decided_at_the_deadline_and_corrected_when_they_come(gate: Gate) -> None:
-    finds(gate, "short", "spur")
+    gate.finds("short", "spur")
     gate.verifier.answers = {"short": Result.PASS, "spur": Result.PASS}
     upload = gate.upload()
     gate.run(UPLOADS, CROPS)
@@ -266,7 +250,7 @@ def test_a_board_without_all_its_checks_is_decided_at_the_deadline_and_corrected
 
 
 def test_a_detector_that_is_away_past_the_deadline_is_review_with_its_fault_and_still_counts_later(gate: Gate) -> None:
-    finds(gate, "short")
+    gate.finds("short")
     gate.detector.fault = TransientError("401: the key is wrong")
     upload = gate.upload()
     with pytest.raises(TransientError):
@@ -282,7 +266,7 @@ def test_a_detector_that_is_away_past_the_deadline_is_review_with_its_fault_and_
 
 
 def test_who_heard_of_a_failure_hears_of_its_correction_even_without_asking_for_pass(gate: Gate) -> None:
-    finds(gate, "short", "spur")
+    gate.finds("short", "spur")
     gate.verifier.answers = {"short": Result.FAIL, "spur": Result.PASS}
     upload = gate.upload()
     gate.run(UPLOADS, CROPS)
@@ -297,193 +281,6 @@ def test_who_heard_of_a_failure_hears_of_its_correction_even_without_asking_for_
     assert gate.board(upload).told == ("hmi", "alarm")
 
 
-# --- notifications
-
-
-def decided(gate: Gate) -> str:
-    """A board decided as FAIL whose notifications wait; its inspection id."""
-    finds(gate, "short")
-    upload = gate.upload()
-    gate.run(UPLOADS, CROPS, CHECKS)
-    return upload.image.inspection_id
-
-
-def test_a_failure_is_counted_on_the_entry_and_delivered_again(gate: Gate) -> None:
-    inspection_id = decided(gate)
-    gate.targets["hmi"].down = True
-    message = next(m for m in gate.bus.take(NOTIFICATIONS) if m.attributes["target"] == "hmi")
-    for attempt in (1, 2):
-        with pytest.raises(TransientError, match="hmi"):
-            gate.handle(NOTIFICATIONS, message)
-        entry = gate.inspections.entries[f"{inspection_id}_r1_hmi"]
-        assert (entry.attempts, entry.state, entry.last_error) == (attempt, OutboxState.PENDING, "it answered 503")
-    gate.targets["hmi"].down = False
-    gate.handle(NOTIFICATIONS, message)
-    assert gate.inspections.entries[f"{inspection_id}_r1_hmi"].state is OutboxState.SENT
-
-
-def test_a_sent_entry_is_not_sent_again(gate: Gate) -> None:
-    decided(gate)
-    messages = gate.bus.take(NOTIFICATIONS)
-    for message in (*messages, *messages):
-        gate.handle(NOTIFICATIONS, message)
-    assert len(gate.told("hmi")) == 1
-
-
-def test_a_target_that_never_answers_is_given_up(gate: Gate) -> None:
-    inspection_id = decided(gate)
-    gate.targets["alarm"].down = True
-    message = next(m for m in gate.bus.take(NOTIFICATIONS) if m.attributes["target"] == "alarm")
-    gate.clock.advance(3601)
-    gate.handle(NOTIFICATIONS, message)
-    entry = gate.inspections.entries[f"{inspection_id}_r1_alarm"]
-    assert (entry.state, entry.last_error) == (OutboxState.DEAD, "it answered 503")
-
-
-def test_a_target_that_left_the_configuration_is_closed_with_that_reason(gate: Gate) -> None:
-    inspection_id = decided(gate)
-    kept = {"hmi": gate.settings.targets["hmi"]}
-    gate.settings = gate.settings.model_copy(update={"targets": kept})
-    gate.run()
-    entry = gate.inspections.entries[f"{inspection_id}_r1_alarm"]
-    assert entry.state is OutboxState.DEAD
-    assert "no longer in the configuration" in entry.last_error
-
-
-def test_what_got_lost_on_the_way_is_published_again_but_not_what_is_on_its_way(gate: Gate) -> None:
-    decided(gate)
-    gate.bus.take(NOTIFICATIONS)
-    gate.sweep()
-    assert gate.bus.take(NOTIFICATIONS) == []
-    gate.clock.time += timedelta(minutes=3)
-    gate.sweep()
-    gate.run()
-    assert len(gate.told("hmi")) == len(gate.told("alarm")) == 1
-
-
 def test_messages_without_their_records_are_refused_for_good(gate: Gate) -> None:
     with pytest.raises(PermanentError):
         gate.handle(CHECKS, to_message(CheckMade("f" * 32, "smt-1", 1, Check(0, Result.PASS, "fine"))))
-
-
-# --- policies
-
-
-@pytest.mark.parametrize(
-    ("recipe", "outcome"),
-    [
-        (Recipe(confidence=0.5), "check"),
-        (Recipe(confidence=0.95), "dropped"),
-        (Recipe(confidence=0.95, classes={"short": ClassPolicy(minimum_confidence=0.2)}), "check"),
-        (Recipe(confidence=0.1, classes={"short": ClassPolicy(minimum_confidence=0.95)}), "dropped"),
-        (Recipe(verifier="none"), "fail"),
-        (Recipe(classes={"short": ClassPolicy(verify="never")}), "fail"),
-        (Recipe(classes={"short": ClassPolicy(auto_fail_above=0.85)}), "fail"),
-        (Recipe(classes={"short": ClassPolicy(auto_fail_above=0.9)}), "check"),
-        (Recipe(classes={"spur": ClassPolicy(verify="never")}), "check"),
-        (Recipe(verifier="none", confidence=0.95), "dropped"),
-    ],
-)
-def test_class_policies_drop_settle_or_check_a_detection(recipe: Recipe, outcome: str) -> None:
-    kept = apply(recipe, [detection("short", confidence=0.9)], 100, 100)
-    settled = kept[0].settled if kept else None
-    said = "dropped" if not kept else settled.result.value.lower() if settled else "check"
-    assert said == outcome
-
-
-def test_a_board_that_policy_settles_alone_is_decided_at_once(gate: Gate) -> None:
-    finds(gate, "short")
-    upload = gate.upload("uploads/smt-2/aoi/A.png")
-    gate.run(UPLOADS)
-    assert gate.verdict(upload) == "FAIL"
-    assert gate.board(upload).manifest is not None
-
-
-ZONE = Zone(left=0.0, top=0.0, right=0.3, bottom=0.5)
-
-
-@pytest.mark.parametrize(
-    ("box", "kept"),
-    [
-        (Box(20, 20, 10, 10), False),
-        (Box(15, 25, 30, 50), False),  # exactly the zone
-        (Box(30, 20, 10, 10), True),  # reaches out of it
-        (Box(20, 50, 10, 10), True),
-        (Box(60, 60, 10, 10), True),
-        (Box(50, 50, 100, 100), True),
-    ],
-)
-def test_only_what_lies_wholly_inside_an_ignored_zone_is_ignored(box: Box, kept: bool) -> None:
-    seen = replace(detection(), box=box)
-    assert bool(apply(Recipe(ignore=[ZONE]), [seen], 100, 100)) is kept
-
-
-def test_a_picture_with_hundreds_of_findings_goes_to_a_person_and_costs_no_check(gate: Gate) -> None:
-    finds(gate, *["short"] * 201)
-    upload = gate.upload()
-    gate.run()
-    revision = gate.board(upload).revision
-    assert revision is not None
-    assert gate.verdict(upload) == "REVIEW"
-    assert "more than max_checks (200)" in revision.decision.summary
-    assert gate.verifier.calls == 0
-    finds(gate, *["short"] * 200)
-    upload = gate.upload("uploads/smt-1/aoi/B.png")
-    gate.run()
-    assert (gate.verdict(upload), gate.verifier.calls) == ("FAIL", 200)
-
-
-def test_a_class_nobody_wrote_a_policy_for_counts_and_says_so() -> None:
-    named = {"short": ClassPolicy()}
-    (trained,) = apply(Recipe(detector="roboflow", classes=named), [detection("scratch")], 100, 100)
-    assert trained.note == "this class is not in the recipe"
-    for recipe in (Recipe(detector="roboflow"), Recipe(classes=named)):
-        assert apply(recipe, [detection("scratch")], 100, 100)[0].note == ""
-
-
-def test_a_target_that_is_gone_is_sent_nothing_until_it_is_enabled(gate: Gate) -> None:
-    gate.targets["hmi"].gone = True
-    gate.upload()
-    gate.run()
-    gate.targets["hmi"].gone = False
-    gate.upload("uploads/smt-1/aoi/B.png")
-    gate.run()
-    assert gate.told("hmi") == []
-    assert set(gate.inspections.disabled) == {"hmi"}
-    assert [entry.state.value for entry in gate.inspections.entries.values() if entry.target == "hmi"] == ["HELD"] * 2
-    gate.clock.advance(3600)
-    gate.sweep()
-    gate.run()
-    assert gate.told("hmi") == [], "what is held is not lost, and nobody sends it meanwhile"
-    publish_outbox(gate.context, gate.inspections.enable_target("hmi"))
-    gate.run()
-    assert len(gate.told("hmi")) == 2
-
-
-def test_an_entry_that_was_held_while_its_target_was_being_enabled_is_not_forgotten(gate: Gate) -> None:
-    """Enabled after the handler had looked, before it held the entry: nobody else would ever send it."""
-    gate.upload()
-    gate.run(UPLOADS, CROPS, CHECKS)
-    gate.inspections.disabled["hmi"] = "it answered 410"
-    looked: list[str] = []
-
-    def disabled(*, fresh: bool = False) -> dict[str, str]:
-        looked.append("")
-        return {"hmi": "it answered 410"} if len(looked) == 1 else {}
-
-    gate.inspections.disabled_targets = disabled  # type: ignore[method-assign]
-    (message,) = [m for m in gate.bus.take(NOTIFICATIONS) if m.attributes["target"] == "hmi"]
-    with pytest.raises(TransientError, match="enabled just now"):
-        gate.handle(NOTIFICATIONS, message)
-    gate.handle(NOTIFICATIONS, message)
-    assert len(gate.told("hmi")) == 1
-
-
-def test_how_long_a_target_wants_to_be_left_alone_reaches_the_bus(gate: Gate) -> None:
-    gate.upload()
-    gate.run(UPLOADS, CROPS, CHECKS)
-    gate.targets["hmi"].down, gate.targets["hmi"].retry_after_s = True, 42.0
-    (message,) = [m for m in gate.bus.take(NOTIFICATIONS) if m.attributes["target"] == "hmi"]
-    with pytest.raises(TransientError) as caught:
-        gate.handle(NOTIFICATIONS, message)
-    assert caught.value.retry_after_s == 42.0
