@@ -29,7 +29,12 @@ def posed(picture: np.ndarray, degrees: float = 0, scale: float = 1, shift: tupl
 
 
 def inspect(picture: np.ndarray, board: Board = BOARD) -> list[Detection]:
-    return compare(picture, register(picture, board.picture))
+    return sure(compare(picture, register(picture, board.picture)))
+
+
+def sure(found: list[Detection]) -> list[Detection]:
+    """What counts in a recipe that does not say otherwise."""
+    return [detection for detection in found if detection.confidence >= Recipe().confidence]
 
 
 def covers(detection: Detection, box: Box) -> bool:
@@ -159,6 +164,39 @@ def test_a_bite_of_a_few_pixels_is_found_on_a_large_photograph_too() -> None:
     (found,) = compare(tested, golden)
     assert found.class_name == "mouse_bite"
     assert found.confidence >= Recipe().confidence  # or the recipe would leave it out
+
+
+def roughened(picture: np.ndarray, roughness: float, seed: int) -> np.ndarray:
+    """A scan with edges as ragged as poor etching and thresholding leave them: `roughness` of 255 at an edge."""
+    soft = cv2.GaussianBlur(picture[:, :, 0].astype(np.float32), (0, 0), 1.5)
+    noise = cv2.GaussianBlur(np.random.default_rng(seed).standard_normal(soft.shape).astype(np.float32), (0, 0), 1.2)
+    level = np.where(soft + roughness * noise / noise.std() > 127, 255, 0).astype(np.uint8)
+    return cv2.cvtColor(level, cv2.COLOR_GRAY2RGB)
+
+
+@pytest.mark.parametrize("roughness", [0, 15, 30, 40])
+def test_the_boards_own_edges_tell_how_ragged_they_may_be(roughness: float) -> None:
+    golden = scan(*((20, top, 300, top + 12) for top in range(20, 300, 30)))
+    tested = golden.copy()
+    tested[20:26, 100:112] = 255  # a bite of half the width
+    tested[63:74, 200:206] = 0  # a spur across half the gap
+    found = sure(compare(roughened(tested, roughness, 1), roughened(golden, roughness, 2)))
+    assert sorted(detection.class_name for detection in found) == ["mouse_bite", "spur"]
+
+
+def test_a_covered_hole_is_told_from_a_bite_by_the_bare_metal_around_it() -> None:
+    mask, copper, solder = (16, 88, 46), (52, 148, 84), (190, 185, 180)
+    golden = np.full((400, 400, 3), mask, np.uint8)
+    golden[190:210, 40:360] = copper
+    for x in (80, 320):
+        cv2.circle(golden, (x, 200), 30, solder, -1)
+    tested = golden.copy()
+    cv2.circle(tested, (80, 200), 12, mask, -1)
+    cv2.circle(tested, (200, 190), 8, mask, -1)
+    assert {d.class_name: round(d.box.x, -1) for d in compare(tested, golden)} == {
+        "missing_hole": 80,
+        "mouse_bite": 200,
+    }
 
 
 def test_parallel_stripes_do_not_say_where_they_lie_and_are_compared_all_the_same() -> None:

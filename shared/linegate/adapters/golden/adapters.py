@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from linegate import imaging
-from linegate.adapters.golden.comparison import Copper, bilevel, compare, disc, lightness
+from linegate.adapters.golden.comparison import compare
+from linegate.adapters.golden.materials import Copper, bilevel, lightness
 from linegate.adapters.golden.registration import register
+from linegate.adapters.golden.topology import disc
 from linegate.errors import ImageRejectedError, PermanentError, RegistrationError, TransientError
 from linegate.inspection import Detection, Result
 from linegate.ports import Found, Judgement

@@ -1,179 +1,213 @@
-"""Where two registered pictures of a board differ in copper, and what the copper does there.
+"""Where two registered pictures of a board differ in copper, by more than their own edges explain.
 
-The classes follow from topology: copper that is gone splits a track, bites it or leaves a void in it; copper that is
-there too many joins conductors, touches one, fills a hole, or stands alone.
+No fixed tolerance fits all boards: edges are as ragged as etching, light and thresholding make them. So each pair of
+pictures tells its own raggedness, a difference is looked at where it leaves that behind, and its confidence is what
+boards with known defects taught about differences of that size, measured in raggedness.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from linegate.adapters.golden.materials import Copper, Grey, Mask, Picture, bare_metal, copper_masks
+from linegate.adapters.golden.topology import (
+    Region,
+    class_of_extra,
+    class_of_missing,
+    dilated,
+    disc,
+    hole_is_covered,
+)
 from linegate.errors import RegistrationError
 from linegate.inspection import Box, Detection
 
-Picture = NDArray[np.uint8]  # height x width x 3, RGB
-Mask = NDArray[np.uint8]  # height x width, 0 or 1
-Copper = Literal["auto", "bright", "dark"]
+Distance = NDArray[np.float32]  # height x width, in pixels
 
-# Pixels at a picture side of 640, scaled with the picture. Edges are ragged by about this much: thresholding to black
-# and white adds to what etching leaves.
-EDGE_TOLERANCE: Final = 1.0
-SCAN_EDGE_TOLERANCE: Final = 2.0
-# For what is too thin to be told by the edge tolerance: finer structures come and go with the sampling.
-THIN_TOLERANCE: Final = 3.0
-MINIMUM_AREA: Final = 6.0
+# Pixels. Black-and-white edges step by whole pixels, so half of one is as good as two edges agree.
+LEAST_RAGGEDNESS: Final = 0.5
+# Raggedness by which a difference must reach beyond an edge to be looked at.
+REACH: Final = 3.0
+# Pixels at a picture side of 640, scaled with the picture.
+GROWTH: Final = 3.0
 MERGE_DISTANCE: Final = 4.0
 BOX_MARGIN: Final = 8.0
-# Seed area, in pixels, at which the confidence is 1 - 1/e.
-SURE_AREA: Final = 16.0
-# Pixels up to which a part of a mask is noise.
-CRUMB: Final = 6
-BILEVEL_SHARE: Final = 0.9
+# Edges further apart belong to defects, not to one edge; they count as little as this many pixels of raggedness.
+SAME_EDGE, OUTLIER = 6.0, 3.0
+# Edges that lie further apart than this over the whole board are not edges of the same board.
+MAXIMUM_RAGGEDNESS: Final = 2.0
 # Part of the picture's area. The worst of real boards stays below a hundredth.
 MAXIMUM_DIFFERING: Final = 0.03
+LEAST_CONFIDENCE: Final = 0.02
+FARTHEST: Final = 20.0  # raggedness up to which distances tell more
+
+# Logistic regression: what each piece of evidence (see `_evidence`) adds to the log-odds that a difference is a defect.
+# `.ci/fit-confidence` fits them on labelled pairs of pictures, edges roughened and golden pictures displaced.
+WEIGHTS: Final[Mapping[str, float]] = {
+    "bias": -10.42,
+    "depth": 0.72,
+    "reach": 1.01,
+    "length": -2.5,
+    "width": 2.4,
+    "thickness": 3.43,
+    "volume": 2.41,
+    "far_volume": -0.17,
+    "ragged_nearby": -1.15,
+    "splits": 3.5,
+    "joins": -3.3,
+    "stands_alone": -6.38,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class _Scale:
-    """Lengths of this picture, in its own pixels."""
+class Candidate:
+    """A difference that may be a defect, and what speaks for it."""
 
-    tolerance: int
-    area: float
-    sure: float
-    thin: int
-    merge: int
-    margin: float
-    factor: float
+    class_name: str
+    box: Box
+    evidence: Mapping[str, float]
 
-    @classmethod
-    def of(cls, shape: tuple[int, ...], tolerance: float) -> "_Scale":
-        factor = float(np.clip(min(shape[:2]) / 640, 0.75, 4))
-        # The tolerance has grown already; along an edge, what lies beyond it grows with the edge's length only.
-        growth = factor * min(factor, 1.0)
-        return cls(
-            tolerance=max(1, round(tolerance * factor)),
-            area=MINIMUM_AREA * growth,
-            sure=SURE_AREA * growth,
-            thin=max(1, round(THIN_TOLERANCE * factor)),
-            merge=max(1, round(MERGE_DISTANCE * factor)),
-            margin=BOX_MARGIN * factor,
-            factor=factor,
-        )
+    @property
+    def confidence(self) -> float:
+        """The probability that this is a defect, as far as labelled boards taught it; never certain."""
+        odds = sum(WEIGHTS.get(name, 0.0) * value for name, value in self.evidence.items())
+        return min(0.99, float(1 / (1 + np.exp(-np.clip(odds, -30, 30)))))
 
 
-def compare(picture: Picture, golden: Picture, copper: Copper = "auto") -> list[Detection]:
+def compare(
+    picture: Picture, golden: Picture, copper: Copper = "auto", variation: Grey | None = None
+) -> list[Detection]:
     """Defects of `picture` against the registered `golden` picture of the same size; the surest first.
 
     `copper` says whether copper is brighter or darker than what lies beside it; "auto" takes black-and-white scans as
-    dark and everything else as bright. Raises RegistrationError where so much differs that it can't be defects.
+    dark and everything else as bright. `variation` is by how many grey levels good boards differ from the golden one.
+    Raises RegistrationError where so much differs that it can't be defects.
     """
-    scan = bilevel(golden)
-    scale = _Scale.of(picture.shape, SCAN_EDGE_TOLERANCE if scan else EDGE_TOLERANCE)
-    have, want = _copper_masks(picture, golden, scan=scan, dark=copper == "dark" or (copper == "auto" and scan))
-    missing_seeds = _lacking(want, have, deep=scale.tolerance, far=scale.thin)
-    extra_seeds = _lacking(have, want, deep=scale.thin, far=scale.tolerance)
-    differing = float((missing_seeds | extra_seeds).mean())
+    found = (
+        Detection(candidate.class_name, round(candidate.confidence, 3), candidate.box)
+        for candidate in candidates(picture, golden, copper, variation)
+    )
+    return sorted(
+        (detection for detection in found if detection.confidence >= LEAST_CONFIDENCE),
+        key=lambda detection: -detection.confidence,
+    )
+
+
+def candidates(
+    picture: Picture, golden: Picture, copper: Copper = "auto", variation: Grey | None = None
+) -> list[Candidate]:
+    """Every difference that reaches beyond the raggedness of the edges. Raises RegistrationError as `compare` does."""
+    have, want = copper_masks(picture, golden, copper, variation)
+    scale = float(np.clip(min(want.shape) / 640, 0.75, 4))
+    depths = _Depths(_depth(want), _depth(1 - want), _depth(have), _depth(1 - have))
+    edges = depths.raggedness(have, want, scale)
+    pads = bare_metal(picture, golden)
+    if edges.typical > MAXIMUM_RAGGEDNESS * scale:
+        raise RegistrationError(
+            f"edges lie {edges.typical:.1f} px from those of the golden picture: they do not show the same board, or "
+            "one of them is out of focus"
+        )
+    found = []
+    differing = 0.0
+    for gone, difference, deep, far in (
+        (True, want & (1 - have), depths.in_want, depths.beside_have),
+        (False, have & (1 - want), depths.beside_want, depths.in_have),
+    ):
+        seeds = difference & np.asarray(np.maximum(deep, far) > REACH * edges.typical, np.uint8)
+        differing += float(seeds.mean())
+        for region in _regions(seeds, difference, scale):
+            name = class_of_missing(region, want, have) if gone else class_of_extra(region, want)
+            name = "missing_hole" if gone and pads and hole_is_covered(region, *pads) else name
+            evidence = _evidence(region, name, deep, far, edges)
+            found.append(Candidate(name, _box(region, scale, picture.shape), evidence))
     if differing > MAXIMUM_DIFFERING:
         raise RegistrationError(
             f"{differing:.0%} of the picture differ from the golden picture: they do not show the same board"
         )
-    missing = _regions(missing_seeds, want & (1 - have), scale)
-    extra = _regions(extra_seeds, have & (1 - want), scale)
-    found = [_detection(region, _missing_class(region, want, have), scale, picture.shape) for region in missing]
-    found += [_detection(region, _extra_class(region, want), scale, picture.shape) for region in extra]
-    return sorted(found, key=lambda detection: -detection.confidence)
+    return found
 
 
-@dataclass(frozen=True)
-class _Region:
-    """One difference: its pixels inside a window of the picture, with room around it to see what it touches."""
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """How far the edges of the two pictures lie apart: everywhere, and on each pixel of an edge of the golden one."""
 
-    window: tuple[slice, slice]
-    pixels: Mask
-    seed_area: float
-    bounds: tuple[int, int, int, int]  # left, top, right, bottom in the picture
-
-    @cached_property
-    def hull(self) -> Mask:
-        """The pixels with all that lies between them."""
-        hull = np.zeros_like(self.pixels)
-        cv2.fillConvexPoly(hull, cv2.convexHull(cv2.findNonZero(self.pixels)), (1,))
-        return _dilated(hull, disc(1))
+    typical: float
+    apart: Distance  # NaN away from edges
 
 
-def _lacking(mask: Mask, other: Mask, *, deep: int, far: int) -> Mask:
-    """Pixels of `mask` that `other` lacks: `deep` pixels inside of `mask`, or `far` pixels from anything of `other`.
+@dataclass(frozen=True, slots=True)
+class _Depths:
+    """For each pixel, how deep it lies in the copper of either picture, or in what lies beside the copper."""
 
-    Either alone allows for ragged edges. Only both see everything: a gap in a track too thin to have any depth is far
-    from copper; a bridge over a gap too narrow to be far from copper lies deep in it. Beyond the picture anything may
-    lie, so its outermost pixels tell nothing.
+    in_want: Distance
+    beside_want: Distance
+    in_have: Distance
+    beside_have: Distance
+
+    def raggedness(self, have: Mask, want: Mask, scale: float) -> _Edges:
+        """Root of the mean square distance of each picture's edges from the other's; defects hardly count."""
+        apart = []
+        for mask, inside, other, within, beside in (
+            (have, self.in_have, want, self.in_want, self.beside_want),
+            (want, self.in_want, have, self.in_have, self.beside_have),
+        ):
+            edge = (mask > 0) & (inside < 1.5)
+            edge[[0, -1]], edge[:, [0, -1]] = False, False  # the picture ends there, not the copper
+            # An edge pixel that lies on the other's edge too has a depth of 1 there.
+            distance = np.where(other > 0, within - 1, beside)
+            distance[~edge | (distance > SAME_EDGE * scale)] = np.nan
+            apart.append(np.minimum(distance, OUTLIER * scale))
+        known = np.concatenate([distance[~np.isnan(distance)] for distance in apart])
+        typical = _rms(known) if known.size else 0.0
+        return _Edges(max(LEAST_RAGGEDNESS, typical), apart[1])
+
+
+def _evidence(region: Region, class_name: str, deep: Distance, far: Distance, edges: _Edges) -> dict[str, float]:
+    """What speaks for a defect, in units of the edges' raggedness: a shape that raggedness does not explain.
+
+    Lengths as logarithms: twice as deep is as telling at any depth.
     """
-    border = cv2.BORDER_CONSTANT
-    core = np.asarray(cv2.erode(mask, disc(deep), borderType=border, borderValue=0), np.uint8)
-    around = np.asarray(cv2.dilate(other, disc(far), borderType=border, borderValue=1), np.uint8)
-    return (core & (1 - other)) | (mask & (1 - around))
+    unit = edges.typical
+    pixels = region.pixels > 0
+    depth, reach = np.minimum(deep[region.window][pixels] / unit, FARTHEST), far[region.window][pixels] / unit
+    reach = np.minimum(reach, FARTHEST)
+    left, top, right, bottom = region.bounds
+    length = max(right - left, bottom - top) / unit
+    area = float(pixels.sum()) / unit**2
+    thickness = float(_depth(region.pixels).max()) / unit
+    beside = dilated(region.pixels, disc(3)) == 0
+    nearby = edges.apart[region.window][beside]
+    nearby = nearby[~np.isnan(nearby)]
+    local = _rms(nearby) if nearby.size > 20 else unit
+    return {
+        "bias": 1.0,
+        "depth": float(np.log(depth.max())),
+        "reach": float(np.log(max(float(reach.max()), 0.5))),
+        "length": float(np.log(length)),
+        "width": float(np.log(area / length)),
+        "thickness": float(np.log(min(thickness, FARTHEST))),
+        "volume": float(np.log1p(np.maximum(depth - 2, 0).sum())),
+        "far_volume": float(np.log1p(np.maximum(reach - 2, 0).sum())),
+        "ragged_nearby": float(np.log(max(local, 0.3) / unit)),
+        "splits": float(class_name == "open_circuit"),
+        "joins": float(class_name == "short"),
+        "stands_alone": float(class_name in {"pin_hole", "spurious_copper"}),
+    }
 
 
-def _copper_masks(picture: Picture, golden: Picture, *, scan: bool, dark: bool) -> tuple[Mask, Mask]:
-    """Copper of the picture and of the golden picture, by one threshold, after light has been evened out."""
-    want, have = lightness(golden), lightness(picture)
-    if scan:
-        threshold = 127.0  # also where the golden scan is all of one kind, which tells no threshold
-    else:
-        threshold = _threshold(want)
-        # Light that differs between the two: the ratio of their wide surroundings.
-        gain = np.asarray((_wide(want) + 8) / (_wide(have) + 8), np.float32)
-        gain = np.clip(cv2.resize(gain, want.shape[::-1], interpolation=cv2.INTER_LINEAR), 0.5, 2.0)
-        have = np.asarray(cv2.multiply(have, gain, dtype=cv2.CV_8U), np.uint8)
-    kind = cv2.THRESH_BINARY_INV if dark else cv2.THRESH_BINARY
-    smooth_have, smooth_want = cv2.GaussianBlur(have, (3, 3), 0), cv2.GaussianBlur(want, (3, 3), 0)
-    masks = (cv2.threshold(grey, threshold, 1, kind)[1] for grey in (smooth_have, smooth_want))
-    have_mask, want_mask = (np.asarray(mask, np.uint8) for mask in masks)
-    return have_mask, want_mask
-
-
-def _threshold(grey: NDArray[np.uint8]) -> float:
-    """Midway between what Otsu's method takes for the two materials: on an even board its own value lies at the very edge."""
-    otsu, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    histogram = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
-    values, split = np.arange(256), int(otsu) + 1
-    low, high = (
-        np.average(values[part], weights=histogram[part] + 1e-9) for part in (slice(0, split), slice(split, 256))
-    )
-    return float(low + high) / 2
-
-
-def lightness(picture: Picture) -> NDArray[np.uint8]:
-    """The brightest of the three colours: copper, bare or below the mask, is brighter than the mask in at least one."""
-    red, green, blue = cv2.split(picture)  # a tenth of the time of picture.max(axis=2)
-    return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
-
-
-def bilevel(picture: NDArray[Any]) -> bool:
-    """Whether the picture (grey or RGB) is a black-and-white scan."""
-    sampled = picture[::4, ::4]
-    return bool(((sampled < 40) | (sampled > 215)).mean() > BILEVEL_SHARE)
-
-
-def _regions(seeds: Mask, difference: Mask, scale: _Scale) -> list[_Region]:
-    """Seeds are differences beyond the tolerance; each is grown to the whole of the difference around it."""
-    seeds = np.asarray(seeds, np.uint8)
-    near = _dilated(seeds, disc(scale.tolerance + 1))
-    grown = near & difference
+def _regions(seeds: Mask, difference: Mask, scale: float) -> Iterator[Region]:
+    """Seeds are differences beyond the raggedness; each is grown to the whole of the difference around it."""
+    growth, merge = round(GROWTH * scale), max(1, round(MERGE_DISTANCE * scale))
+    grown = dilated(seeds, disc(growth)) & difference
     # Fragments of one defect lie closer together than two defects do.
-    joined = cv2.dilate(grown, disc(scale.merge))
+    joined = dilated(grown, disc(merge))
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    seed_areas = np.bincount(labels[seeds > 0], minlength=count)
     height, width = seeds.shape
-    room = scale.merge + 3 * scale.tolerance + round(6 * scale.factor)
-    regions = []
-    for label in np.nonzero(seed_areas >= scale.area)[0]:
-        if label == 0:
-            continue
+    room = merge + 2 * growth + round(6 * scale)
+    for label in range(1, count):
         left, top, wide, high, _ = (int(value) for value in statistics[label])
         window = (
             slice(max(0, top - room), min(height, top + high + room)),
@@ -182,85 +216,25 @@ def _regions(seeds: Mask, difference: Mask, scale: _Scale) -> list[_Region]:
         pixels = np.asarray((labels[window] == label) & (grown[window] > 0), np.uint8)
         x, y, w, h = cv2.boundingRect(pixels)
         corner_x, corner_y = window[1].start + x, window[0].start + y
-        regions.append(
-            _Region(window, pixels, float(seed_areas[label]), (corner_x, corner_y, corner_x + w, corner_y + h))
-        )
-    return regions
+        yield Region(window, pixels, (corner_x, corner_y, corner_x + w, corner_y + h))
 
 
-def _missing_class(region: _Region, want: Mask, have: Mask) -> str:
-    copper = want[region.window]
-    lost = _dilated(region.pixels, disc(1))
-    labels = cv2.connectedComponents(copper, connectivity=4)[1]
-    for label in set(np.unique(labels[(region.pixels > 0) & (copper > 0)])) - {0}:
-        if _ways_out(np.asarray(labels == label, np.uint8) & (1 - lost), region) != 1:
-            return "open_circuit"  # split in two, or gone altogether
-    # The void as it is on the picture: does it open to what lies beside the conductor?
-    gaps = cv2.connectedComponents(1 - have[region.window], connectivity=4)[1]
-    voids = np.isin(gaps, np.setdiff1d(gaps[region.pixels > 0], [0]))
-    return "mouse_bite" if _ways_out(np.asarray(voids, np.uint8), region) else "pin_hole"
+def _box(region: Region, scale: float, shape: tuple[int, ...]) -> Box:
+    """The region with a margin, as people draw boxes around defects, inside the picture."""
+    margin = BOX_MARGIN * scale
+    left, top = (max(0.0, edge - margin) for edge in region.bounds[:2])
+    right, bottom = min(float(shape[1]), region.bounds[2] + margin), min(float(shape[0]), region.bounds[3] + margin)
+    return Box((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
 
 
-def _extra_class(region: _Region, want: Mask) -> str:
-    copper = want[region.window]
-    around = _dilated(region.pixels, disc(2))
-    labels = cv2.connectedComponents(copper, connectivity=4)[1]
-    touched = set(np.unique(labels[around > 0])) - {0}
-    if not touched:
-        return "spurious_copper"
-    if len(touched) > 1:
-        return "short"
-    if _fills_hole(region.pixels, copper):
-        return "missing_hole"
-    # A bridge between two places of one conductor parts the gap between them.
-    gaps = cv2.connectedComponents(1 - copper, connectivity=4)[1]
-    taken = _dilated(region.pixels, disc(1))
-    for label in set(np.unique(gaps[region.pixels > 0])) - {0}:
-        if _ways_out(np.asarray(gaps == label, np.uint8) & (1 - taken), region) > 1:
-            return "short"
-    return "spur"
+def _depth(mask: Mask) -> Distance:
+    """How far each pixel of the mask lies from the next pixel outside of it: 1 at its edge, 0 outside.
+
+    Beyond the picture anything may lie, so the picture's outermost pixels are edges too.
+    """
+    padded = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,))
+    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1], np.float32)
 
 
-def _fills_hole(pixels: Mask, copper: Mask) -> bool:
-    """Whether the pixels take up most of a void that copper encloses on the golden board."""
-    voids, labels, statistics, _ = cv2.connectedComponentsWithStats(1 - copper, connectivity=4)
-    height, width = copper.shape
-    inside = np.bincount(labels[pixels > 0], minlength=voids)
-    for label in np.nonzero(inside)[0]:
-        left, top, wide, high, area = (int(value) for value in statistics[label])
-        enclosed = left > 0 and top > 0 and left + wide < width and top + high < height
-        if label and enclosed and inside[label] > 0.4 * area:
-            return True
-    return False
-
-
-def _ways_out(mask: Mask, region: _Region) -> int:
-    """Parts of `mask` that lead out of the region; what the region surrounds and crumbs do not count."""
-    count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
-    outside = np.bincount(labels[region.hull == 0], minlength=count)
-    return int(((outside > 0) & (statistics[:, cv2.CC_STAT_AREA] >= CRUMB))[1:].sum())
-
-
-def _detection(region: _Region, class_name: str, scale: _Scale, shape: tuple[int, ...]) -> Detection:
-    left, top, right, bottom = region.bounds
-    left_in, top_in = max(0.0, left - scale.margin), max(0.0, top - scale.margin)
-    right_in, bottom_in = min(float(shape[1]), right + scale.margin), min(float(shape[0]), bottom + scale.margin)
-    # How far the difference exceeds what raggedness explains: saturating, never certain.
-    confidence = 1 - float(np.exp(-region.seed_area / scale.sure))
-    box = Box((left_in + right_in) / 2, (top_in + bottom_in) / 2, right_in - left_in, bottom_in - top_in)
-    return Detection(class_name, round(min(0.99, confidence), 3), box)
-
-
-def _wide(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The picture's wide surroundings, reduced to an eighth."""
-    small = cv2.resize(grey, (grey.shape[1] // 8, grey.shape[0] // 8), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.GaussianBlur(small.astype(np.float32), (0, 0), max(grey.shape) / 160), np.float32)
-
-
-def _dilated(mask: Mask, kernel: NDArray[np.uint8]) -> Mask:
-    return np.asarray(cv2.dilate(mask, kernel), np.uint8)
-
-
-def disc(radius: int) -> NDArray[np.uint8]:
-    """A structuring element of this radius in pixels."""
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)), np.uint8)
+def _rms(values: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))

@@ -1,7 +1,7 @@
 """Laying the golden picture over a picture of another board of the same design."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,14 +11,22 @@ from linegate.errors import RegistrationError
 
 Picture = NDArray[np.uint8]  # height x width x 3, RGB
 Grey = NDArray[np.float32]  # height x width
+Vector = NDArray[Any]  # one number for each edge pixel
 Warp = NDArray[np.float32]  # 2 x 3, from picture to golden coordinates
 
-# Sides to which the longer side is reduced, coarse to fine: each finds what the next one starts from. The finest leaves
-# about a tenth of its pixels, well inside the tolerance that ragged edges need anyway.
-COARSE_SIDE, FINE_SIDE = 160, 320
-# Which motions are tried on each, in this order, with how many iterations.
-COARSE = {cv2.MOTION_EUCLIDEAN: 50, cv2.MOTION_TRANSLATION: 30}
-FINE = {cv2.MOTION_AFFINE: 12, cv2.MOTION_EUCLIDEAN: 12, cv2.MOTION_TRANSLATION: 12}
+# Side to which the longer side is reduced to find the pose, and which motions are tried, in this order, with how many
+# iterations.
+COARSE_SIDE = 160
+MOTIONS = {cv2.MOTION_EUCLIDEAN: 50, cv2.MOTION_TRANSLATION: 30}
+# Sides at which the pose is refined on the edges, with how many steps; the correlation is judged on the first.
+FINE = {320: 5, 640: 3}
+# Edge pixels that a step looks at; a part of the strongest gradient makes an edge.
+EDGE_PIXELS, EDGE_STRENGTH = 12_000, 0.15
+# Pixels of displacement at which an edge counts half: a defect's edges lie elsewhere altogether.
+HALF_WEIGHT = 1.0
+# Below this many edge pixels nothing is refined; a step must better the mean weight by this much; and of a motion that is
+# told by less than this part of what the best told one is, nothing is known.
+FEWEST_EDGES, LEAST_GAIN, WELL_TOLD = 200, 1e-4, 0.001
 # Grey levels of deviation below which a golden picture is taken as it lies: an empty stretch of a scan, say.
 FEATURELESS = 2.0
 # Correlation below which nothing can be said about a board. Boards of one design reach 0.9 and more, different designs
@@ -36,33 +44,38 @@ MINIMUM_COMMON = 0.85
 def register(picture: Picture, golden: Picture) -> Picture:
     """The golden picture warped onto `picture`, in its size; where the golden picture ends, `picture` itself.
 
-    Affine, by maximising the enhanced correlation coefficient (Evangelidis and Psarakis 2008), which light that differs
-    in gain and offset leaves alone; from a reduced picture to a finer one, starting at the shift that phase
-    correlation finds. Raises RegistrationError when the two do not match, or have too little in common to inspect.
+    The pose is found on reduced pictures by maximising the enhanced correlation coefficient (Evangelidis and Psarakis
+    2008), which light that differs in gain and offset leaves alone, starting at the shift that phase correlation finds;
+    then it becomes affine on the edges of finer pictures. Raises RegistrationError when the two do not match, or have
+    too little in common to inspect.
     """
     moving, fixed = _grey(golden), _grey(picture)
     lies = np.array(
         [[golden.shape[1] / picture.shape[1], 0, 0], [0, golden.shape[0] / picture.shape[0], 0]], np.float32
     )
     longest = max(picture.shape[:2])
-    coarse, fine = min(1.0, COARSE_SIDE / longest), min(1.0, FINE_SIDE / longest)
+    coarse = min(1.0, COARSE_SIDE / longest)
     target, source = _reduced(fixed, coarse), _reduced(moving, coarse)
     if source.std() < FEATURELESS:
         return _warped(golden, picture, lies)
-    pose = _climb(_Pose.of(lies, target, source), lies, target, source, COARSE)
+    pose = _climb(_Pose.of(lies, target, source), lies, target, source)
     if pose.correlation < GOOD:
         shifted = _shifted(lies, source, target)
         if _plausible(shifted, lies, target):
-            other = _climb(_Pose.of(shifted, target, source), lies, target, source, COARSE)
+            other = _climb(_Pose.of(shifted, target, source), lies, target, source)
             pose = max(pose, other, key=lambda tried: tried.correlation)
-    target, source = _reduced(fixed, fine), _reduced(moving, fine)
-    pose = _climb(_Pose.of(_at_scale(pose.warp, fine / coarse), target, source), lies, target, source, FINE)
-    if pose.correlation < MINIMUM_CORRELATION:
-        raise RegistrationError(
-            f"the picture does not match the golden picture: they correlate by {pose.correlation:.2f}, "
-            f"{MINIMUM_CORRELATION:.2f} is needed"
-        )
-    return _warped(golden, picture, _at_scale(pose.warp, 1 / fine))
+    warp = _at_scale(pose.warp, 1 / coarse)
+    for side, steps in FINE.items():
+        fine = min(1.0, side / longest)
+        target, source = _reduced(fixed, fine), _reduced(moving, fine)
+        pose = _Pose.of(_on_edges(_at_scale(warp, fine), lies, target, source, steps), target, source)
+        if pose.correlation < MINIMUM_CORRELATION:
+            raise RegistrationError(
+                f"the picture does not match the golden picture: they correlate by {pose.correlation:.2f}, "
+                f"{MINIMUM_CORRELATION:.2f} is needed"
+            )
+        warp = _at_scale(pose.warp, 1 / fine)
+    return _warped(golden, picture, warp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +93,13 @@ class _Pose:
         return cls(warp, float((deviations[0] * deviations[1]).sum()) / norm if norm > 0 else 0.0)
 
 
-def _climb(pose: _Pose, lies: Warp, target: Grey, moving: Grey, motions: Mapping[int, int]) -> _Pose:
-    """The pose after the first of `motions` (with its number of iterations) that is plausible and helps.
+def _climb(pose: _Pose, lies: Warp, target: Grey, moving: Grey) -> _Pose:
+    """The pose after the first of MOTIONS that is plausible and helps.
 
     A board of parallel stripes does not say where it lies along them: a free motion runs away there, a stiffer one
     is tried instead.
     """
-    for motion, iterations in motions.items():
+    for motion, iterations in MOTIONS.items():
         criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, iterations, 1e-4)
         try:
             # Blurred, so that a pose that is a few pixels off still sees the edges it must move to.
@@ -99,6 +112,63 @@ def _climb(pose: _Pose, lies: Warp, target: Grey, moving: Grey, motions: Mapping
             if tried.correlation > pose.correlation:
                 return tried
     return pose
+
+
+def _on_edges(warp: Warp, lies: Warp, target: Grey, moving: Grey, steps: int) -> Warp:
+    """The best warp among Gauss-Newton steps on the edges' displacement along their normals, affine.
+
+    Each edge pixel says how far it lies off; the farther, the less it counts (Cauchy's weights), so defects hardly do.
+    """
+    smooth_target, smooth_moving = (
+        np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.5), np.float32) for grey in (target, moving)
+    )
+    best, least = warp, np.inf
+    for _ in range(steps):
+        laid = _laid(smooth_moving, warp, target.shape)
+        along_x, along_y = (cv2.Sobel(laid, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
+        strength = cv2.magnitude(along_x, along_y)
+        edges = np.flatnonzero(strength > max(2.0, EDGE_STRENGTH * float(strength.max())))
+        edges = edges[:: edges.size // EDGE_PIXELS + 1]
+        if edges.size < FEWEST_EDGES:
+            break
+        gradient = (along_x.ravel()[edges], along_y.ravel()[edges])
+        off = smooth_target.ravel()[edges] - laid.ravel()[edges]
+        weights = 1 / (1 + (off / strength.ravel()[edges] / HALF_WEIGHT) ** 2)
+        if (cost := float(1 - weights.mean())) < least - LEAST_GAIN:
+            best, least = warp, cost
+        else:
+            break
+        warp = _moved(warp, _step(edges, gradient, off, weights, target.shape), target.shape)
+        if not _plausible(warp, lies, target):
+            break
+    return best
+
+
+def _step(
+    edges: NDArray[np.intp], gradient: tuple[Vector, Vector], off: Vector, weights: Vector, shape: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Affine motion in pixels, by least squares: x along x and y, x, y along x and y, y; lengths in widths of the picture.
+
+    What no edge tells, as the place along parallel stripes, stays as it is.
+    """
+    height, width = shape
+    x, y = (edges % width - width / 2) / width, (edges // width - height / 2) / width
+    gx, gy = gradient
+    unknowns = np.stack([gx * x, gx * y, gx, gy * x, gy * y, gy], axis=1).astype(np.float64)
+    weighted = unknowns * weights[:, None]
+    strengths, directions = np.linalg.eigh(weighted.T @ unknowns)
+    told = strengths > WELL_TOLD * strengths[-1]
+    pulls = directions[:, told].T @ (weighted.T @ off)
+    return np.asarray(directions[:, told] @ (pulls / strengths[told]), np.float64)
+
+
+def _moved(warp: Warp, change: NDArray[np.float64], shape: tuple[int, ...]) -> Warp:
+    height, width = shape
+    moved = np.eye(3)
+    moved[:2, :2] += np.array([[change[0], change[1]], [change[3], change[4]]]) / width
+    centre = np.array([width, height]) / 2
+    moved[:2, 2] = np.array([change[2], change[5]]) + centre - moved[:2, :2] @ centre
+    return np.asarray((np.vstack([warp, [0, 0, 1]]) @ moved)[:2], np.float32)
 
 
 def _plausible(warp: Warp, lies: Warp, target: Grey) -> bool:

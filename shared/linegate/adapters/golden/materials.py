@@ -1,0 +1,94 @@
+"""What shows copper on a picture, and what shows bare metal."""
+
+from typing import Any, Final, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]  # height x width x 3, RGB
+Grey = NDArray[np.uint8]  # height x width
+Mask = NDArray[np.uint8]  # height x width, 0 or 1
+Copper = Literal["auto", "bright", "dark"]
+
+# Part of the pixels that are nearly black or nearly white on a black-and-white scan.
+BILEVEL_SHARE: Final = 0.9
+# Bare metal is grey: its channels differ by less than this part of the brightest, which shadows are too dark to tell. It
+# can be told from a board of which at least this part is coloured.
+GREY, SHADOW, COLOURED = 0.4, 60, 0.5
+# Part of the contrast of the two materials below which a difference of grey levels is no other material.
+FAINT: Final = 0.25
+# Times the learned deviation, and grey levels besides, that good boards may still differ.
+DEVIATION_FACTOR, DEVIATION_MARGIN = 1.25, 8.0
+
+
+def copper_masks(picture: Picture, golden: Picture, copper: Copper, variation: Grey | None) -> tuple[Mask, Mask]:
+    """Copper of the picture and of the golden picture, by one threshold, after light has been evened out.
+
+    `variation` is by how many grey levels good boards differ from the golden one, at each pixel.
+    """
+    scan = bilevel(golden)
+    want, have = lightness(golden), lightness(picture)
+    if scan:
+        threshold, least = 127.0, 0.0  # also where the golden scan is all of one kind, which tells no threshold
+    else:
+        low, high = _materials(want)
+        threshold, least = (low + high) / 2, FAINT * (high - low)
+        # Light that differs between the two: the ratio of their wide surroundings.
+        gain = np.asarray((_wide(want) + 8) / (_wide(have) + 8), np.float32)
+        gain = np.clip(cv2.resize(gain, want.shape[::-1], interpolation=cv2.INTER_LINEAR), 0.5, 2.0)
+        have = np.asarray(cv2.multiply(have, gain, dtype=cv2.CV_8U), np.uint8)
+    dark = copper == "dark" or (copper == "auto" and scan)
+    kind = cv2.THRESH_BINARY_INV if dark else cv2.THRESH_BINARY
+    smooth_have, smooth_want = cv2.GaussianBlur(have, (3, 3), 0), cv2.GaussianBlur(want, (3, 3), 0)
+    masks = (cv2.threshold(grey, threshold, 1, kind)[1] for grey in (smooth_have, smooth_want))
+    have_mask, want_mask = (np.asarray(mask, np.uint8) for mask in masks)
+    # Where the two differ faintly, or by as much as good boards do, this one shows what the golden one shows.
+    allowed = np.full_like(have_mask, round(least))
+    if variation is not None:
+        allowed = np.maximum(allowed, cv2.convertScaleAbs(variation, alpha=DEVIATION_FACTOR, beta=DEVIATION_MARGIN))
+    return np.where(cv2.absdiff(smooth_have, smooth_want) <= allowed, want_mask, have_mask), want_mask
+
+
+def bare_metal(picture: Picture, golden: Picture) -> tuple[Mask, Mask] | None:
+    """Metal that no solder mask covers, on both pictures: grey where the board is coloured. None for a grey board."""
+    masks, coloured = [], 0.0
+    for shown in (picture, golden):
+        red, green, blue = cv2.split(shown)
+        brightest, darkest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+        grey = np.asarray(cv2.subtract(brightest, darkest)) <= GREY * np.asarray(brightest)
+        masks.append(np.asarray(grey & (np.asarray(brightest) > SHADOW), np.uint8))
+        coloured = 1 - float(grey.mean())
+    return (masks[0], masks[1]) if coloured > COLOURED else None
+
+
+def _materials(grey: Grey) -> tuple[float, float]:
+    """The mean levels of what Otsu's method takes for the two materials, the darker one first.
+
+    The threshold belongs midway between them: on an even board Otsu's own value lies at the very edge.
+    """
+    otsu, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    histogram = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
+    values, split = np.arange(256), int(otsu) + 1
+    low, high = (
+        np.average(values[part], weights=histogram[part] + 1e-9) for part in (slice(0, split), slice(split, 256))
+    )
+    return float(low), float(high)
+
+
+def lightness(picture: Picture) -> Grey:
+    """The brightest of the three colours: copper, bare or below the mask, is brighter than the mask in at least one."""
+    red, green, blue = cv2.split(picture)  # a tenth of the time of picture.max(axis=2)
+    return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
+
+
+def bilevel(picture: NDArray[Any]) -> bool:
+    """Whether the picture (grey or RGB) is a black-and-white scan."""
+    sampled = picture[::4, ::4]
+    return bool(((sampled < 40) | (sampled > 215)).mean() > BILEVEL_SHARE)
+
+
+def _wide(grey: Grey) -> NDArray[np.float32]:
+    """The picture's wide surroundings, reduced to an eighth."""
+    small = cv2.resize(grey, (grey.shape[1] // 8, grey.shape[0] // 8), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(small.astype(np.float32), (0, 0), max(grey.shape) / 160), np.float32)
