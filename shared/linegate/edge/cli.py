@@ -67,6 +67,29 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--annotated", type=Path, metavar="OUT.jpg", help="write the annotated picture here")
     inspect.set_defaults(run=_inspect)
 
+    evaluate = commands.add_parser("evaluate", help="how good a gate is, on labelled pictures")
+    evaluate.add_argument("dataset", type=Path, metavar="DATASET", help="folder of labelled pictures")
+    evaluate.add_argument("--format", required=True, choices=("deeppcb", "coco", "voc", "yolo"))
+    evaluate.add_argument("--config", type=Path, metavar="FILE", help="take the recipe of a line from this file")
+    evaluate.add_argument("--line", metavar="LINE", help="which line of the file (the first)")
+    evaluate.add_argument("--golden", type=Path, metavar="FILE", help="the picture of a good board")
+    evaluate.add_argument("--detector", choices=("golden", "roboflow"), help="in place of the recipe's")
+    evaluate.add_argument(
+        "--verifier", choices=("golden", "gemini", "workflow", "none"), help="in place of the recipe's"
+    )
+    evaluate.add_argument("--iou", type=_ratio, default=0.5, metavar="IOU", help="overlap that makes a hit (0.5)")
+    evaluate.add_argument("--limit", type=_positive, metavar="N", help="N pictures, evenly spread over the dataset")
+    evaluate.add_argument("--parallel", type=_positive, default=2, metavar="N", help="boards under way at a time (2)")
+    evaluate.add_argument(
+        "--recall", type=_ratio, default=0.98, metavar="R", help="recall to choose a threshold for (0.98)"
+    )
+    evaluate.add_argument(
+        "--escape-rate", type=_ratio, default=0.0, metavar="R", help="part of bad boards that may pass, likewise (0)"
+    )
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
+    evaluate.add_argument("--html", type=Path, metavar="FILE", help="write a report to read and print here")
+    evaluate.set_defaults(run=_evaluate)
+
     edge = commands.add_parser("edge", help="run the gate beside a line until stopped")
     edge.set_defaults(run=_edge)
     status = commands.add_parser("status", help="what is waiting, in work, dead-lettered, undelivered")
@@ -149,6 +172,13 @@ def _positive(text: str) -> int:
     return number
 
 
+def _ratio(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError("must be between 0 and 1")
+    return number
+
+
 def _topics() -> Sequence[str]:
     from linegate.events import TOPICS
 
@@ -172,6 +202,30 @@ def _inspect(options: argparse.Namespace) -> int:
         raise UsageError("nothing to compare with: give --golden FILE, the picture of a good board, or --config FILE")
     logs.configure("ERROR")
     return run(options.image, options.golden, options.config, options.line, options.annotated, as_json=options.json)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from linegate.edge.evaluation.command import Request, run
+
+    logs.configure("CRITICAL")
+    return run(
+        Request(
+            dataset=options.dataset,
+            layout=options.format,
+            configuration=options.config,
+            line=options.line,
+            golden=options.golden,
+            detector=options.detector,
+            verifier=options.verifier,
+            iou=options.iou,
+            limit=options.limit,
+            parallel=options.parallel,
+            recall=options.recall,
+            escape_rate=options.escape_rate,
+            json=options.json,
+            html=options.html,
+        )
+    )
 
 
 def _edge(options: argparse.Namespace) -> int:

@@ -28,12 +28,10 @@ def run(settings: Settings, recipe_name: str | None, prices: Path | None, crops:
     name = recipe_name or next(iter(settings.recipes))
     if name not in settings.recipes:
         raise UsageError(f"there is no recipe {name!r}; there is {', '.join(settings.recipes)}")
-    file = prices or Path(__file__).parent / "prices.yaml"
     try:
-        listed = yaml.safe_load(file.read_text("utf-8"))
-        costs = per_thousand(settings, settings.recipes[name], listed, crops)
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise UsageError(f"the prices in {file} can't be used: {error}") from error
+        costs = per_thousand(settings, settings.recipes[name], prices_of(prices), crops)
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"the prices in {prices} can't be used: {error}") from error
     if as_json:
         print(json.dumps(costs, indent=2))
         return 0
@@ -44,6 +42,16 @@ def run(settings: Settings, recipe_name: str | None, prices: Path | None, crops:
     table.add_row("in all", f"{sum(costs.values()):.2f}")
     console().print(table)
     return 0
+
+
+def prices_of(file: Path | None) -> dict[str, Any]:
+    """The prices in this file, or the built-in list. Raises UsageError."""
+    file = file or Path(__file__).parent / "prices.yaml"
+    try:
+        listed: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"the prices in {file} can't be used: {error}") from error
+    return listed
 
 
 def per_thousand(settings: Settings, recipe: Recipe, prices: dict[str, Any], crops: float) -> dict[str, float]:

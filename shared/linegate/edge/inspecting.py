@@ -1,17 +1,14 @@
 """`linegate inspect`: one picture through the same functions, in a folder that is gone afterwards."""
 
 import json
-import os
 import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from linegate import config
+from linegate.edge import scratch
 from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError, TransientError
 from linegate.inspection import Inspection, Verdict
@@ -19,7 +16,6 @@ from linegate.settings import Line, Recipe, Settings
 
 EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.REVIEW: 2, Verdict.ERROR: 3}
 UNNAMED = "line"
-POLL_S = 0.005
 
 
 def run(
@@ -33,7 +29,7 @@ def run(
 ) -> int:
     """Inspect `image`, print what was found, return the verdict's exit code. Raises ConfigError."""
     settings, line = _settings(golden, configuration, line)
-    with _runtime(settings) as runtime:
+    with scratch.runtime(settings) as runtime:
         inspection = _inspect(runtime, image, line)
         revision = inspection.revision
         assert revision is not None
@@ -66,37 +62,16 @@ def _settings(golden: Path | None, configuration: Path | None, line: str | None)
     return settings.model_copy(update={"recipes": {**settings.recipes, name: recipe}}), line
 
 
-@contextmanager
-def _runtime(settings: Settings) -> Iterator[Runtime]:
-    """A runtime of its own: the one beside the line is not disturbed, and nobody is notified."""
-    with tempfile.TemporaryDirectory(prefix="linegate-inspect-") as folder:
-        edge = settings.edge.model_copy(update={"data": folder})
-        runtime = Runtime(settings.model_copy(update={"targets": {}, "edge": edge}))
-        runtime.start()
-        try:
-            yield runtime
-        finally:
-            runtime.stop()
-
-
 def _inspect(runtime: Runtime, image: Path, line: str) -> Inspection:
     """Leave the picture where a camera would and wait for the verdict, which comes at the deadline at the latest."""
     settings = runtime.settings
-    station = settings.data / "uploads" / line / "inspect"
-    station.mkdir(parents=True, exist_ok=True)
     # Hidden and .part files are none of the intake's; somebody who names one here means it.
-    upload = station / f"{image.stem.lstrip('.') or 'board'}{image.suffix.replace('.part', '')}"
-    shutil.copyfile(image, station / "incoming.part")
-    os.rename(station / "incoming.part", upload)
-    found = settings.recipe_of(line)
-    patience = time.monotonic() + (found[1].deadline_s if found else 0) + 4 * settings.edge.sweep_s + 10
+    scratch.upload(runtime, image, line, "inspect", image.stem.lstrip(".") or "board")
+    patience = time.monotonic() + scratch.patience_s(settings, line)
     while time.monotonic() < patience:
-        rows = runtime.database.read("SELECT id FROM inspections WHERE revision > 0")
-        if rows:
-            inspection = runtime.app.context.inspections.get(rows[0][0])
-            if inspection is not None:
-                return inspection
-        time.sleep(POLL_S)
+        for inspection in scratch.decided(runtime):
+            return inspection
+        time.sleep(scratch.POLL_S)
     raise TransientError("no verdict came, not even at the deadline")
 
 

@@ -17,7 +17,7 @@ def apply(recipe: Recipe, detections: Iterable[Detection], width: int, height: i
     """
     kept, left_out = [], Counter[str]()
     for detection in detections:
-        if detection.confidence < _minimum(recipe, detection.class_name):
+        if detection.confidence < minimum_confidence(recipe, detection.class_name):
             left_out["confidence"] += 1
         elif any(_inside(detection.box, zone, width, height) for zone in recipe.ignore):
             left_out["ignored_zone"] += 1
@@ -39,7 +39,8 @@ def _affordable(recipe: Recipe, detections: list[Detection]) -> list[Detection]:
     return [replace(detection, settled=detection.settled or unsure) for detection in detections]
 
 
-def _minimum(recipe: Recipe, class_name: str) -> float:
+def minimum_confidence(recipe: Recipe, class_name: str) -> float:
+    """From which confidence on a detection of this class counts."""
     policy = recipe.classes.get(class_name)
     return recipe.confidence if policy is None or policy.minimum_confidence is None else policy.minimum_confidence
 

@@ -1,0 +1,1 @@
+"""`linegate evaluate`: how good a gate is, on labelled pictures."""

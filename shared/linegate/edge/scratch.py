@@ -1,0 +1,50 @@
+"""A runtime of its own, in a folder that is gone afterwards: the one beside the line is not disturbed, nobody is notified."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from linegate.edge.runtime import Runtime
+from linegate.inspection import Inspection
+from linegate.settings import Settings
+
+POLL_S: Final = 0.005
+
+
+@contextmanager
+def runtime(settings: Settings) -> Iterator[Runtime]:
+    """A runtime with these settings, started; stopped and its data removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="linegate-scratch-") as folder:
+        edge = settings.edge.model_copy(update={"data": folder})
+        running = Runtime(settings.model_copy(update={"targets": {}, "edge": edge}))
+        running.start()
+        try:
+            yield running
+        finally:
+            running.stop()
+
+
+def upload(runtime: Runtime, picture: Path, line: str, station: str, serial: str) -> None:
+    """Leave a copy of the picture where a camera would."""
+    folder = runtime.settings.data / "uploads" / line / station
+    folder.mkdir(parents=True, exist_ok=True)
+    incoming = folder / f"{serial}.part"
+    shutil.copyfile(picture, incoming)
+    os.rename(incoming, folder / f"{serial}{picture.suffix.replace('.part', '')}")
+
+
+def decided(runtime: Runtime, besides: Collection[str] = ()) -> list[Inspection]:
+    """The inspections that have a verdict, without those of these ids."""
+    rows = runtime.database.read("SELECT id FROM inspections WHERE revision > 0")
+    found = (runtime.app.context.inspections.get(row[0]) for row in rows if row[0] not in besides)
+    return [inspection for inspection in found if inspection is not None]
+
+
+def patience_s(settings: Settings, line: str) -> float:
+    """Seconds within which a verdict must come: the deadline decides at the latest, by sweep."""
+    recipe = settings.recipe_of(line)
+    return (recipe[1].deadline_s if recipe else 0) + 4 * settings.edge.sweep_s + 10
