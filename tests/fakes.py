@@ -19,7 +19,7 @@ from linegate.inspection import (
     Result,
     Revision,
 )
-from linegate.ports import Found, Judgement, Message
+from linegate.ports import Found, Judgement, Message, Reference
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -194,7 +194,7 @@ class StaticDetector:
     fault: Exception | None = None
     calls: int = 0
 
-    def detect(self, picture: Image, file: bytes, reference: Callable[[], Image | None]) -> Found:
+    def detect(self, picture: Image, file: bytes, reference: Callable[[], Reference | None]) -> Found:
         self.calls += 1
         if self.fault is not None:
             fault, self.fault = self.fault, None

@@ -31,7 +31,7 @@ from linegate.handlers.notify import notify
 from linegate.handlers.sweep import sweep
 from linegate.handlers.verify import verify
 from linegate.inspection import Inspection, ObjectRef
-from linegate.ports import Found, Message, Registrar
+from linegate.ports import Found, Message, Reference, Registrar
 from linegate.settings import Settings
 from tests.fakes import (
     ManualClock,
@@ -70,8 +70,8 @@ def picture(size: tuple[int, int] = (64, 48), colour: str = "darkgreen", image_f
 class SameSize:
     """A registrar whose golden picture always fits."""
 
-    def register(self, picture: Image.Image, golden: str) -> Image.Image:
-        return Image.new("RGB", picture.size, "green")
+    def register(self, picture: Image.Image, golden: str) -> Reference:
+        return Reference(Image.new("RGB", picture.size, "green"))
 
 
 @dataclass

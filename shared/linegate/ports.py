@@ -49,6 +49,16 @@ class Judgement:
     tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The golden picture as it lies over a picture, RGB and of its size; and by how many grey levels (mode L) good
+    boards differ from it at each pixel, where that was learned from several of them.
+    """
+
+    picture: "Image"
+    variation: "Image | None" = None
+
+
 class Clock(Protocol):
     def now(self) -> datetime:
         """The time, aware, in UTC."""
@@ -159,13 +169,13 @@ class Publisher(Protocol):
 
 
 class Registrar(Protocol):
-    def register(self, picture: "Image", golden: str) -> "Image":
-        """Lay the golden picture of that name over the picture: RGB, same size. Raises RegistrationError, TransientError."""
+    def register(self, picture: "Image", golden: str) -> Reference:
+        """Lay the golden picture of that name over the picture. Raises RegistrationError, TransientError."""
         ...
 
 
 class Detector(Protocol):
-    def detect(self, picture: "Image", file: bytes, reference: Callable[[], "Image | None"]) -> Found:
+    def detect(self, picture: "Image", file: bytes, reference: Callable[[], Reference | None]) -> Found:
         """Find suspected defects on an upright RGB picture; `file` is the upload that it was decoded from.
 
         A detection may come `settled`, where the detector has verified it as well. `reference()` waits for the registered

@@ -4,16 +4,16 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar
+from linegate.adapters.golden.picture import Golden, encode
 from linegate.errors import LinegateError, RegistrationError, TransientError
-from linegate.ports import Detector, Found, Registrar
+from linegate.ports import Detector, Found, Reference, Registrar
 from tests.boards import clean_board, draw
 from tests.fakes import StaticDetector, detection
-
-Reference = Callable[[], Image.Image | None]
 
 
 @pytest.fixture(params=["golden", "static"])
@@ -26,7 +26,7 @@ def registrar() -> Registrar:
     return GoldenRegistrar({"golden.png": clean_board()}.__getitem__)
 
 
-def reference_of(registrar: Registrar, picture: Image.Image) -> Reference:
+def reference_of(registrar: Registrar, picture: Image.Image) -> Callable[[], Reference]:
     return lambda: registrar.register(picture, "golden.png")
 
 
@@ -65,7 +65,7 @@ def test_the_picture_is_left_as_it_was(detector: Detector, registrar: Registrar)
 
 
 def test_a_reference_that_can_not_be_laid_over_is_a_doubt_or_none_of_its_business(detector: Detector) -> None:
-    def unlike() -> Image.Image:
+    def unlike() -> Reference:
         raise RegistrationError("nothing alike")
 
     found = detector.detect(draw(), b"", unlike)
@@ -75,7 +75,20 @@ def test_a_reference_that_can_not_be_laid_over_is_a_doubt_or_none_of_its_busines
 def test_the_golden_picture_comes_in_the_size_of_the_picture(registrar: Registrar) -> None:
     picture = draw(noise=1).resize((230, 210))
     laid = registrar.register(picture, "golden.png")
-    assert (laid.size, laid.mode) == (picture.size, "RGB")
+    assert (laid.picture.size, laid.picture.mode) == (picture.size, "RGB")
+
+
+def test_what_good_boards_taught_comes_along_in_the_pose_of_the_picture() -> None:
+    board = np.asarray(draw())
+    learned = np.zeros(board.shape[:2], np.uint8)
+    learned[80:120, 60:100] = 90
+    golden = encode(Golden(board, learned))
+    picture = ImageChops.offset(draw(), 6, -4)
+    laid = GoldenRegistrar({"golden.png": golden}.__getitem__).register(picture, "golden.png")
+    assert laid.variation is not None
+    assert (laid.variation.size, laid.variation.mode) == (picture.size, "L")
+    left, top, right, bottom = laid.variation.point(lambda level: 255 if level > 45 else 0).getbbox() or (0, 0, 0, 0)
+    assert (left, top, right, bottom) == pytest.approx((66, 76, 106, 116), abs=1)
 
 
 def test_a_golden_picture_that_is_not_there_is_said_as_an_error_of_ours() -> None:

@@ -5,12 +5,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar
 from linegate.adapters.golden.comparison import compare
+from linegate.adapters.golden.picture import Golden, decode, encode
 from linegate.adapters.golden.registration import register
 from linegate.edge.cli import main
 from linegate.edge.golden_build import build
 from linegate.edge.samples import golden_board, jpeg, sample
+from linegate.errors import ImageRejectedError
 
 DESIGN = golden_board(21)
 
@@ -26,14 +30,62 @@ def boards(number: int, defective: int = 0) -> list[np.ndarray]:
 def test_a_defect_of_one_board_is_no_part_of_the_golden_picture() -> None:
     pictures = boards(5, defective=1)
     built = build(pictures, [str(index) for index in range(5)])
-    assert built.picture.shape == pictures[0].shape
+    assert built.golden.picture.shape == pictures[0].shape
     rng = np.random.default_rng(6)
     clean, bad = sample(DESIGN, rng).picture, sample(DESIGN, rng, ("short", "open_circuit")).picture
-    assert compare(clean, register(clean, built.picture)) == []
-    assert len(compare(bad, register(bad, built.picture))) == 2
-    found = compare(pictures[0], register(pictures[0], built.picture))
+    assert compare(clean, register(clean, built.golden.picture)) == []
+    assert len(compare(bad, register(bad, built.golden.picture))) == 2
+    found = compare(pictures[0], register(pictures[0], built.golden.picture))
     assert sorted(detection.class_name for detection in found) == ["open_circuit", "short"], "it shows on its own board"
     assert max(built.deviant) == built.deviant[0]
+
+
+def glinting(picture: np.ndarray, seed: int) -> np.ndarray:
+    """With foil on a bare stretch of the board that glints differently on every picture."""
+    shown = picture.copy()
+    patch = np.kron(np.random.default_rng(seed).choice([60, 240], (6, 6)), np.ones((5, 5)))
+    shown[300:330, 300:330] = patch[..., None]
+    return shown
+
+
+def test_where_good_boards_differ_a_difference_is_no_defect_and_elsewhere_it_is() -> None:
+    flat = np.full((640, 640, 3), (16, 88, 46), np.uint8)
+    for top in range(40, 600, 60):
+        flat[top : top + 24, 40:600] = (52, 148, 84)
+    flat[290:340, 290:340] = (16, 88, 46)
+    built = build([glinting(flat, seed) for seed in range(20)], [""] * 20)
+    registrar = GoldenRegistrar({"golden": encode(built.golden)}.__getitem__)
+
+    def found(picture: np.ndarray) -> list[str]:
+        image = Image.fromarray(picture)
+        answer = GoldenDetector().detect(image, b"", lambda: registrar.register(image, "golden"))
+        return [detection.class_name for detection in answer.detections]
+
+    tested = glinting(flat, 99)
+    assert compare(tested, register(tested, built.golden.picture)) != [], "without what was learned"
+    assert found(tested) == []
+    tested[100:124, 200:210] = (16, 88, 46)
+    assert found(tested) == ["open_circuit"]
+
+
+def test_a_defect_on_one_of_the_good_boards_does_not_hide_the_next_one_there() -> None:
+    pictures = [DESIGN.picture.copy() for _ in range(4)]
+    pictures[1][315:325, 100:540] = 250
+    built = build(pictures, [""] * 4)
+    assert built.golden.variation is not None
+    assert built.golden.variation.max() < 10
+
+
+def test_a_golden_picture_is_read_back_as_it_was_written_and_damage_is_told() -> None:
+    learned = np.random.default_rng(1).integers(0, 255, (640, 640), np.uint8)
+    golden = Golden(DESIGN.picture, learned)
+    back = decode(encode(golden))
+    assert np.array_equal(back.picture, golden.picture)
+    assert back.variation is not None
+    assert np.array_equal(back.variation, learned)
+    assert decode(jpeg(DESIGN.picture)).variation is None
+    with pytest.raises(ImageRejectedError, match="another size: build it anew"):
+        decode(encode(Golden(DESIGN.picture, learned[:100])))
 
 
 def test_noise_averages_out() -> None:
@@ -45,7 +97,7 @@ def test_noise_averages_out() -> None:
         blocks = picture[..., 1].astype(float).reshape(40, 16, 40, 16).std(axis=(1, 3))
         return float(np.percentile(blocks, 10))
 
-    assert noise(built.picture) < 0.6 * noise(pictures[0])
+    assert noise(built.golden.picture) < 0.6 * noise(pictures[0])
 
 
 def test_the_command_writes_a_picture_and_names_what_stands_out(

@@ -9,6 +9,7 @@ from PIL import Image
 from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.events import CHECKS, CROPS, NOTIFICATIONS, UPLOADS, CheckMade, CropReady, codec, to_message
 from linegate.inspection import Check, Result
+from linegate.ports import Reference
 from tests.harness import Gate, picture
 
 # --- the whole way
@@ -84,7 +85,7 @@ def test_a_detector_that_can_never_answer_sends_the_board_to_review(gate: Gate) 
 
 def test_crops_go_without_a_reference_where_none_can_be_laid_over(gate: Gate) -> None:
     class Unlike:
-        def register(self, image: Image.Image, golden: str) -> Image.Image:
+        def register(self, image: Image.Image, golden: str) -> Reference:
             raise RegistrationError("nothing alike")
 
     gate.registrar = Unlike()

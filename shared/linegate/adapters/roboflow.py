@@ -24,7 +24,7 @@ from linegate import imaging
 from linegate.adapters.exchange import Answer, Http, ServiceError, named, persist, retry_after
 from linegate.inspection import Box, Check, Detection, Result, brief, printable
 from linegate.logs import log
-from linegate.ports import Found
+from linegate.ports import Found, Reference
 from linegate.settings import Recipe, Roboflow, Workflow
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class RoboflowDetector:
             )
         )
 
-    def detect(self, picture: "Image", file: bytes, reference: Callable[[], "Image | None"]) -> Found:
+    def detect(self, picture: "Image", file: bytes, reference: Callable[[], Reference | None]) -> Found:
         sent = imaging.payload(picture, file, self._settings.longest_side)
         encoded = base64.b64encode(sent.data).decode("ascii")
         with named(f"Roboflow workflow {self._settings.workspace}/{self._workflow.id}"):

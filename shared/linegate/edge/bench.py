@@ -145,7 +145,7 @@ def _bare(runtime: Runtime, picture: bytes) -> float:
     detector_ms = 1000 * (time.perf_counter() - started)
     slowest = 0.0
     for detection in found.detections:
-        crops = imaging.cut(image, detection.box), imaging.cut(golden, detection.box)
+        crops = imaging.cut(image, detection.box), imaging.cut(golden.picture, detection.box)
         started = time.perf_counter()
         app.verifier(recipe).verify(*crops, detection)
         slowest = max(slowest, 1000 * (time.perf_counter() - started))

@@ -1,7 +1,8 @@
 """`linegate golden build`: one golden picture out of several pictures of good boards.
 
 The median of boards laid over each other keeps what they have in common. A scratch, a hair or a glint on one of them is
-gone from it, and so is most of the noise.
+gone from it, and so is most of the noise. How far they differ from it at each pixel is kept with it: where good boards
+differ, a difference is no defect.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from rich.console import Console
 from rich.progress import track
 
 from linegate import imaging
+from linegate.adapters.golden.materials import lightness
+from linegate.adapters.golden.picture import Golden, encode
 from linegate.adapters.golden.registration import register
 from linegate.edge.console import console
 from linegate.errors import ImageRejectedError, RegistrationError, UsageError
@@ -24,6 +27,8 @@ FEWEST, MOST = 3, 50
 BAND: Final = 256  # rows whose median is taken at a time: fifty large pictures need not lie in memory twice
 # Grey levels from the median, and part of the pixels, from which a person should look at a board again
 DEVIANT, SUSPICIOUS = 48, 0.002
+# Part of the picture in which boards may differ by that much before a person should know
+UNSETTLED: Final = 0.05
 
 Picture = NDArray[np.uint8]  # height x width x 3, RGB
 
@@ -32,7 +37,7 @@ Picture = NDArray[np.uint8]  # height x width x 3, RGB
 class Built:
     """The golden picture, and of each board the part (0 … 1) of its pixels that stand out from it."""
 
-    picture: Picture
+    golden: Golden
     deviant: tuple[float, ...]
 
 
@@ -48,11 +53,14 @@ def run(files: Sequence[Path], target: Path) -> int:
         raise UsageError(f"{target} must end in .png: a golden picture is kept without loss")
     pictures = [_read(file) for file in files]
     built = build(pictures, [str(file) for file in files])
-    cv2.imwrite(str(target), cv2.cvtColor(built.picture, cv2.COLOR_RGB2BGR))
+    target.write_bytes(encode(built.golden))
     out = console()
-    out.print(
-        f"wrote {target}, the median of {len(files)} boards, {built.picture.shape[1]} by {built.picture.shape[0]} pixels"
-    )
+    height, width = built.golden.picture.shape[:2]
+    out.print(f"wrote {target}, the median of {len(files)} boards and how far they differ, {width} by {height} pixels")
+    assert built.golden.variation is not None
+    unsettled = float((built.golden.variation > DEVIANT).mean())
+    if unsettled > UNSETTLED:
+        out.print(f"  in {unsettled:.0%} of it the boards differ so much that a defect there may not be seen")
     for file, part in sorted(zip(files, built.deviant, strict=True), key=lambda pair: -pair[1]):
         if part > SUSPICIOUS:
             out.print(f"  {100 * part:.2f} % of {file} stand out: look whether it is a good board", highlight=False)
@@ -71,11 +79,31 @@ def build(pictures: Sequence[Picture], names: Sequence[str]) -> Built:
         except RegistrationError as error:
             raise UsageError(f"{name} can't be laid over {names[0]}: {error}; leave it out") from error
     golden = np.empty_like(first)
-    for top in range(0, len(first), BAND):
-        band = np.s_[top : top + BAND]
+    for band in _bands(first):
         golden[band] = np.median(np.stack([picture[band] for picture in laid]), axis=0).astype(np.uint8)
     deviant = tuple(float((cv2.absdiff(picture, golden).max(axis=2) > DEVIANT).mean()) for picture in laid)
-    return Built(golden, deviant)
+    return Built(Golden(golden, _variation(golden, laid)), deviant)
+
+
+def _variation(golden: Picture, laid: Sequence[Picture]) -> NDArray[np.uint8]:
+    """The second largest difference from the golden picture: the largest may be a defect of one board.
+
+    Looked at as the comparison does, in lightness and a little blurred.
+    """
+
+    def seen(picture: Picture) -> NDArray[np.uint8]:
+        return np.asarray(cv2.GaussianBlur(lightness(picture), (3, 3), 0), np.uint8)
+
+    middle = seen(golden)
+    differences = [cv2.absdiff(seen(picture), middle) for picture in laid]
+    variation = np.empty_like(middle)
+    for band in _bands(golden):
+        variation[band] = np.sort(np.stack([difference[band] for difference in differences]), axis=0)[-2]
+    return variation
+
+
+def _bands(picture: Picture) -> list[slice]:
+    return [np.s_[top : top + BAND] for top in range(0, len(picture), BAND)]
 
 
 def _in_the_light_of(first: Picture, picture: Picture) -> Picture:

@@ -15,7 +15,7 @@ from linegate.handlers.deciding import resume, settle
 from linegate.handlers.policy import apply
 from linegate.inspection import Inspection, Manifest, Place, brief, decide, place_of, rejected
 from linegate.logs import log
-from linegate.ports import Detector, Registrar
+from linegate.ports import Detector, Reference, Registrar
 from linegate.settings import Recipe
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _manifest(
     recipe: Recipe,
     picture: "Image",
     content: bytes,
-    reference: Callable[[], "Image | None"],
+    reference: Callable[[], Reference | None],
     detector: Detector,
 ) -> Manifest:
     """Ask the detector and store its answer; the manifest that stands in the store afterwards, ours or an earlier one."""
@@ -164,11 +164,12 @@ def _crops(
     manifest: Manifest,
     recipe: Recipe,
     picture: "Image",
-    reference: Callable[[], "Image | None"],
+    reference: Callable[[], Reference | None],
 ) -> list[CropReady]:
     """One crop for each detection that needs a check, marked `again` if the manifest stood there before."""
     try:
-        golden = reference()
+        laid = reference()
+        golden = laid.picture if laid else None
     except PermanentError:  # the golden picture can't be laid over this one: the crops go without it
         golden = None
     return [

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from linegate import imaging
 from linegate.adapters.golden.comparison import compare
 from linegate.adapters.golden.materials import Copper, bilevel, lightness
-from linegate.adapters.golden.registration import register
+from linegate.adapters.golden.picture import Golden, decode
+from linegate.adapters.golden.registration import lay, lay_variation, pose
 from linegate.adapters.golden.topology import disc
 from linegate.errors import ImageRejectedError, PermanentError, RegistrationError, TransientError
 from linegate.inspection import Detection, Result
-from linegate.ports import Found, Judgement
+from linegate.ports import Found, Judgement, Reference
 
 MODEL: Final = "golden-comparison"
 VERSION: Final = "1"
@@ -33,14 +33,18 @@ class GoldenRegistrar:
 
     def __init__(self, load: Callable[[str], bytes]) -> None:
         self._load = load
-        self._decoded: OrderedDict[str, NDArray[np.uint8]] = OrderedDict()
+        self._decoded: OrderedDict[str, Golden] = OrderedDict()
         self._lock = Lock()
 
-    def register(self, picture: Image.Image, golden: str) -> Image.Image:
-        reference = self._golden(golden)
-        return Image.fromarray(register(np.asarray(picture), reference))
+    def register(self, picture: Image.Image, golden: str) -> Reference:
+        known, seen = self._golden(golden), np.asarray(picture)
+        warp = pose(seen, known.picture)
+        laid = Image.fromarray(lay(known.picture, seen, warp))
+        if known.variation is None:
+            return Reference(laid)
+        return Reference(laid, Image.fromarray(lay_variation(known.variation, seen.shape, warp)))
 
-    def _golden(self, name: str) -> NDArray[np.uint8]:
+    def _golden(self, name: str) -> Golden:
         """The decoded golden picture; known by its content, so that a new file under the name counts at once."""
         data = self._load(name)
         key = hashlib.sha256(data).hexdigest()
@@ -49,7 +53,7 @@ class GoldenRegistrar:
                 self._decoded.move_to_end(key)
                 return self._decoded[key]
         try:
-            decoded = np.asarray(imaging.decode(data))
+            decoded = decode(data)
         except ImageRejectedError as error:  # a person can put a sound one there
             raise TransientError(f"the golden picture {name!r} can't be used: {error}") from error
         with self._lock:
@@ -65,12 +69,13 @@ class GoldenDetector:
     def __init__(self, copper: Copper = "auto") -> None:
         self._copper: Copper = copper
 
-    def detect(self, picture: Image.Image, file: bytes, reference: Callable[[], Image.Image | None]) -> Found:
+    def detect(self, picture: Image.Image, file: bytes, reference: Callable[[], Reference | None]) -> Found:
         try:
             golden = reference()
             if golden is None:
                 raise PermanentError("comparison needs a golden picture; name one in the recipe (recipes.NAME.golden)")
-            found = compare(np.asarray(picture), np.asarray(golden), self._copper)
+            variation = None if golden.variation is None else np.asarray(golden.variation)
+            found = compare(np.asarray(picture), np.asarray(golden.picture), self._copper, variation)
         except RegistrationError as error:
             return Found((), MODEL, VERSION, doubts=(f"Not compared: {error}.",))
         return Found(tuple(found), MODEL, VERSION)

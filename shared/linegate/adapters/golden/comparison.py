@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.adapters.golden.materials import Copper, Grey, Mask, Picture, bare_metal, copper_masks
+from linegate.adapters.golden.materials import Copper, Grey, Mask, Picture, bare_metal, coloured, copper_masks
 from linegate.adapters.golden.topology import (
     Region,
     class_of_extra,
@@ -45,7 +45,7 @@ LEAST_CONFIDENCE: Final = 0.02
 FARTHEST: Final = 20.0  # raggedness up to which distances tell more
 
 # Logistic regression: what each piece of evidence (see `_evidence`) adds to the log-odds that a difference is a defect.
-# `.ci/fit-confidence` fits them on labelled pairs of pictures, edges roughened and golden pictures displaced.
+# `.ci/fit_confidence.py` fits them on labelled pairs of pictures, edges roughened and golden pictures displaced.
 WEIGHTS: Final[Mapping[str, float]] = {
     "bias": -10.42,
     "depth": 0.72,
@@ -104,7 +104,6 @@ def candidates(
     scale = float(np.clip(min(want.shape) / 640, 0.75, 4))
     depths = _Depths(_depth(want), _depth(1 - want), _depth(have), _depth(1 - have))
     edges = depths.raggedness(have, want, scale)
-    pads = bare_metal(picture, golden)
     if edges.typical > MAXIMUM_RAGGEDNESS * scale:
         raise RegistrationError(
             f"edges lie {edges.typical:.1f} px from those of the golden picture: they do not show the same board, or "
@@ -120,7 +119,8 @@ def candidates(
         differing += float(seeds.mean())
         for region in _regions(seeds, difference, scale):
             name = class_of_missing(region, want, have) if gone else class_of_extra(region, want)
-            name = "missing_hole" if gone and pads and hole_is_covered(region, *pads) else name
+            if gone and _hole_is_covered(region, picture, golden):
+                name = "missing_hole"
             evidence = _evidence(region, name, deep, far, edges)
             found.append(Candidate(name, _box(region, scale, picture.shape), evidence))
     if differing > MAXIMUM_DIFFERING:
@@ -149,20 +149,24 @@ class _Depths:
 
     def raggedness(self, have: Mask, want: Mask, scale: float) -> _Edges:
         """Root of the mean square distance of each picture's edges from the other's; defects hardly count."""
-        apart = []
+        distances = []
+        on_golden = np.full(want.shape, np.nan, np.float32)
         for mask, inside, other, within, beside in (
             (have, self.in_have, want, self.in_want, self.beside_want),
             (want, self.in_want, have, self.in_have, self.beside_have),
         ):
             edge = (mask > 0) & (inside < 1.5)
             edge[[0, -1]], edge[:, [0, -1]] = False, False  # the picture ends there, not the copper
+            where = np.flatnonzero(edge)
             # An edge pixel that lies on the other's edge too has a depth of 1 there.
-            distance = np.where(other > 0, within - 1, beside)
-            distance[~edge | (distance > SAME_EDGE * scale)] = np.nan
-            apart.append(np.minimum(distance, OUTLIER * scale))
-        known = np.concatenate([distance[~np.isnan(distance)] for distance in apart])
+            apart = np.where(other.ravel()[where] > 0, within.ravel()[where] - 1, beside.ravel()[where])
+            same = apart <= SAME_EDGE * scale
+            distances.append(np.minimum(apart[same], OUTLIER * scale))
+            if mask is want:
+                on_golden.ravel()[where[same]] = distances[-1]
+        known = np.concatenate(distances)
         typical = _rms(known) if known.size else 0.0
-        return _Edges(max(LEAST_RAGGEDNESS, typical), apart[1])
+        return _Edges(max(LEAST_RAGGEDNESS, typical), on_golden)
 
 
 def _evidence(region: Region, class_name: str, deep: Distance, far: Distance, edges: _Edges) -> dict[str, float]:
@@ -196,6 +200,13 @@ def _evidence(region: Region, class_name: str, deep: Distance, far: Distance, ed
         "joins": float(class_name == "short"),
         "stands_alone": float(class_name in {"pin_hole", "spurious_copper"}),
     }
+
+
+def _hole_is_covered(region: Region, picture: Picture, golden: Picture) -> bool:
+    if not coloured(golden):
+        return False
+    have, want = (bare_metal(shown[region.window]) for shown in (picture, golden))
+    return hole_is_covered(region, have, want)
 
 
 def _regions(seeds: Mask, difference: Mask, scale: float) -> Iterator[Region]:

@@ -37,29 +37,43 @@ def copper_masks(picture: Picture, golden: Picture, copper: Copper, variation: G
         # Light that differs between the two: the ratio of their wide surroundings.
         gain = np.asarray((_wide(want) + 8) / (_wide(have) + 8), np.float32)
         gain = np.clip(cv2.resize(gain, want.shape[::-1], interpolation=cv2.INTER_LINEAR), 0.5, 2.0)
-        have = np.asarray(cv2.multiply(have, gain, dtype=cv2.CV_8U), np.uint8)
+        # In whole numbers: a third of the time, to within a grey level.
+        brighter = (have.astype(np.uint16) * (gain * 128).astype(np.uint16)) >> 7
+        have = np.minimum(brighter, 255).astype(np.uint8)
     dark = copper == "dark" or (copper == "auto" and scan)
     kind = cv2.THRESH_BINARY_INV if dark else cv2.THRESH_BINARY
     smooth_have, smooth_want = cv2.GaussianBlur(have, (3, 3), 0), cv2.GaussianBlur(want, (3, 3), 0)
     masks = (cv2.threshold(grey, threshold, 1, kind)[1] for grey in (smooth_have, smooth_want))
     have_mask, want_mask = (np.asarray(mask, np.uint8) for mask in masks)
-    # Where the two differ faintly, or by as much as good boards do, this one shows what the golden one shows.
     allowed = np.full_like(have_mask, round(least))
     if variation is not None:
         allowed = np.maximum(allowed, cv2.convertScaleAbs(variation, alpha=DEVIATION_FACTOR, beta=DEVIATION_MARGIN))
-    return np.where(cv2.absdiff(smooth_have, smooth_want) <= allowed, want_mask, have_mask), want_mask
+    # Where the two differ faintly, or by as much as good boards do, this one shows what the golden one shows; but what
+    # borders on a true difference belongs to it, or a cut would not reach the soft edge of its track.
+    usual = cv2.absdiff(smooth_have, smooth_want) <= allowed
+    true = np.asarray((have_mask != want_mask) & ~usual, np.uint8)
+    true = np.asarray(cv2.morphologyEx(true, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
+    beside = np.asarray(cv2.dilate(true, np.ones((5, 5), np.uint8))) > 0
+    return np.where(usual & ~beside, want_mask, have_mask), want_mask
 
 
-def bare_metal(picture: Picture, golden: Picture) -> tuple[Mask, Mask] | None:
-    """Metal that no solder mask covers, on both pictures: grey where the board is coloured. None for a grey board."""
-    masks, coloured = [], 0.0
-    for shown in (picture, golden):
-        red, green, blue = cv2.split(shown)
-        brightest, darkest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
-        grey = np.asarray(cv2.subtract(brightest, darkest)) <= GREY * np.asarray(brightest)
-        masks.append(np.asarray(grey & (np.asarray(brightest) > SHADOW), np.uint8))
-        coloured = 1 - float(grey.mean())
-    return (masks[0], masks[1]) if coloured > COLOURED else None
+def bare_metal(picture: Picture) -> Mask:
+    """Metal that no solder mask covers: grey, on a coloured board."""
+    grey, brightest = _greyish(picture)
+    return np.asarray(grey & (brightest > SHADOW), np.uint8)
+
+
+def coloured(picture: Picture) -> bool:
+    """Whether the board has a colour that bare metal can be told from."""
+    return 1 - float(_greyish(picture[::4, ::4])[0].mean()) > COLOURED
+
+
+def _greyish(picture: Picture) -> tuple[NDArray[np.bool_], Grey]:
+    """Where the picture has no colour to speak of, and the brightest of its channels."""
+    red, green, blue = cv2.split(picture)
+    brightest = np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
+    darkest = np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
+    return brightest - darkest <= GREY * brightest, brightest
 
 
 def _materials(grey: Grey) -> tuple[float, float]:

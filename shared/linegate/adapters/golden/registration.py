@@ -44,10 +44,17 @@ MINIMUM_COMMON = 0.85
 def register(picture: Picture, golden: Picture) -> Picture:
     """The golden picture warped onto `picture`, in its size; where the golden picture ends, `picture` itself.
 
-    The pose is found on reduced pictures by maximising the enhanced correlation coefficient (Evangelidis and Psarakis
+    Raises RegistrationError when the two do not match, or have too little in common to inspect.
+    """
+    return lay(golden, picture, pose(picture, golden))
+
+
+def pose(picture: Picture, golden: Picture) -> Warp:
+    """The affine warp, from picture to golden coordinates, under which the golden picture lies on `picture`.
+
+    It is found on reduced pictures by maximising the enhanced correlation coefficient (Evangelidis and Psarakis
     2008), which light that differs in gain and offset leaves alone, starting at the shift that phase correlation finds;
-    then it becomes affine on the edges of finer pictures. Raises RegistrationError when the two do not match, or have
-    too little in common to inspect.
+    then it becomes affine on the edges of finer pictures. Raises RegistrationError when the two do not match.
     """
     moving, fixed = _grey(golden), _grey(picture)
     lies = np.array(
@@ -57,25 +64,25 @@ def register(picture: Picture, golden: Picture) -> Picture:
     coarse = min(1.0, COARSE_SIDE / longest)
     target, source = _reduced(fixed, coarse), _reduced(moving, coarse)
     if source.std() < FEATURELESS:
-        return _warped(golden, picture, lies)
-    pose = _climb(_Pose.of(lies, target, source), lies, target, source)
-    if pose.correlation < GOOD:
+        return lies
+    found = _climb(_Pose.of(lies, target, source), lies, target, source)
+    if found.correlation < GOOD:
         shifted = _shifted(lies, source, target)
         if _plausible(shifted, lies, target):
             other = _climb(_Pose.of(shifted, target, source), lies, target, source)
-            pose = max(pose, other, key=lambda tried: tried.correlation)
-    warp = _at_scale(pose.warp, 1 / coarse)
+            found = max(found, other, key=lambda tried: tried.correlation)
+    warp = _at_scale(found.warp, 1 / coarse)
     for side, steps in FINE.items():
         fine = min(1.0, side / longest)
         target, source = _reduced(fixed, fine), _reduced(moving, fine)
-        pose = _Pose.of(_on_edges(_at_scale(warp, fine), lies, target, source, steps), target, source)
-        if pose.correlation < MINIMUM_CORRELATION:
+        found = _Pose.of(_on_edges(_at_scale(warp, fine), lies, target, source, steps), target, source)
+        if found.correlation < MINIMUM_CORRELATION:
             raise RegistrationError(
-                f"the picture does not match the golden picture: they correlate by {pose.correlation:.2f}, "
+                f"the picture does not match the golden picture: they correlate by {found.correlation:.2f}, "
                 f"{MINIMUM_CORRELATION:.2f} is needed"
             )
-        warp = _at_scale(pose.warp, 1 / fine)
-    return _warped(golden, picture, warp)
+        warp = _at_scale(found.warp, 1 / fine)
+    return warp
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +204,7 @@ def _laid(moving: Grey, warp: Warp, shape: tuple[int, ...]) -> Grey:
     return np.asarray(laid, np.float32)
 
 
-def _warped(golden: Picture, picture: Picture, warp: Warp) -> Picture:
+def lay(golden: Picture, picture: Picture, warp: Warp) -> Picture:
     """The golden picture in the picture's frame; the picture's own pixels, which differ in nothing, where it ends.
 
     Raises RegistrationError when that is too much of it.
@@ -218,6 +225,12 @@ def _warped(golden: Picture, picture: Picture, warp: Warp) -> Picture:
         )
     laid[outside] = picture[outside]
     return np.asarray(laid, np.uint8)
+
+
+def lay_variation(variation: NDArray[np.uint8], shape: tuple[int, ...], warp: Warp) -> NDArray[np.uint8]:
+    """What goes with the golden picture pixel by pixel, in the picture's frame; 0 where the golden picture ends."""
+    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+    return np.asarray(cv2.warpAffine(variation, warp, (shape[1], shape[0]), flags=flags), np.uint8)
 
 
 def _grey(picture: Picture) -> Grey:

@@ -67,10 +67,12 @@ def class_of_extra(region: Region, want: Mask) -> str:
     return "spur"
 
 
-def hole_is_covered(region: Region, metal_have: Mask, metal_want: Mask) -> bool:
-    """Whether bare metal has gone from the middle of a pad, where its hole is: photographs show a covered hole so."""
+def hole_is_covered(region: Region, have: Mask, want: Mask) -> bool:
+    """Whether bare metal has gone from the middle of a pad, where its hole is: photographs show a covered hole so.
+
+    `have` and `want` tell where bare metal is inside the region's window.
+    """
     inside, around = region.hull > 0, dilated(region.hull, disc(5)) > region.hull
-    want, have = metal_want[region.window], metal_have[region.window]
     return bool(want[inside].mean() > 0.6 and have[inside].mean() < 0.4 and want[around].mean() > 0.6)
 
 

@@ -1,6 +1,7 @@
 """Labelled pictures in the formats they come in. A bad label is told with its file and line, counted, and left out."""
 
 import json
+import os
 import re
 import xml.sax
 from collections.abc import Callable, Iterator, Mapping
@@ -168,8 +169,7 @@ def _yolo(path: Path, dataset: Dataset) -> None:
 
 def _voc(path: Path, dataset: Dataset) -> None:
     """One XML file for each picture, beside it or in Annotations with the pictures in JPEGImages or images."""
-    pictures = {picture.name: picture for picture in _pictures(path)}
-    stems = {picture.stem: picture for picture in pictures.values()}
+    pictures = _pictures(path)
     for labels in sorted(path.rglob("*.xml")):
         handler = _Voc()
         try:
@@ -177,7 +177,9 @@ def _voc(path: Path, dataset: Dataset) -> None:
         except xml.sax.SAXParseException as error:
             dataset.fault(labels, error.getLineNumber() or 0, f"no XML: {error.getMessage()}")
             continue
-        picture = pictures.get(handler.filename) or stems.get(labels.stem)
+        named = [picture for picture in pictures if picture.name == handler.filename or picture.stem == labels.stem]
+        # Splits may hold pictures of one name: the one that lies closest is meant.
+        picture = min(named, key=lambda named: _way(labels, named), default=None)
         if picture is None:
             dataset.fault(labels, 0, f"there is no picture {handler.filename or labels.stem}")
             continue
@@ -194,6 +196,12 @@ def _voc(path: Path, dataset: Dataset) -> None:
             except ValueError as error:
                 dataset.fault(labels, line, str(error))
         dataset.samples.append(Sample(_named(picture, path), picture, tuple(truths)))
+
+
+def _way(one: Path, other: Path) -> int:
+    """How many folders lie between two files."""
+    common = os.path.commonpath((one, other))
+    return len(one.parts) + len(other.parts) - 2 * len(Path(common).parts)
 
 
 class _Voc(ContentHandler):

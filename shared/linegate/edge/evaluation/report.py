@@ -46,7 +46,7 @@ def page(
 ) -> str:
     """The whole report as HTML; pictures are read from the dataset and put into it."""
     data, gate = report["dataset"], report["gate"]
-    models = ", ".join(gate["detector_model"] + gate["verifier_model"])
+    models = ", ".join(dict.fromkeys(gate["detector_model"] + gate["verifier_model"]))
     measured = (
         f"<p>{data['pictures']} pictures of <code>{escape(data['path'])}</code> with {data['defects']} labelled "
         f"defects. Detector <b>{gate['detector']}</b>, verifier <b>{gate['verifier']}</b> ({escape(models)}), "

@@ -1,7 +1,7 @@
 #!/usr/bin/env -S uv run python
 """Fit the weights of the golden detector's confidence (`WEIGHTS` in adapters/golden/comparison.py) on labelled pairs.
 
-    .ci/fit-confidence FOLDER
+    .ci/fit_confidence.py FOLDER
 
 FOLDER holds pairs in DeepPCB's layout. Board types (the first five letters of a name) of TUNED are fitted, all others
 are held out. Each pair counts as it is and made worse: its edges roughened, its golden picture displaced.
@@ -31,7 +31,15 @@ CLASSES: Final = dict(
 )
 HIT: Final = 0.33  # DeepPCB's IoU
 # Roughness in grey levels on an edge blurred by 1.5 pixels; whether the golden picture is displaced; change of breadth.
-WORSE: Final = ((0, False, 0), (0, True, 0), (20, False, 0), (35, False, 0), (20, True, 0), (35, True, 0), (18, True, 20))
+WORSE: Final = (
+    (0, False, 0),
+    (0, True, 0),
+    (20, False, 0),
+    (35, False, 0),
+    (20, True, 0),
+    (35, True, 0),
+    (18, True, 20),
+)
 
 
 @dataclass(frozen=True)
