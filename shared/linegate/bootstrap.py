@@ -145,7 +145,7 @@ def _roboflow_detector(settings: Settings, recipe: Recipe) -> Detector:
 
 
 def _golden_verifier(_: App, __: Recipe) -> Verifier:
-    from linegate.adapters.golden.adapters import GoldenVerifier
+    from linegate.adapters.golden.verifier import GoldenVerifier
 
     return GoldenVerifier()
 

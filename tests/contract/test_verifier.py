@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from linegate import imaging
-from linegate.adapters.golden.adapters import GoldenVerifier
+from linegate.adapters.golden.verifier import GoldenVerifier
 from linegate.errors import LinegateError
 from linegate.inspection import Box, Detection, Result
 from linegate.ports import Verifier

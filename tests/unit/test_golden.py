@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from linegate import imaging
-from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar, GoldenVerifier
+from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar
 from linegate.adapters.golden.comparison import compare
 from linegate.adapters.golden.registration import register
+from linegate.adapters.golden.verifier import GoldenVerifier
 from linegate.edge.samples import DEFECTS, Board, golden_board, jpeg, sample
 from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.inspection import Box, Detection, Result
@@ -303,3 +304,31 @@ def test_the_verifier_says_when_it_can_not_tell() -> None:
     assert GoldenVerifier().verify(crop, buffer.getvalue(), detection).result is Result.UNSURE
     with pytest.raises(PermanentError):
         GoldenVerifier().verify(b"no picture", reference, detection)
+
+
+def crop_of(*voids: tuple[int, int, int], ragged: bool = False) -> bytes:
+    """A crop of black copper with voids (x, y, radius), its edge ragged by three pixels here and there."""
+    picture = np.full((72, 72, 3), 255, np.uint8)
+    picture[:, 18:56] = 0
+    for x, y, radius in voids:
+        cv2.circle(picture, (x, y), radius, (255, 255, 255), -1)
+    if ragged:
+        for y in range(4, 68, 8):
+            picture[y : y + 4, 15:18] = picture[y + 2 : y + 6, 56:59] = 0
+    return imaging.cut(Image.fromarray(picture), Box(36, 36, 72, 72), 0)
+
+
+@pytest.mark.parametrize(
+    ("seen", "result"),
+    [
+        (crop_of(), Result.PASS),
+        (crop_of((36, 36, 4)), Result.FAIL),
+        (crop_of((30, 20, 3), (42, 50, 3)), Result.FAIL),
+        (crop_of(ragged=True), Result.PASS),
+        (crop_of((36, 36, 5), ragged=True), Result.FAIL),
+    ],
+    ids=["clean", "a void", "two small voids", "ragged", "a void and ragged"],
+)
+def test_the_verifier_asks_whether_a_difference_stands_out_from_what_the_edges_do(seen: bytes, result: Result) -> None:
+    suspected = Detection("pin_hole", 0.5, Box(36, 36, 20, 20))
+    assert GoldenVerifier().verify(seen, crop_of(), suspected).result is result
