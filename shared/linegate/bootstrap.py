@@ -127,10 +127,10 @@ def _key(recipe: Recipe) -> str:
     return recipe.model_dump_json()
 
 
-def _golden_detector(_: Settings, __: Recipe) -> Detector:
+def _golden_detector(_: Settings, recipe: Recipe) -> Detector:
     from linegate.adapters.golden.adapters import GoldenDetector
 
-    return GoldenDetector()
+    return GoldenDetector(recipe.copper)
 
 
 def _roboflow_detector(settings: Settings, recipe: Recipe) -> Detector:

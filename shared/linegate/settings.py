@@ -159,6 +159,7 @@ class Recipe(_Settings):
     verifier: Literal["golden", "gemini", "workflow", "none"] = "golden"
     workflow: Workflow | None = None
     golden: str | None = None
+    copper: Literal["auto", "bright", "dark"] = "auto"  # on pictures for the golden detector; auto: dark on scans
     confidence: Ratio = 0.3
     deadline_s: Seconds = 60.0
     check_budget_s: Seconds = 30.0  # of one crop's check, all attempts together

@@ -53,9 +53,11 @@ def test_every_class_is_found_where_it_is_and_called_by_its_name(name: str, seed
     assert 0 < found[0].confidence < 1
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_clean_board_gives_nothing_whatever_its_pose_and_light(seed: int) -> None:
-    assert inspect(sample(BOARD, np.random.default_rng(seed)).picture) == []
+@pytest.mark.parametrize("design", range(5))
+def test_clean_boards_give_nothing_whatever_their_pose_light_and_noise(design: int) -> None:
+    board = golden_board(100 + design)
+    called = [seed for seed in range(40) if inspect(sample(board, np.random.default_rng(seed)).picture, board)]
+    assert called == [], f"{len(called)} of 40 clean boards"
 
 
 @pytest.mark.parametrize(
@@ -165,6 +167,40 @@ def test_a_bite_of_a_few_pixels_is_found_on_a_large_photograph_too() -> None:
     (found,) = compare(tested, golden)
     assert found.class_name == "mouse_bite"
     assert found.confidence >= Recipe().confidence  # or the recipe would leave it out
+
+
+def glared(picture: np.ndarray, at: tuple[int, int], level: float, softness: float) -> np.ndarray:
+    """With light thrown back by the mask: a spot of 120 x 50 px, `level` grey levels brighter in its middle."""
+    spot = np.zeros(picture.shape[:2], np.float32)
+    cv2.ellipse(spot, at, (60, 25), 20, 0, 360, (1,), -1)
+    spot = cv2.GaussianBlur(spot, (0, 0), softness)
+    return np.clip(picture + level * (spot / spot.max())[..., None], 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("level", "softness"), [(90, 25), (120, 10)], ids=["soft", "brighter"])
+@pytest.mark.parametrize("seed", range(3))
+def test_glare_is_no_defect_and_hides_none(level: float, softness: float, seed: int) -> None:
+    clean, bad = (sample(BOARD, np.random.default_rng(seed), which) for which in ((), ("short",)))
+    box = bad.truth[0][1]
+    at = (round(box.x), round(box.y))
+    assert inspect(glared(clean.picture, at, level, softness)) == []
+    assert [detection.class_name for detection in inspect(glared(bad.picture, at, level, softness))] == ["short"]
+
+
+@pytest.mark.parametrize("shade", [0.85, 1.2])
+def test_a_mask_of_another_shade_is_no_defect(shade: float) -> None:
+    picture = sample(BOARD, np.random.default_rng(2)).picture.astype(np.float32)
+    picture[200:420, 150:400] *= shade
+    assert inspect(np.clip(picture, 0, 255).astype(np.uint8)) == []
+
+
+def test_dark_copper_on_a_photograph_is_told_by_the_recipe() -> None:
+    golden = np.full((400, 400, 3), (170, 150, 120), np.uint8)
+    golden[100:130, 40:360] = (90, 60, 40)
+    tested = golden.copy()
+    tested[95:135, 200:212] = (170, 150, 120)
+    assert [d.class_name for d in compare(tested, golden, Recipe(copper="dark").copper)] == ["open_circuit"]
+    assert [d.class_name for d in compare(tested, golden)] == ["short"]
 
 
 def roughened(picture: np.ndarray, roughness: float, seed: int) -> np.ndarray:

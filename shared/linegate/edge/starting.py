@@ -39,6 +39,7 @@ recipes:
     verifier: golden
     # The good board. {{line}}, {{station}} and {{serial}} may stand in the name, e.g. golden/{{station}}.png
     golden: golden.png
+    # copper: dark                                 # on pictures for detector golden; auto: dark on scans, else bright
     # Detections below this confidence (0 … 1) are dropped.
     confidence: 0.3
     # A board without all its answers by then goes to REVIEW; one check may take this long, repeats included.

@@ -13,6 +13,10 @@ Copper = Literal["auto", "bright", "dark"]
 
 # Part of the pixels that are nearly black or nearly white on a black-and-white scan.
 BILEVEL_SHARE: Final = 0.9
+# Glare brightens all channels by the same, give or take this part of it.
+TINT: Final = 0.25
+# Side to which the shorter side is reduced to look for glare, and the window there whose median is taken.
+GLARE_SIDE, GLARE_WINDOW = 320, 15
 # Bare metal is grey: its channels differ by less than this part of the brightest, which shadows are too dark to tell. It
 # can be told from a board of which at least this part is coloured.
 GREY, SHADOW, COLOURED = 0.4, 60, 0.5
@@ -28,7 +32,10 @@ def copper_masks(picture: Picture, golden: Picture, copper: Copper, variation: G
     `variation` is by how many grey levels good boards differ from the golden one, at each pixel.
     """
     scan = bilevel(golden)
-    want, have = lightness(golden), lightness(picture)
+    want, have = (
+        lightness(golden),
+        lightness(picture if scan or not coloured(golden) else without_glare(picture, golden)),
+    )
     if scan:
         threshold, least = 127.0, 0.0  # also where the golden scan is all of one kind, which tells no threshold
     else:
@@ -57,6 +64,26 @@ def copper_masks(picture: Picture, golden: Picture, copper: Copper, variation: G
     return np.where(usual & ~beside, want_mask, have_mask), want_mask
 
 
+def without_glare(picture: Picture, golden: Picture) -> Picture:
+    """The picture without the light that a shiny surface throws back: white, so it brightens all channels alike.
+
+    Copper that is there too much brightens them unequally; on it, glare is what its surroundings have, so that a bridge
+    below a spot of glare is seen. A bright spot with a sharp edge can't be told from solder, and stays.
+    """
+    red, green, blue = cv2.split(cv2.subtract(picture, golden))
+    most = np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
+    least = np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
+    white = np.where(most - least <= TINT * most, least, 0).astype(np.uint8)
+    if not cv2.hasNonZero(white):
+        return picture
+    height, width = white.shape
+    side = GLARE_SIDE / min(height, width)
+    reduced = cv2.resize(white, None, fx=side, fy=side, interpolation=cv2.INTER_AREA)
+    around = cv2.GaussianBlur(cv2.medianBlur(reduced, GLARE_WINDOW), (0, 0), 1.0)
+    glare = cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.subtract(picture, cv2.merge([glare] * 3)), np.uint8)
+
+
 def bare_metal(picture: Picture) -> Mask:
     """Metal that no solder mask covers: grey, on a coloured board."""
     grey, brightest = _greyish(picture)
@@ -81,6 +108,7 @@ def _materials(grey: Grey) -> tuple[float, float]:
 
     The threshold belongs midway between them: on an even board Otsu's own value lies at the very edge.
     """
+    grey = np.ascontiguousarray(grey[::2, ::2])
     otsu, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     histogram = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
     values, split = np.arange(256), int(otsu) + 1

@@ -18,7 +18,7 @@ Warp = NDArray[np.float32]  # 2 x 3, from picture to golden coordinates
 # iterations.
 COARSE_SIDE = 160
 MOTIONS = {cv2.MOTION_EUCLIDEAN: 50, cv2.MOTION_TRANSLATION: 30}
-# Sides at which the pose is refined on the edges, with how many steps; the correlation is judged on the first.
+# Sides at which the pose is refined on the edges, with how many steps.
 FINE = {320: 5, 640: 3}
 # Edge pixels that a step looks at; a part of the strongest gradient makes an edge.
 EDGE_PIXELS, EDGE_STRENGTH = 12_000, 0.15
@@ -233,13 +233,13 @@ def lay_variation(variation: NDArray[np.uint8], shape: tuple[int, ...], warp: Wa
     return np.asarray(cv2.warpAffine(variation, warp, (shape[1], shape[0]), flags=flags), np.uint8)
 
 
-def _grey(picture: Picture) -> Grey:
-    return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+def _grey(picture: Picture) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _reduced(picture: Grey, scale: float) -> Grey:
+def _reduced(picture: NDArray[np.uint8], scale: float) -> Grey:
     if scale == 1.0:
-        return picture
+        return picture.astype(np.float32)
     return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.float32)
 
 
