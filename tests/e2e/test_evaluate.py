@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,26 @@ def test_the_report_tells_escapes_and_false_calls_and_shows_them(
         assert f"<b>{name}</b>" in part
         assert part.count("data:image/jpeg;base64,") == 1
     assert not re.search(r'(src|href)="(?!data:)', page), "it needs nothing but itself"
+
+
+def test_the_report_prints_with_its_pictures_and_curves(dataset: Path, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on the PATH; install it (Debian: apt-get install chromium) to see the report printed")
+    page, printed = tmp_path / "report.html", tmp_path / "report.pdf"
+    assert main(["evaluate", str(dataset), "--format", "deeppcb", "--iou", "0.33", "--html", str(page)]) == 0
+    quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+    where = [f"--user-data-dir={tmp_path / 'profile'}", f"--print-to-pdf={printed}", page.as_uri()]
+    subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--disable-component-update", *quiet, *where],
+        capture_output=True,
+        timeout=90,
+        check=True,
+    )
+    pdf = printed.read_bytes()
+    assert pdf.startswith(b"%PDF")
+    # Two boards and four places in the gallery; a picture shown twice is kept once.
+    assert pdf.count(b"/Subtype /Image") >= 4
 
 
 @pytest.mark.parametrize(
