@@ -243,7 +243,9 @@ def advice(report: dict[str, Any]) -> list[str]:
     for key, words in (("recall", "a recall of {:g} or more"), ("escape_rate", "an escape rate of {:g} or less")):
         wanted, point = report["choose"][key]["wanted"], report["choose"][key]["point"]
         if point is None:
-            lines.append(f"for {words.format(wanted)}: no confidence reaches it on these pictures")
+            reached = [point["recall"] for point in report["sweep"] if point["recall"] is not None]
+            best = f" (the best recall is {max(reached):.3f})" if reached else ""
+            lines.append(f"for {words.format(wanted)}: no confidence reaches it on these pictures{best}")
             continue
         told = f"precision {number(point['precision'])}, recall {number(point['recall'])}, {point['escapes']} escapes"
         line = yaml.safe_dump({"confidence": point["confidence"]}).strip()
