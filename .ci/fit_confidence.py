@@ -10,7 +10,6 @@ are held out. Each pair counts as it is and made worse: its edges roughened, its
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,15 +19,13 @@ from numpy.typing import NDArray
 
 from linegate.adapters.golden.comparison import WEIGHTS, Candidate, candidates
 from linegate.adapters.golden.registration import register
+from linegate.edge.evaluation.datasets import Sample, read
+from linegate.edge.evaluation.scoring import overlap
 from linegate.errors import RegistrationError
 
 Picture = NDArray[np.uint8]
-Corners = tuple[float, float, float, float]
 
 TUNED: Final = {"00041", "20085", "77000"}
-CLASSES: Final = dict(
-    enumerate(("open_circuit", "short", "mouse_bite", "spur", "spurious_copper", "pin_hole"), start=1)
-)
 HIT: Final = 0.33  # DeepPCB's IoU
 # Roughness in grey levels on an edge blurred by 1.5 pixels; whether the golden picture is displaced; change of breadth.
 WORSE: Final = (
@@ -44,27 +41,23 @@ WORSE: Final = (
 
 @dataclass(frozen=True)
 class Measured:
-    """Candidates of one pair, which of them are defects, and how many of the labels were found with the right class."""
+    """The candidates of one labelled pair, made worse in one way."""
 
-    name: str
+    sample: Sample
     kind: int
     candidates: list[Candidate]
-    labels: list[tuple[Corners, str]]
 
 
-def measure(folder: Path, job: tuple[str, int]) -> Measured:
+def measure(job: tuple[Sample, int]) -> Measured:
     cv2.setNumThreads(1)
-    name, kind = job
-    lines = (folder / f"{name}.txt").read_text().splitlines()
-    rows = [[int(number) for number in line.split()] for line in lines if line.strip()]
-    labels = [(tuple(map(float, row[:4])), CLASSES[row[4]]) for row in rows]
-    picture, golden = (cv2.imread(str(folder / f"{name}_{which}.jpg")) for which in ("test", "temp"))
-    picture, golden = worse(picture, golden, kind, np.random.default_rng(int(name)))
+    sample, kind = job
+    picture, golden = (cv2.imread(str(file)) for file in (sample.picture, sample.golden))
+    picture, golden = worse(picture, golden, kind, np.random.default_rng(int(sample.name)))
     try:
-        return Measured(name, kind, candidates(picture, register(picture, golden)), labels)
+        return Measured(sample, kind, candidates(picture, register(picture, golden)))
     except RegistrationError as error:
-        print(f"{name} ({kind}): {error}", file=sys.stderr)
-        return Measured(name, kind, [], labels)
+        print(f"{sample.name} ({kind}): {error}", file=sys.stderr)
+        return Measured(sample, kind, [])
 
 
 def worse(picture: Picture, golden: Picture, kind: int, rng: np.random.Generator) -> tuple[Picture, Picture]:
@@ -86,15 +79,6 @@ def roughened(picture: Picture, roughness: float, breadth: float, rng: np.random
     return np.dstack([level] * 3)
 
 
-def overlap(one: Corners, other: Corners) -> float:
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = ((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return width * height / (sum(areas) - width * height)
-
-
 def fit(evidence: NDArray[np.float64], defect: NDArray[np.float64], ridge: float = 0.01) -> NDArray[np.float64]:
     """Logistic regression by Newton's method, its steps bounded."""
     weights = np.zeros(evidence.shape[1])
@@ -111,16 +95,16 @@ def report(measured: list[Measured], weights: dict[str, float], least: float) ->
     for kind in range(len(WORSE)):
         hits = classes = told = known = 0
         for pair in (pair for pair in measured if pair.kind == kind):
-            known += len(pair.labels)
-            open_labels = list(pair.labels)
+            known += len(pair.sample.truths)
+            free = list(pair.sample.truths)
             for candidate in pair.candidates:
                 if probability(candidate, weights) < least:
                     continue
                 told += 1
-                best = max(open_labels, key=lambda label: overlap(candidate.box.corners, label[0]), default=None)
-                if best and overlap(candidate.box.corners, best[0]) > HIT:
-                    open_labels.remove(best)
-                    hits, classes = hits + 1, classes + (best[1] == candidate.class_name)
+                best = max(free, key=lambda truth: overlap(candidate.box, truth.box), default=None)
+                if best and overlap(candidate.box, best.box) > HIT:
+                    free.remove(best)
+                    hits, classes = hits + 1, classes + (best.class_name == candidate.class_name)
         print(
             f"  {WORSE[kind]!s:18} F1 {2 * classes / (told + known):.3f} class-aware, {2 * hits / (told + known):.3f} "
             f"boxes alone; precision {hits / max(1, told):.3f}, recall {hits / known:.3f}"
@@ -133,13 +117,15 @@ def probability(candidate: Candidate, weights: dict[str, float]) -> float:
 
 
 def main(folder: Path) -> None:
-    names = sorted(file.stem for file in folder.glob("*.txt"))
-    jobs = [(name, kind) for name in names for kind in range(len(WORSE))]
+    jobs = [(sample, kind) for sample in read(folder, "deeppcb").samples for kind in range(len(WORSE))]
     with ProcessPoolExecutor() as pool:
-        measured = list(pool.map(partial(measure, folder), jobs, chunksize=8))
-    tuned = [pair for pair in measured if pair.name[:5] in TUNED]
+        measured = list(pool.map(measure, jobs, chunksize=8))
+    tuned = [pair for pair in measured if pair.sample.name[:5] in TUNED]
     samples = [
-        (list(candidate.evidence.values()), any(overlap(candidate.box.corners, box) > HIT for box, _ in pair.labels))
+        (
+            list(candidate.evidence.values()),
+            any(overlap(candidate.box, truth.box) > HIT for truth in pair.sample.truths),
+        )
         for pair in tuned
         for candidate in pair.candidates
     ]
@@ -147,7 +133,7 @@ def main(folder: Path) -> None:
     fitted = fit(np.array([sample[0] for sample in samples]), np.array([sample[1] for sample in samples], float))
     weights = dict(zip(named, (round(float(weight), 2) for weight in fitted), strict=True))
     print(f"{len(samples)} candidates\nWEIGHTS = {weights}")
-    held = [pair for pair in measured if pair.name[:5] not in TUNED]
+    held = [pair for pair in measured if pair.sample.name[:5] not in TUNED]
     for title, pairs in (("fitted on", tuned), ("held out", held)):
         for least in (0.3, 0.5):
             print(f"{title}, confidence {least}: roughness, displaced, breadth")
