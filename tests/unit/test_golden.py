@@ -260,6 +260,12 @@ def test_what_can_not_be_laid_over_goes_to_a_person_not_into_a_flood_of_boxes(pi
         register(picture, BOARD.picture)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (7, 7), (640, 20)])
+def test_what_is_too_small_to_be_compared_goes_to_a_person(shape: tuple[int, int]) -> None:
+    with pytest.raises(RegistrationError, match=rf"the picture of {shape[1]} x {shape[0]} pixels is too small"):
+        register(np.zeros((*shape, 3), np.uint8), BOARD.picture)
+
+
 def test_a_board_that_lies_half_outside_is_not_passed_by_what_can_be_seen_of_it() -> None:
     clean = sample(BOARD, np.random.default_rng(1)).picture
     register(posed(clean, degrees=3, scale=0.98, shift=(-15, 15)), BOARD.picture)

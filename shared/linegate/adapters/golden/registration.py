@@ -14,6 +14,7 @@ Grey = NDArray[np.float32]  # height x width
 Vector = NDArray[Any]  # one number for each edge pixel
 Warp = NDArray[np.float32]  # 2 x 3, from picture to golden coordinates
 
+SMALLEST_SIDE = 32  # pixels; below, there is hardly an edge to go by
 # Side to which the longer side is reduced to find the pose, and which motions are tried, in this order, with how many
 # iterations.
 COARSE_SIDE = 160
@@ -56,6 +57,10 @@ def pose(picture: Picture, golden: Picture) -> Warp:
     2008), which light that differs in gain and offset leaves alone, starting at the shift that phase correlation finds;
     then it becomes affine on the edges of finer pictures. Raises RegistrationError when the two do not match.
     """
+    for what, shown in (("picture", picture), ("golden picture", golden)):
+        if min(shown.shape[:2]) < SMALLEST_SIDE:
+            height, width = shown.shape[:2]
+            raise RegistrationError(f"the {what} of {width} x {height} pixels is too small to be compared")
     moving, fixed = _grey(golden), _grey(picture)
     lies = np.array(
         [[golden.shape[1] / picture.shape[1], 0, 0], [0, golden.shape[0] / picture.shape[0], 0]], np.float32
