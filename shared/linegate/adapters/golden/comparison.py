@@ -110,24 +110,27 @@ def candidates(
             f"edges lie {edges.typical:.1f} px from those of the golden picture: they do not show the same board, or "
             "one of them is out of focus"
         )
-    found = []
-    differing = 0.0
-    for gone, difference, deep, far in (
+    sides = (
         (True, want & (1 - have), depths.in_want, depths.beside_have),
         (False, have & (1 - want), depths.beside_want, depths.in_have),
-    ):
-        seeds = difference & np.asarray(np.maximum(deep, far) > REACH * edges.typical, np.uint8)
-        differing += float(seeds.mean())
+    )
+    seeded = [
+        difference & np.asarray(np.maximum(deep, far) > REACH * edges.typical, np.uint8)
+        for _, difference, deep, far in sides
+    ]
+    differing = sum(float(seeds.mean()) for seeds in seeded)
+    if differing > MAXIMUM_DIFFERING:  # before a flood of regions is looked at one by one
+        raise RegistrationError(
+            f"{differing:.0%} of the picture differ from the golden picture: they do not show the same board"
+        )
+    found = []
+    for (gone, difference, deep, far), seeds in zip(sides, seeded, strict=True):
         for region in _regions(seeds, difference, scale):
             name = class_of_missing(region, want, have) if gone else class_of_extra(region, want)
             if gone and _hole_is_covered(region, picture, golden):
                 name = "missing_hole"
             evidence = _evidence(region, name, deep, far, edges)
             found.append(Candidate(name, _box(region, scale, picture.shape), evidence))
-    if differing > MAXIMUM_DIFFERING:
-        raise RegistrationError(
-            f"{differing:.0%} of the picture differ from the golden picture: they do not show the same board"
-        )
     return found
 
 

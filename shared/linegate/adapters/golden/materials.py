@@ -32,10 +32,8 @@ def copper_masks(picture: Picture, golden: Picture, copper: Copper, variation: G
     `variation` is by how many grey levels good boards differ from the golden one, at each pixel.
     """
     scan = bilevel(golden)
-    want, have = (
-        lightness(golden),
-        lightness(picture if scan or not coloured(golden) else without_glare(picture, golden)),
-    )
+    even = picture if scan or not coloured(golden) else without_glare(picture, golden)
+    want, have = lightness(golden), lightness(even)
     if scan:
         threshold, least = 127.0, 0.0  # also where the golden scan is all of one kind, which tells no threshold
     else:
