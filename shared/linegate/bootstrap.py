@@ -124,7 +124,7 @@ def _beside(folder: Path, name: str) -> bytes:
 
 
 def _key(recipe: Recipe) -> str:
-    return recipe.model_dump_json()
+    return repr(recipe)
 
 
 def _golden_detector(_: Settings, recipe: Recipe) -> Detector:
@@ -136,8 +136,9 @@ def _golden_detector(_: Settings, recipe: Recipe) -> Detector:
 def _roboflow_detector(settings: Settings, recipe: Recipe) -> Detector:
     try:
         from linegate.adapters.roboflow import RoboflowDetector
-    except ImportError as error:  # inference-sdk brings OpenCV, which needs a library of the system
-        mend = "on a bare Debian or Ubuntu, install libgl1"
+    except ImportError as error:  # not installed; or the OpenCV that it brings lacks a library of the system
+        absent = isinstance(error, ModuleNotFoundError)
+        mend = "install Linegate with its extra roboflow" if absent else "on a bare Debian or Ubuntu, install libgl1"
         raise TransientError(f"the detector can't be loaded ({error}); {mend}") from error
     assert settings.roboflow is not None  # the configuration was validated
     assert recipe.workflow is not None

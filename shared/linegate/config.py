@@ -36,6 +36,11 @@ def emulator(name: str) -> str | None:
     return os.environ.get(f"{name}_EMULATOR_HOST")
 
 
+def command() -> str:
+    """How the command was typed, for hints that can be typed again: uv puts its mark on what it runs."""
+    return "uv run linegate" if "UV_RUN_RECURSION_DEPTH" in os.environ else "linegate"
+
+
 def log_level() -> str:
     return os.environ.get(LOG_LEVEL_VARIABLE, "INFO").upper()
 
@@ -49,7 +54,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None, elsewhere: Co
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError as error:
-        raise ConfigError(["there is no such file; `linegate init` writes one to start from"], str(path)) from error
+        raise ConfigError([f"there is no such file; `{command()} init` writes one to start from"], str(path)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"can't be read: {error}"], str(path)) from error
     return parse(text, path.parent, os.environ if environment is None else environment, str(path), elsewhere)

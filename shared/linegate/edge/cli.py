@@ -1,20 +1,22 @@
 """The `linegate` command: reads the arguments, calls, and turns what happens into an exit code."""
 
 import argparse
+import os
 import signal
 import sys
-import threading
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
-from linegate import config, logs
+from linegate.edge.arguments import readable, real, whole, writable, writing
 from linegate.errors import ConfigError, LinegateError, UsageError
 
-# Exit codes after sysexits.h, clear of the verdicts' 0 … 3.
-USAGE, INTERNAL, CONFIGURATION = 64, 70, 78
+# Exit codes after sysexits.h, clear of the verdicts' 0 … 3; 130 and 141 are what a shell makes of SIGINT and SIGPIPE.
+USAGE, UNAVAILABLE, INTERNAL, INPUT_OUTPUT, CONFIGURATION = 64, 69, 70, 74, 78
+INTERRUPTED, NOBODY_READS = 130, 141
+
+# What is left out of a plain installation, and the extra that brings it
+EXTRAS = {"inference_sdk": "roboflow", "google": "cloud"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -24,24 +26,79 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    # Until a command has something to clean up, Ctrl-C just ends it: no traceback out of the middle of an import.
+    before = _on_interrupt(signal.SIG_DFL)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):  # a name or a sign that the terminal can't show
+            stream.reconfigure(errors="backslashreplace")
     try:
-        return int(options.run(options))
+        options = _parser().parse_args(arguments)
+        code = int(options.run(options))
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except UsageError as error:
-        print(f"linegate: {error}", file=sys.stderr)
-        return USAGE
+        code = _said(USAGE, str(error))
     except ConfigError as error:
         print(f"{error.source}:", *(f"  {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
-        return CONFIGURATION
+        code = CONFIGURATION
     except KeyboardInterrupt:
-        return 130
+        code = INTERRUPTED
     except LinegateError as error:
-        print(f"linegate: {error}", file=sys.stderr)
-        return INTERNAL
+        code = _said(INTERNAL, str(error))
+    except BrokenPipeError:
+        _read_no_more()
+        code = NOBODY_READS
+    except ImportError as error:
+        code = _said(UNAVAILABLE, _missing(error))
+    except OSError as error:  # a full disk, a folder without permission: not ours to mend
+        about = f": {error.filename}" if error.filename else ""
+        code = _said(INPUT_OUTPUT, f"{error.strerror or error}{about}")
     except Exception:
+        import traceback
+
         traceback.print_exc()
-        print("linegate: this is a fault of Linegate; the lines above say where", file=sys.stderr)
-        return INTERNAL
+        code = _said(INTERNAL, "this is a fault of Linegate; the lines above say where")
+    finally:
+        _on_interrupt(before)
+    return code
+
+
+def _said(code: int, message: str) -> int:
+    print(f"linegate: {message}", file=sys.stderr)
+    return code
+
+
+def _on_interrupt(reaction: "signal._HANDLER") -> "signal._HANDLER":
+    """Set what Ctrl-C does, unless whoever started us had it ignored; what it did before."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, reaction)
+    return before
+
+
+def _interruptible() -> None:
+    """From here on Ctrl-C is a KeyboardInterrupt: there are folders and threads to clean up."""
+    _on_interrupt(signal.default_int_handler)
+
+
+def _read_no_more() -> None:
+    """`linegate … | head`: what the interpreter flushes at its end goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
+
+
+def _missing(error: ImportError) -> str:
+    extra = EXTRAS.get((error.name or "").partition(".")[0])
+    if extra:
+        return f"{error}: install Linegate with its extra {extra!r}, as in  pip install '.[{extra}]'"
+    if "libGL" in str(error) or "libgthread" in str(error):
+        return f"{error}: on a bare Debian or Ubuntu, install libgl1 and libglib2.0-0"
+    return f"{error}: this installation is incomplete; install Linegate again, as in  pip install ."
+
+
+_positive = whole(1, 100_000)
+_ratio = real(0, 1)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
 
     demo = commands.add_parser("demo", help="see it work: sample boards, two cameras, an HMI that listens")
-    demo.add_argument("--boards", type=_positive, default=24, metavar="N", help="how many boards to draw (24)")
+    demo.add_argument("--boards", type=_positive, metavar="N", help="how many boards to draw (24)")
     demo.add_argument("--dir", type=Path, metavar="DIR", help="keep everything in this new or empty folder")
     demo.add_argument("--json", action="store_true", help="one JSON object at the end on standard output")
     demo.add_argument("--images", type=Path, metavar="DIR", help="inspect the pictures of this folder instead")
@@ -79,7 +136,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--iou", type=_ratio, default=0.5, metavar="IOU", help="overlap that makes a hit (0.5)")
     evaluate.add_argument("--limit", type=_positive, metavar="N", help="N pictures, evenly spread over the dataset")
-    evaluate.add_argument("--parallel", type=_positive, default=2, metavar="N", help="boards under way at a time (2)")
+    evaluate.add_argument(
+        "--parallel", type=whole(1, 256), default=2, metavar="N", help="boards under way at a time (2)"
+    )
     evaluate.add_argument(
         "--recall", type=_ratio, default=0.98, metavar="R", help="recall to choose a threshold for (0.98)"
     )
@@ -114,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
 
     listen = commands.add_parser("webhook-listen", help="receive, verify and print webhooks: a receiver to try with")
     listen.add_argument("--secret", action="append", required=True, help="whsec_…; several while they rotate")
-    listen.add_argument("--port", type=int, default=8099, help="(8099)")
+    listen.add_argument("--port", type=whole(0, 65_535), default=8099, help="(8099)")
     listen.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to hear other machines (127.0.0.1)")
     listen.add_argument("--json", action="store_true", help="one JSON object a webhook")
     listen.set_defaults(run=_listen)
@@ -143,13 +202,17 @@ def _parser() -> argparse.ArgumentParser:
     cost.add_argument("--config", type=Path, required=True, metavar="FILE")
     cost.add_argument("--recipe", metavar="NAME", help="(the first)")
     cost.add_argument("--prices", type=Path, metavar="FILE", help="prices in place of the built-in list")
-    cost.add_argument("--crops", type=float, default=3.0, metavar="N", help="findings on a board, on average (3)")
+    cost.add_argument(
+        "--crops", type=real(0, 10_000), default=3.0, metavar="N", help="findings on a board, on average (3)"
+    )
     cost.add_argument("--json", action="store_true", help="as one JSON object")
     cost.set_defaults(run=_cost)
 
-    package = commands.add_parser("package", help="write each function as the zip that is deployed")
-    package.add_argument("folder", type=Path, nargs="?", default=Path("build"), metavar="DIR", help="(build)")
-    package.set_defaults(run=_package)
+    package = commands.add_parser("package", help="each function as the zip that is deployed")
+    actions = package.add_subparsers(required=True, metavar="ACTION", parser_class=_Parser)
+    build = actions.add_parser("build", help="write the zips")
+    build.add_argument("-o", "--output", type=Path, default=Path("build"), metavar="DIR", help="(build)")
+    build.set_defaults(run=_package)
 
     bench = commands.add_parser("bench", help="where the time of a board goes, against the bare detector and verifier")
     bench.add_argument("--services", nargs=2, metavar=("ROBOFLOW_URL", "GEMINI_URL"), help="measure these (stand-ins)")
@@ -165,20 +228,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
-
-
-def _ratio(text: str) -> float:
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError("must be between 0 and 1")
-    return number
-
-
 def _topics() -> Sequence[str]:
     from linegate.events import TOPICS
 
@@ -188,26 +237,34 @@ def _topics() -> Sequence[str]:
 def _demo(options: argparse.Namespace) -> int:
     from linegate.edge.demo import run
 
-    return run(options.boards, options.dir, options.images, options.golden, as_json=options.json)
+    if options.golden and not options.images:
+        raise UsageError(
+            "--golden FILE goes with --images DIR; boards that are drawn have a golden picture of their own"
+        )
+    if options.boards and options.images:
+        raise UsageError("--boards N draws boards, --images DIR takes those of a folder: give one of the two")
+    _interruptible()
+    return run(options.boards or 24, options.dir, options.images, options.golden, as_json=options.json)
 
 
 def _inspect(options: argparse.Namespace) -> int:
+    from linegate import logs
     from linegate.edge.inspecting import run
 
-    if not options.image.is_file():
-        raise UsageError(f"there is no picture {options.image}")
-    if options.golden and not options.golden.is_file():
-        raise UsageError(f"there is no golden picture {options.golden}")
+    readable(options.image, "picture")
     if not options.golden and not options.config:
         raise UsageError("nothing to compare with: give --golden FILE, the picture of a good board, or --config FILE")
     logs.configure("ERROR")
+    _interruptible()
     return run(options.image, options.golden, options.config, options.line, options.annotated, as_json=options.json)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    from linegate import logs
     from linegate.edge.evaluation.command import Request, run
 
     logs.configure("CRITICAL")
+    _interruptible()
     return run(
         Request(
             dataset=options.dataset,
@@ -229,6 +286,10 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _edge(options: argparse.Namespace) -> int:
+    import threading
+    from types import FrameType
+
+    from linegate import config, logs
     from linegate.edge.runtime import Runtime
 
     logs.configure(config.log_level())
@@ -248,6 +309,7 @@ def _edge(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
+    from linegate import config
     from linegate.edge.status import show, show_in_cloud
 
     if options.cloud:
@@ -256,6 +318,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
+    from linegate import config
     from linegate.edge.status import replay, replay_in_cloud
 
     if options.cloud:
@@ -264,6 +327,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _enable(options: argparse.Namespace) -> int:
+    from linegate import config
     from linegate.edge.status import enable, enable_in_cloud
 
     if options.cloud:
@@ -272,6 +336,7 @@ def _enable(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    from linegate import logs
     from linegate.edge.doctor import run
 
     logs.configure("CRITICAL")
@@ -287,6 +352,7 @@ def _listen(options: argparse.Namespace) -> int:
             webhook_secret(secret)
         except ValueError as error:
             raise UsageError(f"--secret {error}") from error
+    _interruptible()
     return run(options.secret, options.host, options.port, as_json=options.json, wait=signal.pause)
 
 
@@ -299,10 +365,12 @@ def _workflow(options: argparse.Namespace) -> int:
 def _golden_build(options: argparse.Namespace) -> int:
     from linegate.edge.golden_build import run
 
+    _interruptible()
     return run(options.good, options.output)
 
 
 def _cost(options: argparse.Namespace) -> int:
+    from linegate import config
     from linegate.edge.cost import run
 
     return run(
@@ -313,12 +381,13 @@ def _cost(options: argparse.Namespace) -> int:
 def _package(options: argparse.Namespace) -> int:
     from linegate.edge.packaging import run
 
-    return run(options.folder)
+    return run(options.output)
 
 
 def _bench(options: argparse.Namespace) -> int:
     from linegate.edge.bench import run
 
+    _interruptible()
     return run(options.boards, options.services, as_json=options.json)
 
 
@@ -327,5 +396,6 @@ def _init(options: argparse.Namespace) -> int:
 
     if options.path.exists():
         raise UsageError(f"{options.path} exists and is left as it is; name another file or remove it")
-    write_configuration(options.path)
+    with writing(writable(options.path)):
+        write_configuration(options.path)
     return 0

@@ -3,7 +3,16 @@
 from rich.console import Console
 
 
-def console() -> Console:
-    """Standard output: as wide as the terminal, or wide enough for a script or a pager."""
-    terminal = Console(highlight=False)
-    return terminal if terminal.is_terminal else Console(highlight=False, width=160)
+class _Piped(Console):
+    """rich ends the process with 1 when nobody reads any more, which is a verdict of ours: `main` decides."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def console(*, stderr: bool = False, soft_wrap: bool = False) -> Console:
+    """Standard output (or error): as wide as the terminal, or wide enough for a script or a pager."""
+    terminal = _Piped(highlight=False, stderr=stderr, soft_wrap=soft_wrap)
+    if terminal.is_terminal:
+        return terminal
+    return _Piped(highlight=False, stderr=stderr, soft_wrap=soft_wrap, width=160)

@@ -1,6 +1,7 @@
 """`linegate cost`: what a thousand boards cost on Google Cloud, from a recipe and a file of prices."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +31,9 @@ def run(settings: Settings, recipe_name: str | None, prices: Path | None, crops:
         raise UsageError(f"there is no recipe {name!r}; there is {', '.join(settings.recipes)}")
     try:
         costs = per_thousand(settings, settings.recipes[name], prices_of(prices), crops)
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
+        raise UsageError(f"the prices in {prices} can't be used: {error} is missing") from error
+    except (TypeError, ZeroDivisionError) as error:
         raise UsageError(f"the prices in {prices} can't be used: {error}") from error
     if as_json:
         print(json.dumps(costs, indent=2))
@@ -49,9 +52,19 @@ def prices_of(file: Path | None) -> dict[str, Any]:
     file = file or Path(__file__).parent / "prices.yaml"
     try:
         listed: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"the prices in {file} can't be used: {error}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"the prices in {file} can't be used: {' '.join(str(error).split())}") from error
+    for name, price in _leaves(listed, ""):
+        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
+            raise UsageError(f"the prices in {file} can't be used: {name} is {str(price)[:40]}, which is no price")
     return listed
+
+
+def _leaves(value: object, name: str) -> list[tuple[str, object]]:
+    """The dotted name and the value of each entry."""
+    if not isinstance(value, dict):
+        return [(name or "the file", value)]
+    return [leaf for key, item in value.items() for leaf in _leaves(item, f"{name}.{key}".lstrip("."))]
 
 
 def per_thousand(settings: Settings, recipe: Recipe, prices: dict[str, Any], crops: float) -> dict[str, float]:

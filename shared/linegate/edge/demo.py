@@ -17,7 +17,8 @@ from typing import Any, Final
 import yaml
 
 from linegate import config, logs
-from linegate.edge.demo_boards import GOLDEN_FOLDER, Upload, drawn, from_folder
+from linegate.edge.arguments import writing
+from linegate.edge.demo_boards import GOLDEN_FOLDER, Upload, drawn, from_folder, look_at
 from linegate.edge.demo_view import View, summary
 from linegate.edge.listener import Listener, Received
 from linegate.edge.runtime import Runtime
@@ -75,7 +76,7 @@ class Demo:
             self.outcomes[f"uploads/{line}/{station}/{upload.name}"] = Outcome(upload, line, station)
 
     def run_cameras(self) -> None:
-        cameras = [threading.Thread(target=self._camera, args=camera) for camera in CAMERAS]
+        cameras = [threading.Thread(target=self._camera, args=camera, daemon=True) for camera in CAMERAS]
         for camera in cameras:
             camera.start()
             time.sleep(self._pace_s / len(cameras))  # two lines do not move in step
@@ -119,8 +120,16 @@ class Demo:
 
 def run(boards: int, folder: Path | None, images: Path | None, golden: Path | None, *, as_json: bool) -> int:
     """Run the demo and return its exit code: 0 if every upload got its verdict. Raises UsageError, ConfigError."""
+    if images:
+        look_at(images, golden)
+    made = folder is None or not folder.exists()
     folder = _folder(folder)
-    uploads = from_folder(images, golden, folder) if images else drawn(boards, folder)
+    try:
+        uploads = from_folder(images, golden, folder) if images else drawn(boards, folder)
+    except BaseException:
+        if made:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     view = View(len(uploads), silent=as_json)
     demo = Demo(folder, uploads, view, 0.0 if images else PACE_S)
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
@@ -151,7 +160,8 @@ def _folder(folder: Path | None) -> Path:
         return Path(tempfile.mkdtemp(prefix="linegate-demo-"))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not an empty folder; name a new one, what lies there is left as it is")
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder.resolve()
 
 

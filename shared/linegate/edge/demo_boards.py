@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from linegate.edge.arguments import golden_picture
 from linegate.edge.samples import DEFECTS, golden_board, jpeg, sample
 from linegate.errors import UsageError
 from linegate.inspection import place_of
@@ -68,16 +69,20 @@ def _defects() -> Iterator[tuple[str, ...]]:
         number += 1
 
 
+def look_at(images: Path, golden: Path | None) -> None:
+    """Raises UsageError for what is wrong with these before anything is made."""
+    if not images.is_dir():
+        raise UsageError(f"there is no folder {images}")
+    if golden:
+        golden_picture(golden)
+
+
 def from_folder(images: Path, golden: Path | None, folder: Path) -> list[Upload]:
     """The pictures of `images`, each with its golden picture laid where the recipe looks for it.
 
     `NAME_test.*` is compared with `NAME_temp.*` beside it, anything else with `golden`. A list of its defects
     `NAME.txt` (one a line, as DeepPCB has them) tells the truth. Raises UsageError.
     """
-    if not images.is_dir():
-        raise UsageError(f"there is no folder {images}")
-    if golden and not golden.is_file():
-        raise UsageError(f"there is no golden picture {golden}")
     pictures = sorted(
         path for path in images.iterdir() if path.suffix.lower() in PICTURES and not path.name.startswith(".")
     )

@@ -1,15 +1,18 @@
 """What a person sees of the demo: a live table on a terminal, lines elsewhere, a summary at the end."""
 
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from linegate import config
+from linegate.edge.console import console
 from linegate.inspection import printable
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ class View:
     """Shows outcomes as they come; use as a context manager."""
 
     def __init__(self, total: int, *, silent: bool) -> None:
-        self._console = Console(stderr=silent, highlight=False)
+        self._console = console(stderr=silent)
         self._silent = silent
         self._last: deque[Outcome] = deque(maxlen=ROWS)
         self._progress = Progress(
@@ -51,7 +54,8 @@ class View:
         if self._live:
             self._live.update(self._render())
         elif not self._silent:
-            self._console.print(Text("  ".join(_cells(outcome))), soft_wrap=True)
+            with suppress(BrokenPipeError):  # the last words tell who is to know
+                self._console.print(Text("  ".join(_cells(outcome))), soft_wrap=True)
 
     def _render(self) -> Group:
         table = Table(box=None, pad_edge=False, header_style="bold")
@@ -82,29 +86,30 @@ def _cells(outcome: "Outcome") -> tuple[str, str, str, str, str]:
 
 def summary(report: dict[str, Any], folder: Path, *, own_pictures: bool) -> None:
     """The last words of the demo."""
-    console = Console(highlight=False, soft_wrap=True)
+    out = console(soft_wrap=True)
     verdicts = ", ".join(f"{count} {word}" for word, count in report["verdicts"].items() if count)
     answered = report["boards"] - report["missing"]
-    console.print(f"\n[bold]{report['boards']} uploads, {answered} verdicts[/]: {verdicts or 'none'}")
+    out.print(f"\n[bold]{report['boards']} uploads, {answered} verdicts[/]: {verdicts or 'none'}")
     if report["missing"]:
         lost = [result["board"] for result in report["results"] if not result["verdict"]]
-        console.print(Text(f"{report['missing']} without a verdict: {', '.join(map(printable, lost[:5]))}", "bold red"))
+        out.print(Text(f"{report['missing']} without a verdict: {', '.join(map(printable, lost[:5]))}", "bold red"))
     if report["correct"] + report["wrong"]:
-        console.print(f"Against truth: {report['correct']} right, {report['wrong']} wrong")
+        out.print(f"Against truth: {report['correct']} right, {report['wrong']} wrong")
         for result in report["results"]:
             if result["verdict"] and result["truth"] and result["verdict"] != result["truth"]:
                 wrong = f"{result['board']}: {result['verdict']} instead of {result['truth']}: {result['summary']}"
-                console.print(Text(f"  {printable(wrong, 400)}"))
+                out.print(Text(f"  {printable(wrong, 400)}"))
     alert, overhead = report["upload_to_alert_ms"], report["overhead_ms"]
-    console.print(
+    out.print(
         f"Upload to alert: median {alert['p50']} ms, p95 {alert['p95']} ms; {report['boards_per_second']} boards a second"
     )
-    console.print(f"  of it Linegate's own (without detector and slowest check): median {overhead['p50']} ms")
+    out.print(f"  of it Linegate's own (without detector and slowest check): median {overhead['p50']} ms")
     webhooks = report["webhooks"]
-    console.print(f"Webhooks: {webhooks['received']} received, {webhooks['bad_signatures']} with a bad signature")
-    console.print("Detector and verifier: comparison with the golden board, on this machine; no model, no network")
-    console.print(f"Annotated pictures: {folder}/results/*/r1.jpg")
-    console.print(f"What could not be inspected: {folder}/quarantine/   Logs: {folder}/linegate.log")
+    out.print(f"Webhooks: {webhooks['received']} received, {webhooks['bad_signatures']} with a bad signature")
+    out.print("Detector and verifier: comparison with the golden board, on this machine; no model, no network")
+    out.print(f"Annotated pictures: {folder}/results/*/r1.jpg")
+    out.print(f"What could not be inspected: {folder}/quarantine/   Logs: {folder}/linegate.log")
     if not own_pictures:
-        console.print("\nYour own pictures:  linegate demo --images DIR --golden GOOD_BOARD.png")
-        console.print("Beside a line:      linegate init && linegate edge")
+        linegate = config.command()
+        out.print(f"\nYour own pictures:  {linegate} demo --images DIR --golden GOOD_BOARD.png")
+        out.print(f"Beside a line:      {linegate} init && {linegate} edge")

@@ -18,7 +18,7 @@ from linegate import bootstrap, imaging
 from linegate.adapters.exchange import Http
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteInspections
-from linegate.config import load, proxy_for
+from linegate.config import command, load, proxy_for
 from linegate.edge.console import console
 from linegate.edge.runtime import open_database
 from linegate.errors import LinegateError
@@ -155,7 +155,7 @@ def _roboflow(name: str, recipe: Recipe, app: bootstrap.App) -> Finding:
         said = f"{found.model} answered with {len(found.detections)} predictions"
         return said + (f" of {found.model_version}" if found.model_version else "") + (f"; {doubts}" if doubts else "")
 
-    return _timed(f"recipes.{name}.workflow", ask, "mend what it says, then try `linegate inspect` with a board")
+    return _timed(f"recipes.{name}.workflow", ask, f"mend what it says, then try `{command()} inspect` with a board")
 
 
 def _gemini(name: str, recipe: Recipe, app: bootstrap.App) -> Finding:
@@ -178,7 +178,7 @@ def _target(
 ) -> Finding:
     part = f"targets.{name}"
     if disabled is not None:
-        return Finding(part, False, f"it is disabled: {disabled}", f"linegate enable {name}")
+        return Finding(part, False, f"it is disabled: {disabled}", f"{command()} enable {name}")
 
     def ask() -> str:
         if send:

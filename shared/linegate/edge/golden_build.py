@@ -20,6 +20,7 @@ from linegate import imaging
 from linegate.adapters.golden.materials import lightness
 from linegate.adapters.golden.picture import Golden, encode
 from linegate.adapters.golden.registration import register
+from linegate.edge.arguments import writable, writing
 from linegate.edge.console import console
 from linegate.errors import ImageRejectedError, RegistrationError, UsageError
 
@@ -51,9 +52,11 @@ def run(files: Sequence[Path], target: Path) -> int:
         raise UsageError(f"{target} exists and is left as it is; name another file or remove it")
     if target.suffix.lower() != ".png":
         raise UsageError(f"{target} must end in .png: a golden picture is kept without loss")
+    writable(target)
     pictures = [_read(file) for file in files]
     built = build(pictures, [str(file) for file in files])
-    target.write_bytes(encode(built.golden))
+    with writing(target):
+        target.write_bytes(encode(built.golden))
     out = console()
     height, width = built.golden.picture.shape[:2]
     out.print(f"wrote {target}, the median of {len(files)} boards and how far they differ, {width} by {height} pixels")

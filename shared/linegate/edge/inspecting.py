@@ -4,18 +4,21 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from linegate import config
 from linegate.edge import scratch
+from linegate.edge.arguments import golden_picture, writable, writing
 from linegate.edge.runtime import Runtime
-from linegate.errors import ConfigError, TransientError
-from linegate.inspection import Inspection, Verdict
+from linegate.errors import ConfigError, TransientError, UsageError
+from linegate.handlers.detect import golden_name
+from linegate.inspection import Inspection, Verdict, place_of
 from linegate.settings import Line, Recipe, Settings
 
 EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.REVIEW: 2, Verdict.ERROR: 3}
-UNNAMED = "line"
+UNNAMED, STATION = "line", "inspect"
 
 
 def run(
@@ -27,15 +30,22 @@ def run(
     *,
     as_json: bool,
 ) -> int:
-    """Inspect `image`, print what was found, return the verdict's exit code. Raises ConfigError."""
+    """Inspect `image`, print what was found, return the verdict's exit code. Raises ConfigError, UsageError."""
     settings, line = _settings(golden, configuration, line)
+    if golden:
+        golden_picture(golden)
+    else:
+        _look_at_golden(settings, line, image)
+    if annotated:
+        _refuse_to_annotate(annotated, (image, golden))
     with scratch.runtime(settings) as runtime:
         inspection = _inspect(runtime, image, line)
         revision = inspection.revision
         assert revision is not None
         picture = runtime.settings.data / revision.annotated if revision.annotated else None
         if annotated and picture:
-            shutil.copyfile(picture, annotated)
+            with writing(annotated):
+                shutil.copyfile(picture, annotated)
     report = _report(image, inspection, str(annotated) if annotated and picture else None)
     if as_json:
         print(json.dumps(report, indent=2, ensure_ascii=False))
@@ -62,11 +72,35 @@ def _settings(golden: Path | None, configuration: Path | None, line: str | None)
     return settings.model_copy(update={"recipes": {**settings.recipes, name: recipe}}), line
 
 
+def _look_at_golden(settings: Settings, line: str, image: Path) -> None:
+    """A golden picture that is missing or broken is said at once: the gate itself waits for it until the deadline.
+
+    Raises UsageError.
+    """
+    _, recipe = settings.recipe_of(line) or ("", Recipe())
+    if recipe.golden:
+        place = place_of(f"uploads/{line}/{STATION}/{_serial(image)}{image.suffix}", {})
+        golden_picture(settings.folder.resolve() / golden_name(recipe, place))
+
+
+def _refuse_to_annotate(target: Path, sources: Iterable[Path | None]) -> None:
+    """Raises UsageError for a file that can't be written, should not be, or would not be what its name says."""
+    if target.suffix.lower() not in (".jpg", ".jpeg"):
+        raise UsageError(f"{target} must end in .jpg: annotated pictures are JPEG")
+    if any(source and target.exists() and target.samefile(source) for source in sources):
+        raise UsageError(f"{target} is one of the pictures to inspect with; name another file")
+    writable(target)
+
+
+def _serial(image: Path) -> str:
+    """Hidden and .part files are none of the intake's; somebody who names one here means it."""
+    return image.stem.lstrip(".") or "board"
+
+
 def _inspect(runtime: Runtime, image: Path, line: str) -> Inspection:
     """Leave the picture where a camera would and wait for the verdict, which comes at the deadline at the latest."""
     settings = runtime.settings
-    # Hidden and .part files are none of the intake's; somebody who names one here means it.
-    scratch.upload(runtime, image, line, "inspect", image.stem.lstrip(".") or "board")
+    scratch.upload(runtime, image, line, STATION, _serial(image))
     patience = time.monotonic() + scratch.patience_s(settings, line)
     while time.monotonic() < patience:
         for inspection in scratch.decided(runtime):

@@ -1,6 +1,8 @@
 """`linegate webhook-listen`: a receiver to try webhooks with, and to copy from: verify, answer at once, drop repeats."""
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from datetime import datetime
 
@@ -17,16 +19,17 @@ def run(secrets: list[str], host: str, port: int, *, as_json: bool, wait: Callab
         repeated = received.entry_id in seen
         if not received.doubt:
             seen.add(received.entry_id)
-        if as_json:
-            line = {"id": received.entry_id, "repeat": repeated, "refused": received.doubt, "event": received.event}
-            print(json.dumps(line), flush=True)
-        else:
-            print(_line(received, repeated=repeated), flush=True)
+        line = {"id": received.entry_id, "repeat": repeated, "refused": received.doubt, "event": received.event}
+        try:
+            print(json.dumps(line) if as_json else _line(received, repeated=repeated), flush=True)
+        except OSError:  # nobody reads any more: what is heard would be lost
+            os.kill(os.getpid(), signal.SIGTERM)
 
     try:
         listener = Listener(secrets, show, port, host)
-    except OSError as error:
-        raise UsageError(f"can't listen on {host}:{port}: {error.strerror}") from error
+    except (OSError, UnicodeError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"can't listen on {host}:{port}: {why}") from error
     with listener:
         if not as_json:
             print(f"listening at {listener.url} (Ctrl-C ends it)", flush=True)

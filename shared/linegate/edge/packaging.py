@@ -7,6 +7,7 @@ from typing import Final
 
 import linegate
 from linegate.bootstrap import STAGES
+from linegate.edge.arguments import writing
 from linegate.edge.functions import functions_folder
 from linegate.errors import UsageError
 
@@ -17,10 +18,12 @@ EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 def run(folder: Path) -> int:
     """Write a zip for each function into `folder` and print its SHA-256. 0. Raises UsageError for an incomplete function."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     for stage in STAGES:
         target = folder / f"{stage}.zip"
-        pack(stage, target)
+        with writing(target):
+            pack(stage, target)
         print(f"{hashlib.sha256(target.read_bytes()).hexdigest()}  {target}")
     return 0
 

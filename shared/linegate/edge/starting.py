@@ -4,8 +4,10 @@ import base64
 import secrets
 from pathlib import Path
 
+from linegate.config import command
+
 TEMPLATE = """\
-# Linegate beside a line. Start it with:  linegate edge --config {name}
+# Linegate beside a line. Start it with:  {command} edge --config {name}
 # Relative paths start at this file. ${{NAME}} in a text is replaced by the environment variable NAME.
 
 edge:
@@ -79,6 +81,7 @@ targets: {{}}
 def write_configuration(path: Path) -> None:
     """Write the commented file and say what comes next. Raises OSError."""
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    path.write_text(TEMPLATE.format(name=path.name, secret=secret), encoding="utf-8")
+    path.write_text(TEMPLATE.format(name=path.name, command=command(), secret=secret), encoding="utf-8")
     print(f"wrote {path}")
-    print(f"next: put the picture of a good board at {path.parent / 'golden.png'}, then: linegate edge --config {path}")
+    started = f"{command()} edge --config {path}"
+    print(f"next: put the picture of a good board at {path.parent / 'golden.png'}, then: {started}")

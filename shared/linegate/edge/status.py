@@ -14,7 +14,7 @@ from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteInspections
 from linegate.bootstrap import STAGES
-from linegate.config import emulator
+from linegate.config import command, emulator
 from linegate.edge.console import console
 from linegate.edge.runtime import open_database
 from linegate.errors import UsageError
@@ -93,7 +93,8 @@ def show_in_cloud(settings: Settings, *, as_json: bool) -> int:
         return 0
     for name, why in disabled.items():
         print(
-            f"target {name} is disabled: {why}; `linegate enable {name} --cloud` sends again, beginning with what was held"
+            f"target {name} is disabled: {why}; "
+            f"`{command()} enable {name} --cloud` sends again, beginning with what was held"
         )
     if not disabled:
         print("no target is disabled")
@@ -169,7 +170,7 @@ def _print(state: dict[str, Any], out: Console) -> None:
             of = letter["object"] or letter["inspection_id"] or "?"
             letters.add_row(*_texts(letter["topic"], of, letter["attempts"], letter["at"], letter["reason"]))
         out.print(letters)
-        out.print("When the cause is mended, `linegate replay` puts them back to work.")
+        out.print(f"When the cause is mended, `{command()} replay` puts them back to work.")
     else:
         out.print("Dead letters: none")
     if state["disabled_targets"]:
@@ -177,7 +178,7 @@ def _print(state: dict[str, Any], out: Console) -> None:
         for target in state["disabled_targets"]:
             targets.add_row(*_texts(*target.values()))
         out.print(targets)
-        out.print("They are sent nothing. `linegate enable TARGET` sends again, beginning with what was held.")
+        out.print(f"They are sent nothing. `{command()} enable TARGET` sends again, beginning with what was held.")
     if state["undelivered"]:
         entries = _table("Undelivered", "target", "state", "count", "attempts", "oldest", "last error")
         for entry in state["undelivered"]:

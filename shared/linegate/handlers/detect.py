@@ -72,7 +72,7 @@ def detect(
         decision = rejected(reason)
         settle(context, inspection, NAME, lambda _: decision)
         return
-    golden = _golden_name(recipe, place)
+    golden = golden_name(recipe, place)
     reference = in_background(lambda: registrar().register(picture, golden) if golden else None)
     try:
         manifest = inspection.manifest or _manifest(
@@ -123,7 +123,8 @@ def _fetch(context: Context, upload: ImageUploaded) -> bytes:
     return context.images.read(upload.image)
 
 
-def _golden_name(recipe: Recipe, place: Place) -> str:
+def golden_name(recipe: Recipe, place: Place) -> str:
+    """The name of the golden picture for a board; empty if the recipe has none."""
     name = recipe.golden or ""
     for key, value in (("{line}", place.line), ("{station}", place.station), ("{serial}", place.serial)):
         name = name.replace(key, value.lstrip("/"))  # from outside: it must not make the name an absolute one

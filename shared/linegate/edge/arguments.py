@@ -1,0 +1,90 @@
+"""What arguments may be, looked at before any work begins: numbers inside their bounds, files that can be read or written."""
+
+import argparse
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from linegate.errors import ImageRejectedError, UsageError
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """An argparse type: whole numbers from `least` to `most`."""
+
+    def read(text: str) -> int:
+        number = _number(text)
+        if not number.is_integer() or not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text[:40]!r}")
+        return int(number)
+
+    return read
+
+
+def real(least: float, most: float) -> Callable[[str], float]:
+    """An argparse type: numbers from `least` to `most`."""
+
+    def read(text: str) -> float:
+        number = _number(text)
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"must be a number from {least:g} to {most:g}, not {text[:40]!r}")
+        return number
+
+    return read
+
+
+def _number(text: str) -> float:
+    """NaN, which lies in no range, for what is no number."""
+    try:
+        number = float(text)
+    except ValueError:
+        return math.nan
+    return number
+
+
+def readable(path: Path, what: str) -> Path:
+    """A file that can be read. Raises UsageError, which calls it `what`."""
+    try:
+        if path.is_dir():
+            raise UsageError(f"{what} {path} is a folder")
+        with path.open("rb"):
+            return path
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no {what} {path}") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{what} {path} can't be read: {_why(error)}") from error
+
+
+def golden_picture(path: Path) -> Path:
+    """A golden picture that can be decoded: told now, not when a board has waited for it. Raises UsageError."""
+    from linegate.adapters.golden.picture import decode  # with OpenCV: no other command waits for it
+
+    try:
+        decode(readable(path, "golden picture").read_bytes())
+    except ImageRejectedError as error:
+        raise UsageError(f"golden picture {path}: {error}") from error
+    return path
+
+
+def writable(path: Path) -> Path:
+    """A file that can be written, tried without leaving anything behind. Raises UsageError."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path} can't be written: there is no folder {path.parent}")
+    with writing(path), path.open("ab") if path.exists() else tempfile.TemporaryFile(dir=path.parent):
+        return path
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What can't be written inside the block is the fault of the disk or of whoever named `path`. Raises UsageError."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} can't be written: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

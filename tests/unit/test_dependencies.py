@@ -1,0 +1,71 @@
+"""What is declared in pyproject.toml is what is imported: `pip install .` is enough for the command."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.unit.test_imports import MODULES, PACKAGE, imports
+
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+GROUPS = PROJECT["dependency-groups"]
+# Where a module is not called as its distribution is, or comes with another one
+DISTRIBUTION = {
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "inference_sdk": "inference-sdk",
+    "google.genai": "google-genai",
+    "google.cloud.firestore": "google-cloud-firestore",
+    "google.cloud.pubsub": "google-cloud-pubsub",
+    "google.cloud.storage": "google-cloud-storage",
+    "functions_framework": "functions-framework",
+    "flask": "functions-framework",
+    "werkzeug": "functions-framework",
+    "cloudevents": "functions-framework",
+    "grpc": "google-cloud-firestore",
+    "google.api_core": "google-cloud-firestore",
+    "google.auth": "google-genai",
+    "httpx2": "google-genai",
+    "requests": "inference-sdk",
+}
+EXTRAS = {"adapters/roboflow.py": "roboflow", "adapters/gcp": "cloud", "edge/bench_services.py": "roboflow"}
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[<>=\[ ;]", requirement)[0] for requirement in requirements}
+
+
+def distribution(module: str) -> str | None:
+    """Who must be installed for this import; None for the standard library and this package."""
+    parts = module.split(".")
+    if parts[0] in sys.stdlib_module_names:
+        return None
+    for length in (3, 2, 1):
+        known = DISTRIBUTION.get(".".join(parts[:length]))
+        if known:
+            return known
+    return None if parts[0] in ("linegate", "google") else parts[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_an_installation_without_extras_has_all_that_is_imported(path: Path) -> None:
+    inside = path.relative_to(PACKAGE).as_posix()
+    declared = names(PROJECT["project"]["dependencies"])
+    for prefix, extra in EXTRAS.items():
+        if inside.startswith(prefix):
+            declared |= names(PROJECT["project"]["optional-dependencies"][extra])
+    wanted = {distribution(module) for module in imports(path)} - {None}
+    assert wanted <= declared, wanted - declared
+
+
+def test_a_bound_is_the_same_wherever_it_is_written() -> None:
+    project = PROJECT["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    lists += [[entry for entry in group if isinstance(entry, str)] for name, group in GROUPS.items() if name != "dev"]
+    bounds: dict[str, set[str]] = {}
+    for requirement in (entry for entries in lists for entry in entries):
+        bounds.setdefault(names([requirement]).pop(), set()).add(requirement)
+    assert {name: spelled for name, spelled in bounds.items() if len(spelled) > 1} == {}
