@@ -48,7 +48,7 @@ PLACEHOLDER: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, str_min_length=1)
 
 
 def _http_url(url: str) -> str:
@@ -82,17 +82,25 @@ class Roboflow(_Settings):
     """Where workflows run: Roboflow's own servers, or an Inference server of yours."""
 
     api_url: Annotated[str, AfterValidator(_http_url)] = "https://serverless.roboflow.com"
-    api_key: Secret | None = None  # an Inference server with local models needs none
+    """Roboflow's servers, or an Inference server of yours."""
+    api_key: Secret | None = None
+    """An Inference server with local models needs none."""
     workspace: Annotated[str, StringConstraints(pattern=PART)]
-    input_side: Annotated[int, Field(ge=64, le=8192)] = 512  # of the model's square input, pixels
-    send_side: Annotated[int, Field(ge=64, le=16384)] | None = (
-        None  # longest side that is sent; twice input_side if unset
-    )
-    use_cache: bool = True  # of workflow definitions, 15 minutes on Roboflow's side
+    """Whose workflows are run."""
+    input_side: Annotated[int, Field(ge=64, le=8192)] = 512
+    """Of the model's square input, in pixels."""
+    send_side: Annotated[int, Field(ge=64, le=16384)] | None = None
+    """Longest side that is sent, in pixels; twice `input_side` if unset."""
+    use_cache: bool = True
+    """Of workflow definitions: 15 minutes on Roboflow's side."""
     connect_timeout_s: Timeout = 5.0
-    read_timeout_s: Timeout = 20.0  # of silence
-    timeout_s: Timeout = 25.0  # of one call
-    budget_s: Timeout = 45.0  # of all attempts together, then the message's redelivery takes over
+    """For a connection to be made."""
+    read_timeout_s: Timeout = 20.0
+    """Of silence."""
+    timeout_s: Timeout = 25.0
+    """Of one call."""
+    budget_s: Timeout = 45.0
+    """Of all attempts together; then the message's redelivery takes over."""
 
     @property
     def longest_side(self) -> int:
@@ -103,35 +111,51 @@ class Gemini(_Settings):
     """Who verifies crops: the Gemini API by key, or Vertex AI by project and the identity of the machine."""
 
     api_key: Secret | None = None
+    """Of the Gemini API; either this or `project`."""
     project: str | None = None
+    """Vertex AI's, asked with the identity of the machine."""
     location: str = "global"
-    api_url: Annotated[str, AfterValidator(_http_url)] | None = None  # a proxy's, in place of Google's
+    """Of Vertex AI."""
+    api_url: Annotated[str, AfterValidator(_http_url)] | None = None
+    """A proxy's, in place of Google's."""
     model: Annotated[str, Field(min_length=1)] = "gemini-3-flash-preview"
+    """Names retire: look whether yours is still served."""
     thinking: Literal["minimal", "low", "medium", "high"] = "low"
-    resolution: Literal["low", "medium", "high"] | None = (
-        None  # of the crops as the model sees them; its own choice if unset
-    )
-    max_output_tokens: Annotated[int, Field(ge=64, le=65_536)] = 2048  # thinking included
+    """How much the model thinks before it answers."""
+    resolution: Literal["low", "medium", "high"] | None = None
+    """Of the crops as the model sees them; its own choice if unset."""
+    max_output_tokens: Annotated[int, Field(ge=64, le=65_536)] = 2048
+    """Thinking included."""
     connect_timeout_s: Timeout = 5.0
-    timeout_s: Timeout = 20.0  # of one call
+    """For a connection to be made."""
+    timeout_s: Timeout = 20.0
+    """Of one call."""
 
 
 class ClassPolicy(_Settings):
     """What is done with detections of one class."""
 
     minimum_confidence: Ratio | None = None
+    """In place of the recipe's `confidence`."""
     verify: Literal["always", "never"] = "always"
+    """`never`: a detection counts without a check."""
     auto_fail_above: Ratio | None = None
-    definition: Annotated[str, Field(max_length=2000)] | None = None  # for the verifier's prompt
+    """From this confidence on no check is spent: it is a defect."""
+    definition: Annotated[str, Field(max_length=2000)] | None = None
+    """What the class means, for the verifier's prompt."""
 
 
 class Zone(_Settings):
     """A rectangle in parts of the picture's width and height, from its upper left corner."""
 
     left: Ratio
+    """Part of the picture's width."""
     top: Ratio
+    """Part of the picture's height."""
     right: Ratio
+    """Part of the picture's width."""
     bottom: Ratio
+    """Part of the picture's height."""
 
     @model_validator(mode="after")
     def _spans(self) -> "Zone":
@@ -144,30 +168,50 @@ class Workflow(_Settings):
     """A Roboflow workflow, and how its answer is read."""
 
     id: Annotated[str, StringConstraints(pattern=PART)]
+    """As in the workflow's address."""
     version: str | None = None
+    """Pins a version of the workflow; the newest if unset."""
     image_input: str = "image"
+    """Name of the workflow's input for the picture."""
     parameters: dict[str, Any] = {}
-    predictions: str | None = None  # name of the output; needed where several look like predictions
-    results: str = "crop_results"  # output with the per-crop results of the complete workflow
-    exclude: list[str] = ["crops", "output_image"]  # outputs that need not travel
+    """Further inputs of the workflow."""
+    predictions: str | None = None
+    """Name of the output with the predictions; needed where several look like predictions."""
+    results: str = "crop_results"
+    """Name of the output with the per-crop results of the complete workflow."""
+    exclude: list[str] = ["crops", "output_image"]
+    """Outputs that need not travel."""
 
 
 class Recipe(_Settings):
     """What a line inspects for."""
 
     detector: Literal["golden", "roboflow"] = "golden"
+    """`golden` compares with the picture of a good board on this machine; `roboflow` asks a workflow."""
     verifier: Literal["golden", "gemini", "workflow", "none"] = "golden"
+    """Who looks at each finding again; with `none` every detection counts, `workflow` takes the complete workflow's results."""
     workflow: Workflow | None = None
+    """Of the detector `roboflow`."""
     golden: str | None = None
-    copper: Literal["auto", "bright", "dark"] = "auto"  # on pictures for the golden detector; auto: dark on scans
+    """The good board's picture, beside the file; `{line}`, `{station}` and `{serial}` may stand in its name."""
+    copper: Literal["auto", "bright", "dark"] = "auto"
+    """How copper looks to the detector `golden`; `auto`: dark on black-and-white scans, else bright."""
     confidence: Ratio = 0.3
+    """Detections below it are dropped."""
     deadline_s: Seconds = 60.0
-    check_budget_s: Seconds = 30.0  # of one crop's check, all attempts together
-    max_checks: Annotated[int, Field(ge=1, le=1000)] = 200  # a picture with more findings goes to REVIEW unchecked
+    """A board without all its answers by then goes to REVIEW."""
+    check_budget_s: Seconds = 30.0
+    """Of one crop's check, all attempts together."""
+    max_checks: Annotated[int, Field(ge=1, le=1000)] = 200
+    """A picture with more findings goes to REVIEW unchecked."""
     crop_padding: Annotated[float, Field(ge=0, le=2)] = 0.25
+    """Margin around a crop, in parts of its box."""
     prompt: Annotated[str, Field(max_length=8000)] | None = None
+    """What Gemini is told before the question; its own text if unset."""
     classes: dict[str, ClassPolicy] = {}
+    """What is done with detections of a class, where it needs its own rule."""
     ignore: list[Zone] = []
+    """What lies wholly inside these parts of the picture is ignored (a fiducial, a label)."""
 
     @property
     def lowest_confidence(self) -> float:
@@ -178,6 +222,7 @@ class Recipe(_Settings):
 
 class Line(_Settings):
     recipe: str
+    """Name of a recipe."""
 
 
 def webhook_secret(secret: str) -> str:
@@ -197,18 +242,26 @@ class Target(_Settings):
     """Somebody to notify. Without `lines` of every line, unknown ones included."""
 
     type: Literal["webhook", "slack"] = "webhook"
+    """`webhook` is signed after Standard Webhooks; `slack` posts to an incoming webhook."""
     url: Annotated[str, AfterValidator(_http_url)]
+    """Where it listens."""
     secrets: Annotated[list[Annotated[str, AfterValidator(webhook_secret)]], Field(max_length=4)] = []
+    """To sign with; several while they rotate. Required by `webhook`."""
     verdicts: Annotated[list[Verdict], Field(min_length=1)] = list(Verdict)
+    """Which it hears of; it also hears the correction of what it heard."""
     lines: list[str] | None = None
+    """Whose boards it hears of; all, unknown ones included, if unset."""
     timeout_s: Annotated[float, Field(gt=0, le=30)] = 15.0
+    """Of one call."""
     give_up_after_s: Seconds = 86_400.0
+    """A notification that was not taken until then is dead."""
 
 
 class Network(_Settings):
     """Where targets may lie besides the public internet. Only there they may be spoken to without encryption."""
 
     private_addresses: list[Annotated[str, AfterValidator(_network)]] = []
+    """Addresses and networks, such as 192.168.10.0/24."""
 
     def refusal(self, address: str, scheme: str) -> str:
         """Why nothing may be sent to this IP address by http or https; empty if it may."""
@@ -225,58 +278,78 @@ class Images(_Settings):
     """What is let through the image guard."""
 
     max_bytes: Annotated[int, Field(gt=0, le=500_000_000)] = 20_000_000
+    """Of the file."""
     max_pixels: Annotated[int, Field(gt=0, le=1_000_000_000)] = 100_000_000
+    """Width times height."""
 
 
 class Storage(_Settings):
     """Names of the buckets; on one machine both are folders below `edge.data`."""
 
     uploads_bucket: str = "uploads"
+    """Where cameras write."""
     results_bucket: str = "results"
-    # Where a person's browser finds a picture; {bucket} and {name} stand for its own.
+    """For annotated pictures and the quarantine."""
     picture_url: Annotated[str, AfterValidator(_picture_url)] | None = None
+    """Where a person's browser finds a picture; `{bucket}` and `{name}` stand for its own."""
 
 
 class Cloud(_Settings):
     """Where the gate runs on Google Cloud. Without this section it runs on one machine."""
 
     project: Annotated[str, StringConstraints(pattern=PROJECT)]
+    """Id of the project on Google Cloud."""
     region: Annotated[str, StringConstraints(pattern=REGION)] = "europe-west1"
+    """Where functions run and buckets lie."""
     database: str = "(default)"
-    # Of resources' names; with what follows it, it must fit into the 30 characters of a service account's.
+    """Of Firestore."""
     prefix: Annotated[str, StringConstraints(pattern=PREFIX)] = "linegate"
-    golden_bucket: str | None = (
-        None  # where golden pictures are objects of the recipe's name; needed by recipes with one
-    )
-    retention_days: Annotated[float, Field(gt=0, le=36_500)] = 365.0  # of Firestore documents, by TTL
+    """Of resources' names; with what follows it, it must fit into the 30 characters of a service account's."""
+    golden_bucket: str | None = None
+    """Where golden pictures are objects of the recipe's name; needed by recipes with one."""
+    retention_days: Annotated[float, Field(gt=0, le=36_500)] = 365.0
+    """Of Firestore documents, by TTL."""
 
 
 class Retry(_Settings):
     """How a message that failed is tried again, before it goes to the dead letter of its stage."""
 
     minimum_s: Seconds = 1.0
+    """Wait before the second attempt; it doubles with each."""
     maximum_s: Seconds = 60.0
+    """Longest wait between attempts."""
     attempts: Annotated[int, Field(ge=5, le=100)] = 20
+    """After so many a message goes to the dead letter."""
 
 
 class Concurrency(_Settings):
     """How many messages of each stage are in work at the same time."""
 
-    detect: Annotated[int, Field(ge=1, le=64)] | None = None  # one per core; 8 where Roboflow detects
+    detect: Annotated[int, Field(ge=1, le=64)] | None = None
+    """One per core if unset; 8 where Roboflow detects."""
     verify: Annotated[int, Field(ge=1, le=512)] = 64
+    """Checks of all boards together."""
     aggregate: Annotated[int, Field(ge=1, le=64)] = 8
-    notify_per_target: Annotated[int, Field(ge=1, le=64)] = 4  # each target has its own, so none waits for another
+    """Checks that are being recorded."""
+    notify_per_target: Annotated[int, Field(ge=1, le=64)] = 4
+    """Each target has its own, so none waits for another."""
 
 
 class Edge(_Settings):
     """The runtime beside a line."""
 
     data: str = "linegate-data"
+    """Folder for uploads, results, archive and the database, beside the file."""
     settle_ms: Annotated[int, Field(ge=0, le=600_000)] = 500
+    """A file that was neither renamed in nor closed counts when it has not changed for this long."""
     scan_ms: Annotated[int, Field(ge=50, le=600_000)] = 1000
+    """How often folders are looked through, besides being watched."""
     sweep_s: Seconds = 5.0
+    """How often overdue boards and lost notifications are looked for."""
     lease_s: Annotated[float, Field(ge=1, le=3600)] = 600.0
+    """A message that is in work for longer is given to somebody else."""
     retention_days: Annotated[float, Field(gt=0, le=36_500)] = 30.0
+    """Of decided uploads, verdicts and their pictures."""
     retry: Retry = Retry()
     concurrency: Concurrency = Concurrency()
 
@@ -287,8 +360,11 @@ class Settings(_Settings):
     roboflow: Roboflow | None = None
     gemini: Gemini | None = None
     recipes: Annotated[dict[Name, Recipe], Field(min_length=1)]
+    """What lines inspect for, by name."""
     lines: Annotated[dict[Name, Line], Field(min_length=1)]
+    """The recipe of each line; a picture of a line that is not here is ERROR."""
     targets: dict[Name, Target] = {}
+    """Who is notified, by name."""
     network: Network = Network()
     images: Images = Images()
     storage: Storage = Storage()
