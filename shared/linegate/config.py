@@ -8,19 +8,20 @@ import re
 import urllib.request
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from types import UnionType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from linegate.errors import ConfigError
-from linegate.settings import IN_WORDS, PLACEHOLDER, Network, Settings
+from linegate.faults import value_fault, yaml_fault
+from linegate.settings import PLACEHOLDER, Network, Settings
 
 CONFIG_VARIABLE: Final = "LINEGATE_CONFIG"
 ELSEWHERE_VARIABLE: Final = "LINEGATE_SECRETS_ELSEWHERE"
 LOG_LEVEL_VARIABLE: Final = "LINEGATE_LOG_LEVEL"
+MOST_BYTES: Final = 1_000_000
 
 
 def from_environment() -> Settings:
@@ -51,20 +52,33 @@ def load(path: Path, environment: Mapping[str, str] | None = None, elsewhere: Co
     Names in `elsewhere` belong to other functions and may be missing here: each function holds its own secrets only.
     Raises ConfigError with every fault.
     """
+    text = _text(path)
+    return parse(text, path.parent, os.environ if environment is None else environment, str(path), elsewhere)
+
+
+def _text(path: Path) -> str:
+    """What the file says, as far as a configuration goes. Raises ConfigError."""
     try:
-        text = path.read_text("utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except FileNotFoundError as error:
         raise ConfigError([f"there is no such file; `{command()} init` writes one to start from"], str(path)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"can't be read: {error}"], str(path)) from error
-    return parse(text, path.parent, os.environ if environment is None else environment, str(path), elsewhere)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError([f"can't be read: {why}"], str(path)) from error
+    if len(content) > MOST_BYTES:
+        raise ConfigError([f"holds more than {MOST_BYTES:,} bytes, which no configuration does"], str(path))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(["is no text in UTF-8; save it as UTF-8, if it is a text at all"], str(path)) from error
 
 
 def without_secrets(path: Path) -> Settings:
     """The settings of a file for whoever needs none of its secrets. Raises ConfigError with every other fault."""
     try:
-        names = PLACEHOLDER.findall(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError):
+        names = PLACEHOLDER.findall(_text(path))
+    except ConfigError:
         names = []  # `load` says what is wrong
     return load(path, elsewhere=names)
 
@@ -77,29 +91,35 @@ def parse(
     elsewhere: Collection[str] = (),
 ) -> Settings:
     """Validate the text of a configuration file; see `load`."""
-    faults: list[str] = []
-    try:
-        raw = yaml.load(text, _loader(faults))
-    except yaml.YAMLError as error:
-        raise ConfigError([f"is not YAML: {' '.join(str(error).split())}"], source) from error
-    if not isinstance(raw, dict):
-        raise ConfigError(["must hold a mapping with the keys recipes, lines and targets"], source)
+    found: list[str] = []
     # A name that is held elsewhere stays a placeholder, which no check of a value minds and nobody here uses.
-    filled = _fill(raw, "", {name: f"${{{name}}}" for name in elsewhere} | dict(environment), faults)
+    values = {name: f"${{{name}}}" for name in elsewhere} | dict(environment)
+    try:
+        raw = yaml.load(text, _loader(found))
+        if not isinstance(raw, dict):
+            raise ConfigError(["must hold a mapping with the keys recipes, lines and targets"], source)
+        filled = _fill(raw, "", values, found)
+    except yaml.YAMLError as error:
+        raise ConfigError([f"is not YAML: {yaml_fault(error)}"], source) from error
+    except RecursionError as error:
+        raise ConfigError(["is nested without end"], source) from error
     settings = None
     try:
         settings = Settings.model_validate(filled)
     except ValidationError as error:
-        faults += [_fault(entry) for entry in error.errors()]
-    faults += _references(filled)
-    if faults or settings is None:
-        raise ConfigError(faults, source)
+        found += [value_fault(entry) for entry in error.errors()]
+    found += _references(filled)
+    if found or settings is None:
+        raise ConfigError(found, source)
     settings._folder = folder
     return settings
 
 
 def _loader(faults: list[str]) -> type[yaml.SafeLoader]:
-    """A SafeLoader that notes keys given twice instead of keeping the last one in silence."""
+    """A SafeLoader that notes keys given twice instead of keeping the last one in silence.
+
+    Keys are texts as they stand there: a line may be called `no`, `on` or `1`, which YAML takes for something else.
+    """
 
     class Loader(yaml.SafeLoader):
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -109,6 +129,12 @@ def _loader(faults: list[str]) -> type[yaml.SafeLoader]:
                     faults.append(f"{key.value}: given twice (line {key.start_mark.line + 1})")
                 seen.add(str(key.value))
             return super().construct_mapping(node, deep)
+
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            super().flatten_mapping(node)
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    key.tag = self.DEFAULT_SCALAR_TAG
 
     return Loader
 
@@ -131,45 +157,6 @@ def _fill(value: Any, path: str, environment: Mapping[str, str], faults: list[st
     return PLACEHOLDER.sub(variable, value)
 
 
-# Keys whose values must not be repeated in a fault
-_SECRET: Final = {"api_key", "secrets", "url"}
-
-
-def _fault(error: Any) -> str:
-    """One pydantic error in words of the file."""
-    path = ".".join(str(part) for part in error["loc"] if part != "[key]") or "the file"
-    context = error.get("ctx") or {}
-    match error["type"]:
-        case "missing":
-            what = "is required and missing"
-        case "extra_forbidden":
-            what = f"is not known here; allowed: {', '.join(_siblings(error['loc']))}"
-        case "literal_error" | "enum":
-            what = f"is {error['input']!r}; allowed: {str(context['expected']).replace(chr(39), '')}"
-        case "string_pattern_mismatch":
-            what = IN_WORDS.get(context["pattern"], f"must fit the pattern {context['pattern']}")
-        case "value_error":
-            what = str(context["error"])
-        case _:
-            what = f"{error['msg'][0].lower()}{error['msg'][1:]}"
-            if isinstance(error["input"], str | int | float | bool | None) and not _SECRET & {*error["loc"]}:
-                what += f", not {error['input']!r}"
-    return f"{path}: {what}"
-
-
-def _siblings(location: tuple[Any, ...]) -> list[str]:
-    """The keys that are allowed where `location` ends."""
-    model: Any = Settings
-    for part in location[:-1]:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            model = model.model_fields[part].annotation
-        else:  # dict[Name, Model] or list[Model]
-            model = model.__args__[-1]
-        if isinstance(model, UnionType):  # Model | None
-            model = model.__args__[0]
-    return list(model.model_fields)
-
-
 def _references(raw: Mapping[str, Any]) -> list[str]:
     """Faults between sections, found even when a section has faults of its own."""
 
@@ -186,8 +173,9 @@ def _references(raw: Mapping[str, Any]) -> list[str]:
     for name, recipe in recipes.items():
         faults += [f"recipes.{name}.{fault}" for fault in _needs(recipe, raw)]
     for name, target in targets.items():
-        for line in target.get("lines") or []:
-            if line not in lines:
+        named = target.get("lines")
+        for line in named if isinstance(named, list) else []:
+            if isinstance(line, str) and line not in lines:
                 faults.append(f"targets.{name}.lines: no line named {line!r}; there is {_listed(lines)}")
         if target.get("type", "webhook") == "webhook" and not target.get("secrets"):
             faults.append(f"targets.{name}.secrets: is required, to sign with (openssl rand -base64 32 makes one)")

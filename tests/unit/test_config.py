@@ -59,7 +59,7 @@ cameras: 2
     )
     for expected in (
         "recipes.pcb.detector: is 'yolo'; allowed: golden or roboflow",
-        "recipes.pcb.confidence: input should be less than or equal to 1, not 2",
+        "recipes.pcb.confidence: must be 1 or less, not 2",
         "recipes.pcb.colour: is not known here; allowed: detector, verifier, workflow, golden",
         "lines.smt-1.recipe: no recipe named 'pcb2'; there is 'pcb'",
         "lines.a b: may hold letters",
@@ -68,7 +68,7 @@ cameras: 2
         "targets.hmi.secrets.1: the environment variable NOPE is not set",
         "targets.hmi.verdicts.1: is 'BAD'; allowed: PASS, FAIL, REVIEW or ERROR",
         "targets.hmi.lines: no line named 'smt-9'; there is 'smt-1', 'a b'",
-        "edge.settle_ms: input should be a valid integer",
+        "edge.settle_ms: must be a whole number, not 'soon'",
         "cameras: is not known here; allowed: roboflow, gemini, recipes, lines, targets",
     ):
         assert any(fault.startswith(expected) for fault in found), (expected, found)
@@ -94,6 +94,83 @@ def test_broken_files_are_named_by_their_fault(text: str, fault: str) -> None:
     assert any(found.startswith(fault) for found in faults(text)), faults(text)
 
 
+@pytest.mark.parametrize("name", ["no", "on", "1", "1e3", "2024-01-01", "0x10", "null", "true"])
+def test_a_line_may_be_called_what_yaml_takes_for_something_else(name: str) -> None:
+    settings = read(f"recipes: {{{name}: {{golden: g}}}}\nlines: {{{name}: {{recipe: '{name}'}}}}")
+    assert settings.recipe_of(name) is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("no", "YAML takes yes, no, on, off, true and false for something else"),
+        ("1", "YAML takes what stands there for a number"),
+        ("0x10", "YAML takes what stands there for a number"),
+        ("2024-01-01", "YAML takes what stands there for a date"),
+    ],
+)
+def test_a_value_that_yaml_takes_for_something_else_needs_quotes(value: str, kind: str) -> None:
+    (found,) = faults(f"recipes: {{'{value}': {{golden: g}}}}\nlines: {{a: {{recipe: {value}}}}}")
+    assert found == f"lines.a.recipe: must be text; {kind}: put quotes around it"
+
+
+@pytest.mark.parametrize(
+    ("section", "fault"),
+    [
+        ("lines: {a: pcb}", "lines.a: must hold keys of its own (recipe), not 'pcb'"),
+        ("lines: {a: {recipe: pcb}}\nedge:", "edge: must hold keys of its own (data, settle_ms"),
+        ("lines: {a: {recipe: pcb}}\nedge: {data: ''}", "edge.data: must not be empty"),
+        ("lines: {a: {recipe: pcb}}\nedge: {data: ' '}", "edge.data: must not be empty"),
+        ("lines: {a: {recipe: pcb}}\nedge: {sweep_s: .nan}", "edge.sweep_s: must be "),
+        ("lines: {a: {recipe: pcb}}\nedge: {sweep_s: .inf}", "edge.sweep_s: must be "),
+        ("lines: {a: {recipe: pcb}}\nedge: {scan_ms: 1}", "edge.scan_ms: must be 50 or more, not 1"),
+        ("lines: {a: {recipe: pcb}}\nimages: {max_bytes: 1.5}", "images.max_bytes: must be a whole number, not 1.5"),
+        ("lines: [a]", "lines: must hold names, each with what belongs to it"),
+        ("lines:", "lines: must hold names, each with what belongs to it; nothing stands there"),
+        ("lines: {a: {recipe: pcb}}\ntargets: {h: {url: 'https://h/', lines: 3}}", "targets.h.lines: must be a list"),
+        (
+            "lines: {a: {recipe: pcb}}\ntargets: {h: {url: 'https://h/', lines: [no]}}",
+            "targets.h.lines.0: must be text",
+        ),
+        (
+            "lines: {a: {recipe: pcb}}\nroboflow: {workspace: w, use_cache: 7}",
+            "roboflow.use_cache: must be true or false",
+        ),
+    ],
+)
+def test_a_fault_is_told_in_words_of_the_file(section: str, fault: str) -> None:
+    found = faults(f"recipes: {{pcb: {{golden: g}}}}\n{section}")
+    assert any(text.startswith(fault) for text in found), found
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("recipes:\n  pcb: {golden: a\nlines:", "line 3, column 6: "),
+        ("recipes:\n\tpcb: 1", "line 2, column 1: a tab stands there; YAML is indented with spaces"),
+        ("recipes: a: b", "line 1, column 11: a ':' stands where none belongs"),
+        ("gemini: {api_key: *s3cr3t}", "line 1, column 19: a text that starts with '*' needs quotes"),
+        ("gemini: {api_key: !s3cr3t x}", "line 1, column 19: a text that starts with '!' needs quotes"),
+        ("gemini: {api_key: 's3cr3t", "line 1, column 26: found unexpected end of stream"),
+        ("a: \x07", "character 4 is none that a text may hold"),
+    ],
+)
+def test_broken_yaml_is_told_by_line_and_column_without_its_text(text: str, fault: str) -> None:
+    (found,) = faults(text)
+    assert found.startswith(f"is not YAML: {fault}")
+    assert "s3cr3t" not in found
+    assert "\n" not in found
+
+
+def test_a_key_that_was_pasted_for_a_section_is_not_repeated() -> None:
+    assert "s3cr3t" not in str(faults("recipes: {pcb: {golden: g}}\nlines: {a: {recipe: pcb}}\ngemini: s3cr3t"))
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "linegate.yaml").write_text("recipes: {pcb: {golden: g}}\nlines: {a: {recipe: pcb}}", "utf-8-sig")
+    assert list(load(tmp_path / "linegate.yaml").lines) == ["a"]
+
+
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="linegate init"):
         load(tmp_path / "none.yaml")
@@ -101,7 +178,7 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_text_is_a_configuration_fault(tmp_path: Path) -> None:
     (tmp_path / "linegate.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="can't be read"):
+    with pytest.raises(ConfigError, match="is no text in UTF-8"):
         load(tmp_path / "linegate.yaml")
 
 
@@ -177,7 +254,10 @@ WEBHOOK = f"targets: {{{{hmi: {{{{url: '{{}}', secrets: [{SECRET}]}}}}}}}}"
     [
         ("gemini: {model: m}", "gemini: needs either api_key (Gemini API) or project (Vertex AI)"),
         ("gemini: {api_key: k, project: p}", "gemini: needs either api_key (Gemini API) or project (Vertex AI)"),
-        ("gemini: {api_key: 12345}", "gemini.api_key: input should be a valid string"),
+        (
+            "gemini: {api_key: 12345}",
+            "gemini.api_key: must be text; YAML takes what stands there for a number",
+        ),
         ("roboflow: {workspace: a/b}", "roboflow.workspace: must be one part of an address"),
         ("cloud: {project: My_Plant}", "cloud.project: must be a project's id"),
         ("cloud: {project: my-plant, prefix: a-prefix-too-long}", "cloud.prefix: may hold lower-case letters"),

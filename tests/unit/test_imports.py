@@ -15,7 +15,7 @@ PACKAGE = Path(linegate.__file__).parent
 LAYERS = (
     {"errors"},
     {"inspection", "logs"},
-    {"ports", "settings", "config"},
+    {"ports", "settings", "faults", "config"},
     {"events", "imaging", "annotate", "notification"},
     {"handlers"},
     {"adapters"},

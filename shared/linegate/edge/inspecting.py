@@ -59,11 +59,11 @@ def run(
 def _settings(golden: Path | None, configuration: Path | None, line: str | None) -> tuple[Settings, str]:
     """The settings to inspect with, and the line whose recipe they use."""
     if configuration is None:
-        recipe = Recipe(golden=str(golden.resolve()) if golden else None)
-        settings = Settings(recipes={"inspect": recipe}, lines={line or UNNAMED: Line(recipe="inspect")})
-        return settings, line or UNNAMED
-    settings = config.load(configuration)
-    line = line or next(iter(settings.lines))
+        line = line or UNNAMED
+        settings = Settings(recipes={"inspect": Recipe()}, lines={line: Line(recipe="inspect")})
+    else:
+        settings = config.load(configuration)
+        line = line or next(iter(settings.lines))
     known = settings.recipe_of(line)
     if known is None:
         raise ConfigError([f"lines: no line named {line!r}; there is {', '.join(settings.lines)}"], str(configuration))

@@ -1,0 +1,121 @@
+"""What is wrong with a configuration, in words of the file: of YAML's errors and of pydantic's. Secrets are not repeated."""
+
+from datetime import date
+from types import UnionType
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel
+
+from linegate.settings import IN_WORDS, Settings
+
+# Keys whose values must not be repeated in a fault
+SECRET: Final = {"api_key", "secrets", "url"}
+# YAML's words for what people do most ▶ ours; what such an error quotes may be part of a secret
+_YAML: Final = {
+    "found character '\\t' that cannot start any token": "a tab stands there; YAML is indented with spaces",
+    "mapping values are not allowed here": "a ':' stands where none belongs; put quotes around a text that holds one",
+    "could not find expected ':'": "a ':' is missing after a key",
+    "found undefined alias": "a text that starts with '*' needs quotes",
+    "could not determine a constructor for the tag": "a text that starts with '!' needs quotes",
+}
+_BOUNDS: Final = {
+    "greater_than": ("gt", "must be more than {}"),
+    "greater_than_equal": ("ge", "must be {} or more"),
+    "less_than": ("lt", "must be less than {}"),
+    "less_than_equal": ("le", "must be {} or less"),
+}
+_KINDS: Final = {
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number with an end",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "list_type": "must be a list, e.g. [a, b]",
+    "dict_type": "must hold names, each with what belongs to it",
+}
+
+
+def yaml_fault(error: yaml.YAMLError) -> str:
+    """Where and what, in one line."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        problem, mark = error.problem or error.context or "can't be read", error.problem_mark or error.context_mark
+        said = next((ours for theirs, ours in _YAML.items() if problem.startswith(theirs)), problem)
+        return f"line {mark.line + 1}, column {mark.column + 1}: {said}" if mark else said
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"character {error.position + 1} is none that a text may hold (#{error.character:04x})"
+    return "can't be read"
+
+
+def value_fault(error: Any) -> str:
+    """One of pydantic's errors."""
+    path = ".".join(str(part) for part in error["loc"] if part != "[key]") or "the file"
+    return f"{path}: {_what(error)}"
+
+
+def _what(error: Any) -> str:
+    given, context = error["input"], error.get("ctx") or {}
+    what = f"{error['msg'][0].lower()}{error['msg'][1:]}{_instead(error)}"
+    match error["type"]:
+        case "missing":
+            what = "is required and missing"
+        case "extra_forbidden":
+            what = f"is not known here; allowed: {', '.join(_keys(error['loc'][:-1]))}"
+        case "literal_error" | "enum":
+            what = f"is {given!r}; allowed: {str(context['expected']).replace(chr(39), '')}"
+        case "string_pattern_mismatch":
+            what = IN_WORDS.get(context["pattern"], f"must fit the pattern {context['pattern']}")
+        case "value_error":
+            what = str(context["error"])
+        case "string_too_short" | "too_short":
+            what = "must not be empty"
+        case "string_type":
+            what = _no_text(given)
+        case "model_type" | "model_attributes_type":
+            instead = (
+                _instead(error) if error["loc"][0] == "lines" or given is None else ""
+            )  # elsewhere it may be a key
+            what = f"must hold keys of its own ({', '.join(_keys(error['loc']))}){instead}"
+        case kind if kind in _KINDS:
+            what = _KINDS[kind] + _instead(error)
+        case kind if kind in _BOUNDS:
+            bound, words = _BOUNDS[kind]
+            what = words.format(f"{context[bound]:g}") + _instead(error)
+    return what
+
+
+def _no_text(given: object) -> str:
+    match given:
+        case None:
+            return "must not be empty"
+        case bool():
+            return "must be text; YAML takes yes, no, on, off, true and false for something else: put quotes around it"
+        case int() | float() | date():
+            kind = "date" if isinstance(given, date) else "number"
+            return f"must be text; YAML takes what stands there for a {kind}: put quotes around it"
+    return f"must be text, not a {'list' if isinstance(given, list) else 'mapping'}"
+
+
+def _instead(error: Any) -> str:
+    given = error["input"]
+    if given is None:
+        return "; nothing stands there"
+    if SECRET & {*error["loc"]} or not isinstance(given, str | int | float):
+        return ""
+    return f", not {given!r}"
+
+
+def _keys(location: tuple[Any, ...]) -> list[str]:
+    """The keys that are allowed at `location`."""
+    model: Any = Settings
+    for part in location:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            model = model.model_fields[part].annotation
+        else:  # dict[Name, Model] or list[Model]
+            model = model.__args__[-1]
+        if isinstance(model, UnionType):  # Model | None
+            model = model.__args__[0]
+    return list(model.model_fields)
