@@ -1,6 +1,6 @@
 """Settings ▶ adapters. Vendor SDKs are imported here, inside factories, and nothing is built before it is asked for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
@@ -65,16 +65,19 @@ class App:
                 self._built[key] = build()
             return self._built[key]  # type: ignore[return-value]
 
-    def warm_up(self) -> None:
-        """Build what the recipes need now, so that the first board does not wait for it.
+    def warm_up(self, stages: Collection[str] = tuple(STAGES)) -> None:
+        """Build what the recipes need in these stages, so that the first board does not wait for it."""
+        for recipe in self.settings.recipes.values():
+            if "detect" in stages:
+                self.detector(recipe)
+                if recipe.golden:
+                    self.registrar()
+            if "verify" in stages:
+                self.verifier(recipe)
 
-        A golden picture that can't be read is said at once, not when the first board comes.
-        """
+    def look_for_goldens(self) -> None:
+        """Say at once, not when the first board comes, which golden picture can't be read."""
         for name, recipe in self.settings.recipes.items():
-            self.detector(recipe)
-            self.verifier(recipe)
-            if recipe.golden:
-                self.registrar()
             if recipe.golden and "{" not in recipe.golden:
                 try:
                     self._golden_picture(recipe.golden)

@@ -5,7 +5,7 @@ Fields are facts, never prose, image bytes or secrets. `bound()` adds fields to 
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -44,6 +44,20 @@ def configure(level: str = "INFO", stream: TextIO | None = None, readable: bool 
         processors=[*shared, *tail],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level, logging.INFO)),
         logger_factory=structlog.WriteLoggerFactory(target),
+        cache_logger_on_first_use=False,
+    )
+
+
+def forward(send: Callable[[str, dict[str, Any]], None], level: str = "INFO") -> None:
+    """Hand each line of `level` and above to `send`, as its level's name and its fields, instead of writing it here."""
+
+    def sent(_: Any, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        send(method, dict(fields))
+        raise structlog.DropEvent
+
+    structlog.configure(
+        processors=[merge_contextvars, structlog.processors.format_exc_info, sent],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level, logging.INFO)),
         cache_logger_on_first_use=False,
     )
 

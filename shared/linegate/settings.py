@@ -44,6 +44,11 @@ Secret = Annotated[SecretStr, Field(min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 
 
+CORES: Final = max(1, os.cpu_count() or 1)
+# What a worker process needs at most: in time beside the services' own budgets, and in memory.
+WORKER_TIME_S: Final = 60.0
+WORKER_BYTES, WORKER_BYTES_A_PIXEL = 1 << 30, 48
+
 PLACEHOLDER: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -328,13 +333,24 @@ class Concurrency(_Settings):
     """How many messages of each stage are in work at the same time."""
 
     detect: Annotated[int, Field(ge=1, le=64)] | None = None
-    """One per core if unset; 8 where Roboflow detects."""
-    verify: Annotated[int, Field(ge=1, le=512)] = 64
-    """Checks of all boards together."""
+    """One per worker process if unset; 8 where Roboflow detects."""
+    verify: Annotated[int, Field(ge=1, le=512)] | None = None
+    """Checks of all boards together. Two per core if unset; 64 where Gemini verifies."""
     aggregate: Annotated[int, Field(ge=1, le=64)] = 8
     """Checks that are being recorded."""
     notify_per_target: Annotated[int, Field(ge=1, le=64)] = 4
     """Each target has its own, so none waits for another."""
+
+
+class Workers(_Settings):
+    """The processes that open, decode and compare pictures, and what each of them may take."""
+
+    processes: Annotated[int, Field(ge=0, le=256)] | None = None
+    """How many there are. One per core if unset; with 0 the gate's own process does their work, without limits."""
+    time_limit_s: Annotated[float, Field(ge=1, le=3600)] | None = None
+    """One that works longer on a message is ended. A minute and what the services may take, if unset."""
+    memory_mb: Annotated[int, Field(ge=256, le=1_048_576)] | None = None
+    """What one may take beside its code. Enough for a picture of images.max_pixels if unset."""
 
 
 class Edge(_Settings):
@@ -354,6 +370,7 @@ class Edge(_Settings):
     """Of decided uploads, verdicts and their pictures."""
     retry: Retry = Retry()
     concurrency: Concurrency = Concurrency()
+    workers: Workers = Workers()
 
 
 class Settings(_Settings):
@@ -384,13 +401,40 @@ class Settings(_Settings):
         return self._folder / self.edge.data
 
     @property
+    def workers(self) -> int:
+        """How many worker processes the one-machine runtime has; 0 if it does without."""
+        return CORES if self.edge.workers.processes is None else self.edge.workers.processes
+
+    @property
+    def worked_stages(self) -> tuple[str, ...]:
+        """The stages that worker processes serve: those that open pictures, and checks that are made on this machine."""
+        if not self.workers:
+            return ()
+        asks = any(recipe.verifier == "gemini" for recipe in self.recipes.values())
+        return ("detect", "aggregate", "sweep") if asks else ("detect", "verify", "aggregate", "sweep")
+
+    @property
+    def worker_time_limit_s(self) -> float:
+        """Seconds after which a worker that has not answered is taken for lost."""
+        budgets = [self.roboflow.budget_s] if self.roboflow else []
+        budgets += [recipe.check_budget_s for recipe in self.recipes.values()]
+        return self.edge.workers.time_limit_s or WORKER_TIME_S + max(budgets)
+
+    @property
+    def worker_memory_bytes(self) -> int:
+        """What one worker may take: enough for the largest picture that is let through."""
+        asked = self.edge.workers.memory_mb
+        return asked << 20 if asked else WORKER_BYTES + WORKER_BYTES_A_PIXEL * self.images.max_pixels
+
+    @property
     def in_work(self) -> dict[str, int]:
         """How many messages of each stage the one-machine runtime works on at the same time."""
         limits = self.edge.concurrency
         remote = any(recipe.detector == "roboflow" for recipe in self.recipes.values())
+        asks = any(recipe.verifier == "gemini" for recipe in self.recipes.values())
         return {
-            "detect": limits.detect or (8 if remote else max(1, os.cpu_count() or 1)),
-            "verify": limits.verify,
+            "detect": limits.detect or (8 if remote else max(1, self.workers or CORES)),
+            "verify": limits.verify or (64 if asks else 2 * CORES),
             "aggregate": limits.aggregate,
             "notify": limits.notify_per_target * max(1, len(self.targets)),
             "sweep": 1,

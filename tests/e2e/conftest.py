@@ -1,6 +1,7 @@
 """A line's folder with its configuration, its golden picture, and an HMI that listens."""
 
 import base64
+import multiprocessing.forkserver
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +16,17 @@ import yaml
 from linegate.config import load
 from linegate.edge.listener import Listener, Received
 from linegate.edge.runtime import Runtime
+from linegate.edge.workers import forkserver
 from linegate.settings import Settings
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_workers() -> None:
+    """The tests share one process to fork workers from: it has the detectors of all of them loaded."""
+    forkserver(("linegate.adapters.roboflow",))
+    multiprocessing.forkserver.ensure_running()
 
 
 @dataclass
@@ -91,7 +100,13 @@ def make_line(tmp_path: Path, hmi: Hmi) -> Callable[..., Line]:
         folder.mkdir()
         (folder / "golden.png").write_bytes(golden)
         content = {
-            "edge": {"data": "data", "settle_ms": 50, "scan_ms": 100, "retry": {"minimum_s": 0.1, "maximum_s": 1}}
+            "edge": {
+                "data": "data",
+                "settle_ms": 50,
+                "scan_ms": 100,
+                "retry": {"minimum_s": 0.1, "maximum_s": 1},
+                "workers": {"processes": 1},
+            }
             | edge,
             "recipes": {"pcb": {"golden": "golden.png", "deadline_s": 60}},
             "lines": {"smt-1": {"recipe": "pcb"}},

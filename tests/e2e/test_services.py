@@ -71,7 +71,7 @@ def make(tmp_path: Path, hmi: Hmi, detector: Service, verifier: Service) -> Make
             "check_budget_s": 10,
         }
         quick = {"data": "data", "settle_ms": 50, "scan_ms": 100, "sweep_s": 0.3}
-        quick |= {"retry": {"minimum_s": 0.1, "maximum_s": 0.5}}
+        quick |= {"retry": {"minimum_s": 0.1, "maximum_s": 0.5}, "workers": {"processes": 1}}
         content = {
             "roboflow": {
                 "api_url": detector.url,

@@ -126,6 +126,20 @@ def test_a_target_that_hangs_does_not_keep_the_others_waiting(bus: LocalBus) -> 
         hanging.set()
 
 
+def test_a_message_over_which_workers_die_is_a_dead_letter_after_the_third(bus: LocalBus) -> None:
+    attempts: list[int] = []
+
+    def deliver(stage: str, body: dict[str, Any]) -> Response:
+        attempts.append(body["deliveryAttempt"])
+        return Response(500, "its worker process was ended by SIGKILL", killed=True)
+
+    with dispatching(bus, deliver) as dispatcher:
+        bus.publish("uploads", [Message(b"one")])
+        until(lambda: bus.dead_letters() and dispatcher.idle)
+    assert attempts == [1, 2, 3]
+    assert "SIGKILL" in bus.dead_letters()[0].reason
+
+
 def test_all_crops_of_a_board_are_checked_at_the_same_time(bus: LocalBus) -> None:
     together = threading.Barrier(64, timeout=10)
 
@@ -133,7 +147,7 @@ def test_all_crops_of_a_board_are_checked_at_the_same_time(bus: LocalBus) -> Non
         together.wait()
         return Response(200, "")
 
-    with dispatching(bus, deliver) as dispatcher:
+    with dispatching(bus, deliver, verify=64) as dispatcher:
         bus.publish("crops", [Message(b"crop") for _ in range(64)])
         until(lambda: dispatcher.idle)
     assert not together.broken

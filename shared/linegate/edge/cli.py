@@ -304,7 +304,9 @@ def _edge(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGINT, stopped)
     runtime.start()
     stop.wait()
-    runtime.stop()
+    if not runtime.stop():
+        sys.stderr.flush()
+        os._exit(0)  # a call that hangs would keep the interpreter; nothing of it is lost
     return 0
 
 

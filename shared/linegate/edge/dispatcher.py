@@ -24,6 +24,10 @@ ORDER = ("notify", "aggregate", "verify", "sweep", "detect")
 POLL_S = 0.5
 # Whatever a service asks for: a board that waits longer has been given up by everybody.
 LONGEST_WAIT_S = 3600.0
+# What is under way may take this long when the gate is asked to stop.
+GRACE_S = 30.0
+# A message whose workers died goes to the dead letter from this attempt on: it would take one with it each time.
+KILLS = 3
 
 
 class Dispatcher:
@@ -35,6 +39,7 @@ class Dispatcher:
         self._deliver = deliver
         self._stopping = threading.Event()
         self._lock = threading.Lock()
+        self._finished = threading.Condition(self._lock)
         self._in_work: Counter[str] = Counter()
         self._in_lane: Counter[str] = Counter()
         self._limits: Mapping[str, int] = settings.in_work
@@ -47,13 +52,16 @@ class Dispatcher:
         self._bus.release_leases()
         self._thread.start()
 
-    def stop(self) -> None:
-        """Take nothing new, wait for what is under way. What was not begun stays on the bus."""
+    def stop(self, grace_s: float = GRACE_S) -> bool:
+        """Take nothing new, wait for what is under way; False if it takes longer. What was not begun stays on the bus."""
+        until = time.monotonic() + grace_s
         self._stopping.set()
         self._bus.bell.ring()
-        self._thread.join()
+        self._thread.join(grace_s)
         for pool in self._pools.values():
-            pool.shutdown(wait=True)
+            pool.shutdown(wait=False)
+        with self._lock:
+            return self._finished.wait_for(lambda: not self._in_work.total(), max(0.0, until - time.monotonic()))
 
     @property
     def idle(self) -> bool:
@@ -112,6 +120,7 @@ class Dispatcher:
                 self._in_lane[delivery.lane] -= 1
                 if not self._in_lane[delivery.lane]:
                     del self._in_lane[delivery.lane]
+                self._finished.notify_all()
             self._bus.bell.ring()
 
     def _serve(self, stage: str, delivery: Delivery) -> None:
@@ -126,7 +135,7 @@ class Dispatcher:
         error = f"answered {response.status}: {response.said[:500]}"
         if response.status in ACKNOWLEDGED:
             self._bus.acknowledge(delivery)
-        elif delivery.attempt >= self._settings.retry.attempts:
+        elif delivery.attempt >= (KILLS if response.killed else self._settings.retry.attempts):
             log.error("message.dead", stage=stage, attempts=delivery.attempt, **_ids(delivery))
             self._bus.bury(delivery, error)
         else:

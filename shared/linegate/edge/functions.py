@@ -1,7 +1,7 @@
 """The functions' own functions-framework apps, called in this process with the bodies that Pub/Sub would push."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,11 +18,15 @@ from linegate.inspection import Check, Inspection, OutboxEntry, Revision
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a function answered: the HTTP status and, for a failure, what it said and when to come again."""
+    """What a function answered: the HTTP status and, for a failure, what it said and when to come again.
+
+    `killed` where there was no answer: the process that worked on it died over it.
+    """
 
     status: int
     said: str = ""
     retry_after_s: float = 0.0
+    killed: bool = False
 
 
 Deliver = Callable[[str, dict[str, Any]], Response]  # of (stage, push body)
@@ -62,9 +66,9 @@ def in_process(app: bootstrap.App) -> Deliver:
     return deliver
 
 
-def load_all() -> None:
-    """Import every function and build every codec now, so that the first board does not wait for it."""
-    for stage in bootstrap.STAGES:
+def load_all(stages: Collection[str] = tuple(bootstrap.STAGES)) -> None:
+    """Import the functions of these stages and build every codec now, so that the first board does not wait for it."""
+    for stage in stages:
         function_app(stage)
     for cls in (*TOPIC_OF, Inspection, Check, Revision, OutboxEntry):
         codec(cls)

@@ -3,24 +3,28 @@
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from linegate import bootstrap
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.storage import TEMPORARY
 from linegate.edge.dispatcher import Dispatcher
-from linegate.edge.functions import in_process, load_all
+from linegate.edge.functions import Response, in_process, load_all
 from linegate.edge.housekeeping import remove_expired
 from linegate.edge.intake import UPLOADS_FOLDER, Intake
+from linegate.edge.workers import WorkerPool
 from linegate.errors import ConfigError, LinegateError
 from linegate.events import SWEEPS, SweepDue, to_message
 from linegate.logs import log
 from linegate.settings import Settings
 
 HOUSEKEEPING_S = 3600.0
+# What is under way may take this long when the process is asked to stop; service managers wait ten seconds and more.
+GRACE_S = 7.0
 
 
 class Runtime:
@@ -34,7 +38,10 @@ class Runtime:
         self.database = open_database(settings)
         self.bus = LocalBus(self.database)
         self.app = bootstrap.local(settings, self.database, self.bus)
-        self.dispatcher = Dispatcher(self.bus, settings, in_process(self.app))
+        self._here = in_process(self.app)
+        self._worked = settings.worked_stages
+        self.workers = WorkerPool(settings, self._worked) if self._worked else None
+        self.dispatcher = Dispatcher(self.bus, settings, self._deliver)
         self.intake = Intake(
             self.database,
             self.bus.bell,
@@ -54,8 +61,11 @@ class Runtime:
         ]
 
     def start(self) -> None:
-        load_all()
-        self.app.warm_up()
+        if self.workers:
+            self.workers.start()
+        load_all([stage for stage in bootstrap.STAGES if stage not in self._worked])
+        self.app.warm_up([stage for stage in bootstrap.STAGES if stage not in self._worked])
+        self.app.look_for_goldens()
         for line in self.settings.lines:  # so that a person sees where pictures belong
             (self.settings.data / UPLOADS_FOLDER / line).mkdir(parents=True, exist_ok=True)
         self.dispatcher.start()
@@ -64,16 +74,29 @@ class Runtime:
             clock.start()
         log.info("runtime.started", data=str(self.settings.data), lines=sorted(self.settings.lines))
 
-    def stop(self) -> None:
-        """Take nothing new, finish what is under way, close the database."""
+    def stop(self, grace_s: float = GRACE_S) -> bool:
+        """Take nothing new, finish what is under way, close the database.
+
+        False if something was still under way after `grace_s` seconds: it is left behind, and the process should end, for what
+        was not finished is begun anew by the next start.
+        """
+        until = time.monotonic() + grace_s
         self._stopping.set()
         self.intake.stop()
+        finished = self.dispatcher.stop(until - time.monotonic())
+        if self.workers:
+            self.workers.stop(until - time.monotonic())
         for clock in self._clocks:
-            clock.join()
-        self.dispatcher.stop()
-        self.database.close()
+            clock.join(max(0.0, until - time.monotonic()))
+            finished &= not clock.is_alive()
+        if finished:
+            self.database.close()
         self._lock.close()
-        log.info("runtime.stopped")
+        log.info("runtime.stopped", finished=finished)
+        return finished
+
+    def _deliver(self, stage: str, body: dict[str, Any]) -> Response:
+        return self.workers.deliver(stage, body) if self.workers and stage in self._worked else self._here(stage, body)
 
     def _every(self, seconds: float, work: Callable[[], None]) -> None:
         while True:
