@@ -74,4 +74,10 @@ class GoldenDetector:
             found = compare(np.asarray(picture), np.asarray(golden.picture), self._copper, variation)
         except RegistrationError as error:
             return Found((), MODEL, VERSION, doubts=(f"Not compared: {error}.",))
+        except (MemoryError, cv2.error) as error:  # OpenCV says so where it gets no memory
+            raise PermanentError(f"comparing the picture needs more memory than there is ({_first(error)})") from error
         return Found(tuple(found), MODEL, VERSION)
+
+
+def _first(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
