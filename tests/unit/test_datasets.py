@@ -1,20 +1,24 @@
 """Labelled pictures in the formats they come in: what is read, and what is said of labels that can't be."""
 
 import json
+import os
 import re
+import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from linegate.edge.evaluation.datasets import Dataset, read
+from linegate.edge.evaluation.datasets import read
+from linegate.edge.evaluation.labels import Dataset, Kind, warnings
 from linegate.errors import UsageError
 
 
 def picture(path: Path, size: tuple[int, int] = (200, 100), orientation: int | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.new("RGB", size)
+    image = Image.new("RGB", size, f"#{zlib.crc32(str(path).encode()) & 0xFFFFFF:06x}")
     exif = image.getexif()
     if orientation:
         exif[0x0112] = orientation
@@ -44,6 +48,7 @@ def yolo(folder: Path) -> None:
         folder / "train/labels/a.txt",
         "0 0.15 0.4 0.1 0.2\n7 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.1\n0 50 50 10 10\n1 0.05 0.1 0.15 0.1 0.15 0.3 0.05 0.3\n",
     )
+    write(folder / "train/labels/b.txt", "")
 
 
 def voc(folder: Path) -> None:
@@ -186,3 +191,127 @@ def test_a_file_that_is_no_label_file_at_all_costs_only_its_own_pictures(tmp_pat
     listed = read(tmp_path / "coco", "coco")
     assert len(listed.samples) == 2
     assert any(fault.line == 2 and "no JSON" in fault.reason for fault in listed.faults)
+
+
+# What a lost label file looks like, and what must never make a good board
+
+
+@pytest.mark.parametrize(
+    ("layout", "make", "lost"), [("yolo", yolo, "train/labels/a.txt"), ("voc", voc, "Annotations/a.xml")]
+)
+def test_a_lost_label_file_makes_no_good_board(
+    tmp_path: Path, layout: str, make: Callable[[Path], None], lost: str
+) -> None:
+    make(tmp_path)
+    (tmp_path / lost).unlink()
+    dataset = read(tmp_path, layout)
+    assert [Path(sample.name).name for sample in dataset.samples] == ["b"]
+    assert dataset.counts() == {Kind.NO_LABELS: 1}
+    (warning,) = warnings(dataset.faults)
+    assert "1 picture" in warning and "a.jpg" in warning and "--missing-labels-are-good" in warning
+    trusted = read(tmp_path, layout, missing_are_good=True)
+    assert [(Path(sample.name).name, sample.bad) for sample in trusted.samples] == [("a", False), ("b", False)]
+    assert trusted.counts() == {Kind.TAKEN_AS_GOOD: 1}, "also then it is counted and told"
+
+
+def test_a_coco_file_says_itself_which_boards_are_good_but_not_what_it_does_not_list(tmp_path: Path) -> None:
+    coco(tmp_path)
+    picture(tmp_path / "valid/c.jpg")
+    dataset = read(tmp_path, "coco")
+    assert [sample.name for sample in dataset.samples] == ["valid/a", "valid/b"]
+    assert [Path(fault.file).name for fault in dataset.faults if fault.kind is Kind.LEFT_OUT] == ["c.jpg"]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    ["0 0.5 0.5 0.1\n", "\0" * 40, "0 nan 0.5 0.1 0.1\n", "0 inf 0.5 0.1 0.1\n"],
+    ids=["short", "zeros", "nan", "inf"],
+)
+def test_a_board_whose_labels_are_all_bad_is_no_good_board(tmp_path: Path, labels: str) -> None:
+    yolo(tmp_path)
+    write(tmp_path / "train/labels/a.txt", labels)
+    dataset = read(tmp_path, "yolo")
+    assert [sample.name for sample in dataset.samples] == ["train/images/b"]
+    assert dataset.counts() == {Kind.BAD_LABEL: 1, Kind.LEFT_OUT: 1}
+
+
+def test_labels_as_windows_editors_save_them_are_read(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    (tmp_path / "train/labels/a.txt").write_bytes(b"\xef\xbb\xbf0 0.15 0.4 0.1 0.2\r\n")
+    (tmp_path / "data.yaml").write_bytes(b"\xef\xbb\xbfnames: {'0': Open}\r\n")
+    first, _ = read(tmp_path, "yolo").samples
+    assert [truth.class_name for truth in first.truths] == ["open_circuit"]
+
+
+def test_labels_without_pictures_and_empty_splits_are_told(tmp_path: Path) -> None:
+    yolo(tmp_path / "yolo")
+    write(tmp_path / "yolo/train/labels/lost.txt", "0 0.5 0.5 0.1 0.1\n")
+    write(tmp_path / "yolo/data.yaml", "names: [Open, mouse-bite]\ntrain: ../train/images\ntest: ../test/images\n")
+    deeppcb(tmp_path / "deeppcb")
+    write(tmp_path / "deeppcb/lost.txt", "20 30 40 50 1\n")
+    write(tmp_path / "deeppcb/readme.txt", "Six types of defects.\n")
+    voc(tmp_path / "voc")
+    write(tmp_path / "voc/Annotations/lost.xml", "<annotation><filename>lost.jpg</filename></annotation>")
+    coco(tmp_path / "coco")
+    write(tmp_path / "coco/test/_annotations.coco.json", '{"images": [], "categories": [], "annotations": []}')
+
+    def told(layout: str, kind: Kind) -> list[str]:
+        return [fault.file for fault in read(tmp_path / layout, layout).faults if fault.kind is kind]
+
+    for layout in ("yolo", "deeppcb", "voc"):
+        assert [Path(file).stem for file in told(layout, Kind.NO_PICTURE)] == ["lost"], layout
+    assert [Path(file).name for file in told("yolo", Kind.EMPTY_SPLIT)] == ["data.yaml"]
+    assert [Path(file).parent.name for file in told("coco", Kind.EMPTY_SPLIT)] == ["test"]
+
+
+def test_a_picture_that_is_there_twice_is_told_and_so_is_what_contradicts_it(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    shutil.copyfile(tmp_path / "train/images/a.jpg", tmp_path / "train/images/again.jpg")
+    write(tmp_path / "train/labels/again.txt", "")
+    dataset = read(tmp_path, "yolo")
+    (fault,) = [fault for fault in dataset.faults if fault.kind is Kind.TWICE]
+    assert Path(fault.file).name == "again.jpg"
+    assert "with other labels" in fault.reason
+    assert len(dataset.samples) == 3, "it is told, not left out"
+
+
+def test_files_that_are_no_pictures_do_not_stop_the_reading(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    os.mkfifo(tmp_path / "train/images/pipe.jpg")
+    (tmp_path / "train/images/folder.png").mkdir()
+    write(tmp_path / "train/images/._a.jpg", "what macOS leaves")
+    write(tmp_path / "train/images/text.jpg", "no picture")
+    (tmp_path / "train/labels/b.txt").unlink()
+    (tmp_path / "train/labels/b.txt").mkdir()
+    dataset = read(tmp_path, "yolo")
+    assert [sample.name for sample in dataset.samples] == ["train/images/a"]
+    assert [Path(fault.file).name for fault in dataset.faults if fault.kind is Kind.LEFT_OUT] == ["text.jpg"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "null",
+        '{"images": 5}',
+        '{"images": [{"id": [1], "file_name": "a"}], "categories": [], "annotations": []}',
+        '{"images": [{"id": 1, "file_name": "a"}], "categories": [], "annotations": null}',
+        '{"info": {"annotations": [1]}}',
+    ],
+)
+def test_json_that_is_no_coco_file_is_a_fault_of_that_file(tmp_path: Path, text: str) -> None:
+    coco(tmp_path)
+    write(tmp_path / "other/_annotations.coco.json", text)
+    dataset = read(tmp_path, "coco")
+    assert len(dataset.samples) == 2
+    assert any("no COCO file" in fault.reason for fault in dataset.faults)
+
+
+def test_names_that_are_no_text_can_be_told(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    odd = os.fsdecode(b"b\xff\x1b[31m.jpg")
+    picture(tmp_path / "train/images/a.jpg").rename(tmp_path / "train/images" / odd)
+    dataset = read(tmp_path, "yolo", missing_are_good=True)
+    for text in [sample.name for sample in dataset.samples] + warnings(dataset.faults):
+        assert text.isprintable()
+        text.encode()

@@ -16,7 +16,8 @@ from linegate import config
 from linegate.edge.console import console
 from linegate.edge.cost import per_thousand, prices_of
 from linegate.edge.evaluation import running, scoring
-from linegate.edge.evaluation.datasets import Dataset, class_name, read
+from linegate.edge.evaluation.datasets import read
+from linegate.edge.evaluation.labels import Dataset, class_name
 from linegate.edge.evaluation.running import Outcome
 from linegate.errors import ConfigError, UsageError
 from linegate.handlers.policy import minimum_confidence

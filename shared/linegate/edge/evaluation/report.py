@@ -9,7 +9,7 @@ from typing import Any, Final
 from PIL import Image, ImageDraw
 
 from linegate import imaging
-from linegate.edge.evaluation.datasets import Truth
+from linegate.edge.evaluation.labels import Truth
 from linegate.edge.evaluation.running import Outcome
 from linegate.edge.evaluation.scoring import NONE, Board, Match, match
 from linegate.errors import ImageRejectedError

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from linegate.edge import scratch
-from linegate.edge.evaluation.datasets import Dataset, Sample, class_name
+from linegate.edge.evaluation.labels import Dataset, Sample, class_name
 from linegate.edge.evaluation.scoring import Board
 from linegate.errors import TransientError, UsageError
 from linegate.inspection import Inspection, Verdict

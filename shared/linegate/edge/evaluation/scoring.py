@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.edge.evaluation.datasets import Truth
+from linegate.edge.evaluation.labels import Truth
 from linegate.inspection import Box, Check, Decision, Detection, Manifest, Result, Verdict, decide
 
 NONE: Final = "(none)"  # in the confusion matrix: nothing there, nothing found
