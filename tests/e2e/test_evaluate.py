@@ -1,10 +1,16 @@
 """`linegate evaluate`: labelled pictures through the whole gate, and what is told of it."""
 
+import hashlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +21,7 @@ import yaml
 from PIL import Image, ImageDraw
 
 from linegate.edge.cli import main
-from linegate.edge.samples import golden_board, jpeg, sample
+from linegate.edge.samples import Board, golden_board, jpeg, sample
 from tests.boards import clean_board, draw, encoded
 from tests.standins import gemini, roboflow
 from tests.standins.service import Service
@@ -192,3 +198,206 @@ def test_with_services_one_sees_what_verification_buys_and_costs(tmp_path: Path)
     assert report["cost"]["per_thousand_boards"]["Gemini"] > 0
     # Each check costs money: none was spent below the recipe's own confidence.
     assert len(verifier.requests) == 2
+
+
+def yolo_board(folder: Path, name: str, defects: tuple[str, ...] = (), *, seed: int = 1, board: Board = BOARD) -> None:
+    """A drawn board in YOLO's layout, labelled with the truth."""
+    drawn = sample(board, np.random.default_rng(seed), defects)
+    file = folder / "images" / f"{name}.jpg"
+    labels = folder / "labels" / f"{name}.txt"
+    for path in (file, labels):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(jpeg(drawn.picture))
+    height, width = drawn.picture.shape[:2]
+    lines = []
+    for kind, box in drawn.truth:
+        sides = (box.x / width, box.y / height, (box.width + 16) / width, (box.height + 16) / height)
+        lines.append(f"{list(TYPES).index(kind)} {' '.join(f'{side:.5f}' for side in sides)}\n")
+    labels.write_text("".join(lines))
+    (folder / "data.yaml").write_text(yaml.safe_dump({"names": list(TYPES)}))
+
+
+def evaluated(tmp_path: Path, folder: Path, *arguments: str) -> dict[str, Any]:
+    file = tmp_path / "figures.json"
+    assert main(["evaluate", str(folder), "--format", "yolo", "--json", str(file), *arguments]) == 0
+    report: dict[str, Any] = json.loads(file.read_text())
+    return report
+
+
+def golden_file(path: Path, board: Board = BOARD) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(jpeg(board.picture, 97))
+    return path
+
+
+ODD = "Plätine {serial} a:b [1] " + "n" * 150
+
+
+def test_a_golden_picture_by_line_station_and_serial_is_found_by_the_files_own_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Two pictures of one name in two folders have golden pictures of their own; so has a name that is hard on everybody.
+    for seed, (name, board) in enumerate(
+        {"aoi-1/b1": BOARD, "aoi-2/b1": golden_board(12), f"aoi-2/{ODD}": BOARD}.items()
+    ):
+        yolo_board(tmp_path, name, seed=seed, board=board)
+        golden_file(tmp_path / "golden" / "smt-1" / f"{name}.png", board)
+    configuration = tmp_path / "linegate.yaml"
+    recipe = {"golden": "golden/{line}/{station}/{serial}.png"}
+    configuration.write_text(yaml.safe_dump({"recipes": {"pcb": recipe}, "lines": {"smt-1": {"recipe": "pcb"}}}))
+    arguments = ["--config", str(configuration), "--station", "{folder}"]
+    report = evaluated(tmp_path, tmp_path, *arguments)
+    assert [board["verdict"] for board in report["boards_list"]] == ["PASS"] * 3
+    assert report["golden"]["pictures"] == 3
+
+    (tmp_path / "golden" / "smt-1" / "aoi-1" / "b1.png").unlink()
+    report = evaluated(tmp_path, tmp_path, *arguments)
+    assert report["boards"]["total"] == 2
+    assert report["dataset"]["counts"] == {"no golden picture": 1}
+    assert "1 picture without a golden picture" in capsys.readouterr().err
+
+    for others, words in (
+        ([], "say which with --station"),
+        (["--station", "aoi-9"], "no picture has a golden picture to be compared with"),
+        (["--station", "aoi-2", "--serial", "{folder}-{name}"], "see --line, --station, --serial"),
+    ):
+        assert main(["evaluate", str(tmp_path), "--format", "yolo", "--config", str(configuration), *others]) == 64
+        assert words in capsys.readouterr().err
+
+
+def test_why_boards_were_not_judged_is_counted_and_no_confidence_is_advised(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    yolo_board(tmp_path, "bad", ("short",))
+    yolo_board(tmp_path, "good")
+    yolo_board(tmp_path, "torn")
+    for number in (1, 2):
+        yolo_board(tmp_path, f"grey-{number}", seed=number)
+        Image.new("RGB", (640, 640), (90 + number, 90, 90)).save(tmp_path / f"images/grey-{number}.jpg")
+    torn = tmp_path / "images/torn.jpg"
+    torn.write_bytes(torn.read_bytes()[:-2000])
+    page = tmp_path / "report.html"
+    report = evaluated(tmp_path, tmp_path, "--golden", str(golden_file(tmp_path / "golden.png")), "--html", str(page))
+    told = capsys.readouterr().out
+    assert (report["boards"]["review"], report["boards"]["error"]) == (2, 1)
+    review, error = report["not_judged"]
+    assert (review["verdict"], review["count"], review["boards"]) == ("REVIEW", 2, ["images/grey-1", "images/grey-2"])
+    assert (error["verdict"], error["boards"]) == ("ERROR", ["images/torn"])
+    for text in (told, page.read_text()):
+        assert review["reason"][:40] in text
+        assert error["reason"][:40] in text
+        assert "grey-2" in text
+        assert "3 of 5 boards were not judged" in text
+        assert "paste into the recipe" not in text
+    assert {board["name"]: board["verdict"] for board in report["boards_list"]}["images/torn"] == "ERROR"
+
+
+def test_of_bad_boards_alone_no_confidence_and_no_false_calls_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in (1, 2):
+        yolo_board(tmp_path, f"bad-{seed}", ("short", "open_circuit"), seed=seed)
+    page = tmp_path / "report.html"
+    report = evaluated(tmp_path, tmp_path, "--golden", str(golden_file(tmp_path / "golden.png")), "--html", str(page))
+    told = capsys.readouterr().out
+    assert "(2 bad, 0 good); 0 escapes, \N{EN DASH} false calls" in told
+    assert report["choose"]["escape_rate"]["point"] is not None
+    for text in (told, page.read_text()):
+        assert "2 of 2 bad boards have several defects" in text
+        assert "there is no good board" in text
+        assert "paste into the recipe" not in text
+
+
+def test_of_good_boards_alone_no_escapes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in (1, 2):
+        yolo_board(tmp_path, f"good-{seed}", seed=seed)
+    page = tmp_path / "report.html"
+    report = evaluated(
+        tmp_path,
+        tmp_path,
+        "--golden",
+        str(golden_file(tmp_path / "golden.png")),
+        "--html",
+        str(page),
+        "--parallel",
+        "50",
+    )
+    told = capsys.readouterr().out
+    assert report["boards"]["false_call_rate"] == 0
+    assert "(0 bad, 2 good); \N{EN DASH} escapes, 0 false calls" in told
+    for text in (told, page.read_text()):
+        assert "no defect is labelled" in text
+        assert "there is no bad board" in text
+
+
+def test_a_report_says_when_and_with_what_it_was_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    yolo_board(tmp_path, "good")
+    golden = golden_file(tmp_path / "golden.png")
+    configuration = tmp_path / "linegate.yaml"
+    configuration.write_text("recipes: {pcb: {golden: golden.png, confidence: 0.4}}\nlines: {smt-1: {recipe: pcb}}\n")
+    page = tmp_path / "report.html"
+    report = evaluated(tmp_path, tmp_path, "--config", str(configuration), "--html", str(page))
+    digest, picture = (hashlib.sha256(file.read_bytes()).hexdigest() for file in (configuration, golden))
+    assert report["configuration"]["sha256"] == digest
+    assert report["configuration"]["recipe"] == {"golden": "golden.png", "confidence": 0.4}
+    for text in (capsys.readouterr().out, page.read_text()):
+        for part in (report["evaluated_at"], metadata.version("linegate"), digest[:12], picture[:12], "smt-1", "pcb"):
+            assert part in text
+        assert text.count("AP@50") == len(re.findall(r"AP@\d+", text)), "the overlap of 0.5 is told once"
+
+
+def test_a_class_that_the_detector_can_not_name_and_one_that_was_taken_for_another_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    yolo_board(tmp_path, "bad", ("short",))
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump({"names": ["open_circuit", "Scratch"]}))
+    page = tmp_path / "report.html"
+    golden = str(golden_file(tmp_path / "golden.png"))
+    report = evaluated(tmp_path, tmp_path, "--golden", golden, "--html", str(page), "--iou", "0.3")
+    assert report["dataset"]["counts"]["unknown class"] == 1
+    assert "class 'scratch' (1 labels)" in capsys.readouterr().err
+    assert "scratch found as short" in page.read_text()
+
+
+def test_a_lost_label_file_is_told_wherever_the_figures_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    yolo_board(tmp_path, "bad", ("short",))
+    yolo_board(tmp_path, "good")
+    (tmp_path / "labels/bad.txt").unlink()
+    page, golden = tmp_path / "report.html", str(golden_file(tmp_path / "golden.png"))
+    report = evaluated(tmp_path, tmp_path, "--golden", golden, "--html", str(page))
+    assert (report["boards"]["total"], report["boards"]["false_calls"]) == (1, 0)
+    words = "1 picture without labels, left out"
+    assert report["dataset"]["counts"] == {"no labels": 1}
+    assert words in capsys.readouterr().err
+    assert words in page.read_text()
+    trusted = evaluated(tmp_path, tmp_path, "--golden", golden, "--missing-labels-are-good", "--html", str(page))
+    assert trusted["boards"]["false_calls"] == 1
+    assert "taken as good boards" in capsys.readouterr().err
+    assert "taken as good boards" in page.read_text()
+
+
+def test_what_is_interrupted_tells_what_it_has(tmp_path: Path) -> None:
+    yolo_board(tmp_path, "good-0")
+    for number in range(1, 40):
+        shutil.copyfile(tmp_path / "images/good-0.jpg", tmp_path / f"images/good-{number}.jpg")
+        (tmp_path / f"labels/good-{number}.txt").touch()
+    file, scratch = tmp_path / "figures.json", tmp_path / "scratch"
+    scratch.mkdir()
+    golden = golden_file(tmp_path / "golden.png")
+    code = "import sys; from linegate.edge.cli import main; sys.exit(main())"
+    arguments = ["evaluate", str(tmp_path), "--format", "yolo", "--golden", str(golden), "--json", str(file)]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments, "--parallel", "1"],
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while len(list(scratch.glob("linegate-scratch-*/results/*"))) < 2 and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert 0 < json.loads(file.read_text())["dataset"]["pictures"] < 40
+    assert "stopped early" in out
+    assert not list(scratch.iterdir()), "nothing stays behind"

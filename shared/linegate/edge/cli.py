@@ -129,7 +129,28 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--format", required=True, choices=("deeppcb", "coco", "voc", "yolo"))
     evaluate.add_argument("--config", type=Path, metavar="FILE", help="take the recipe of a line from this file")
     evaluate.add_argument("--line", metavar="LINE", help="which line of the file (the first)")
-    evaluate.add_argument("--golden", type=Path, metavar="FILE", help="the picture of a good board")
+    evaluate.add_argument(
+        "--station",
+        metavar="NAME",
+        help="what stands for {station} in the name of golden pictures; {folder} in it is a picture's folder",
+    )
+    evaluate.add_argument(
+        "--serial",
+        default="{name}",
+        metavar="NAME",
+        help="what stands for {serial}: {name} is a picture's name, {folder} its folder ({name})",
+    )
+    evaluate.add_argument(
+        "--golden",
+        type=Path,
+        metavar="FILE",
+        help="the picture of a good board; {station} and {serial} may stand in it",
+    )
+    evaluate.add_argument(
+        "--missing-labels-are-good",
+        action="store_true",
+        help="a picture without a label file is a good board (voc, yolo), not left out",
+    )
     evaluate.add_argument("--detector", choices=("golden", "roboflow"), help="in place of the recipe's")
     evaluate.add_argument(
         "--verifier", choices=("golden", "gemini", "workflow", "none"), help="in place of the recipe's"
@@ -261,7 +282,8 @@ def _inspect(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from linegate import logs
-    from linegate.edge.evaluation.command import Request, run
+    from linegate.edge.evaluation.assessing import Request
+    from linegate.edge.evaluation.command import run
 
     logs.configure("CRITICAL")
     _interruptible()
@@ -271,7 +293,10 @@ def _evaluate(options: argparse.Namespace) -> int:
             layout=options.format,
             configuration=options.config,
             line=options.line,
+            station=options.station,
+            serial=options.serial,
             golden=options.golden,
+            missing_are_good=options.missing_labels_are_good,
             detector=options.detector,
             verifier=options.verifier,
             iou=options.iou,

@@ -32,7 +32,7 @@ def upload(runtime: Runtime, picture: Path, line: str, station: str, serial: str
     """Leave a copy of the picture where a camera would."""
     folder = runtime.settings.data / "uploads" / line / station
     folder.mkdir(parents=True, exist_ok=True)
-    incoming = folder / f"{serial}.part"
+    incoming = folder / ".incoming.part"  # with the serial in it, a name of 255 bytes would become too long
     shutil.copyfile(picture, incoming)
     os.rename(incoming, folder / f"{serial}{picture.suffix.replace('.part', '')}")
 
@@ -42,6 +42,13 @@ def decided(runtime: Runtime, besides: Collection[str] = ()) -> list[Inspection]
     rows = runtime.database.read("SELECT id FROM inspections WHERE revision > 0")
     found = (runtime.app.context.inspections.get(row[0]) for row in rows if row[0] not in besides)
     return [inspection for inspection in found if inspection is not None]
+
+
+def troubles(runtime: Runtime) -> list[str]:
+    """What keeps detectors from answering: the boards that wait for it are not decided before their deadline."""
+    rows = runtime.database.read("SELECT id FROM inspections WHERE revision = 0")
+    waiting = (runtime.app.context.inspections.get(row[0]) for row in rows)
+    return sorted({inspection.fault for inspection in waiting if inspection is not None and inspection.fault})
 
 
 def patience_s(settings: Settings, line: str) -> float:

@@ -29,26 +29,26 @@ class Kind(StrEnum):
     TRAINED_ON = "trained on"
 
 
-# Of how many it is said first, then what follows from it and what to do
+# How many of what there are comes first, then what follows from it and what to do
 IN_WORDS: Final = {
-    Kind.BAD_LABEL: "{} can't be used and are left out: findings there count as false",
-    Kind.NO_LABELS: "{} have no labels and are left out: a lost label file would make a bad board good. If these are "
-    "good boards, give them empty label files, or say --missing-labels-are-good (formats voc and yolo)",
-    Kind.TAKEN_AS_GOOD: "{} have no labels and are taken as good boards, as --missing-labels-are-good says",
-    Kind.LEFT_OUT: "{} can't be used and are left out",
-    Kind.NO_PICTURE: "{} have no picture: their defects are not looked for",
-    Kind.NO_GOLDEN: "{} have no golden picture and are left out: on a line they would go to REVIEW",
-    Kind.TWICE: "{} are the same as another one: each counts",
-    Kind.EMPTY_SPLIT: "{} hold no picture",
-    Kind.UNKNOWN_CLASS: "{} of the labels can't be named by the detector: their defects count as not found, at best as "
-    "found under another name",
-    Kind.TRAINED_ON: "{} lie in a folder 'train': a model that was trained on them looks better here than it is",
+    Kind.BAD_LABEL: "{} that can't be used, left out: findings there count as false",
+    Kind.NO_LABELS: "{} without labels, left out: a lost label file would make a bad board good. If these are good boards, "
+    "give them empty label files, or say --missing-labels-are-good",
+    Kind.TAKEN_AS_GOOD: "{} without labels, taken as good boards as --missing-labels-are-good says",
+    Kind.LEFT_OUT: "{} that can't be used, left out",
+    Kind.NO_PICTURE: "{} without a picture: their defects are not looked for",
+    Kind.NO_GOLDEN: "{} without a golden picture, left out: on a line they would go to REVIEW",
+    Kind.TWICE: "{} the same as another one: each counts",
+    Kind.EMPTY_SPLIT: "{} without any picture",
+    Kind.UNKNOWN_CLASS: "{} that the detector has no name for: their defects count as not found, at best as found under "
+    "another name",
+    Kind.TRAINED_ON: "{} in a folder 'train': a model that was trained on them looks better here than it is",
 }
 NOUNS: Final = {
-    Kind.BAD_LABEL: "labels",
-    Kind.NO_PICTURE: "label files",
-    Kind.EMPTY_SPLIT: "splits",
-    Kind.UNKNOWN_CLASS: "classes",
+    Kind.BAD_LABEL: ("label", "labels"),
+    Kind.NO_PICTURE: ("label file", "label files"),
+    Kind.EMPTY_SPLIT: ("split", "splits"),
+    Kind.UNKNOWN_CLASS: ("class", "classes"),
 }
 
 
@@ -141,7 +141,7 @@ def warnings(faults: Iterable[Fault]) -> list[str]:
     for kind, words in IN_WORDS.items():
         some = [fault for fault in listed if fault.kind is kind]
         if some:
-            noun = NOUNS.get(kind, "pictures")
+            noun = NOUNS.get(kind, ("picture", "pictures"))[len(some) > 1]
             names = list(
                 dict.fromkeys(fault.file if not fault.line else f"{fault.file}:{fault.line}" for fault in some)
             )

@@ -1,22 +1,27 @@
 """Labelled pictures through the gate's own functions."""
 
+import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from linegate.edge import scratch
-from linegate.edge.evaluation.labels import Dataset, Sample, class_name
+from linegate.edge.evaluation.labels import Sample, class_name
 from linegate.edge.evaluation.scoring import Board
+from linegate.edge.runtime import Runtime
 from linegate.errors import TransientError, UsageError
-from linegate.inspection import Inspection, Verdict
+from linegate.inspection import Inspection
 from linegate.settings import Line, Recipe, Settings
 
 LINE: Final = "evaluate"
 # What detections are asked down to where verification costs nothing: average precision and the sweep live on them.
 FLOOR: Final = 0.02
+TROUBLE_S: Final = 1.0  # between two looks at what keeps detectors from answering
+KEPT_S: Final = 2.0  # how long a decided picture stays: the runtime is done with it by then
+COPIES: Final = 64  # pictures that lie in the temporary folder at the same time, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,41 +36,63 @@ class Outcome:
         """As scoring sees it: classes spelled one way, every detection with its result."""
         revision, manifest = self.inspection.revision, self.inspection.manifest
         assert revision is not None
+        decision = revision.decision
         detections = tuple(
             replace(detection, class_name=class_name(detection.class_name), settled=check)
-            for detection, check in zip(manifest.detections if manifest else (), revision.decision.checks, strict=False)
+            for detection, check in zip(manifest.detections if manifest else (), decision.checks, strict=False)
         )
-        verdict: Verdict = revision.decision.verdict
-        return Board(self.sample.name, self.sample.truths, manifest, detections, verdict)
+        return Board(self.sample.name, self.sample.truths, manifest, detections, decision.verdict, decision.reasons)
 
 
-def inspected(settings: Settings, recipe: Recipe, dataset: Dataset, parallel: int) -> Iterator[Outcome]:
+def inspected(
+    settings: Settings,
+    recipe: Recipe,
+    samples: Sequence[Sample],
+    goldens: Sequence[Path | None],
+    parallel: int,
+    trouble: Callable[[str], None],
+) -> Iterator[Outcome]:
     """Each picture's outcome, as they come; `parallel` of them are under way. Raises UsageError, TransientError.
 
-    A picture's own golden picture, where the dataset has one, is used in place of the recipe's.
+    Inside, a board's serial is its number and its station that of its golden picture, whatever their files are called.
+    `trouble` is told what keeps a detector from answering while it lasts.
     """
+    _room_for(samples, parallel)
     with tempfile.TemporaryDirectory(prefix="linegate-evaluate-") as folder:
-        recipe = _with_goldens(recipe, settings, dataset, Path(folder))
+        distinct = {golden: f"golden-{number}" for number, golden in enumerate(dict.fromkeys(filter(None, goldens)))}
+        for golden, name in distinct.items():
+            (Path(folder) / name).symlink_to(golden.resolve())
+        stations = [distinct[golden] if golden else "bench" for golden in goldens]
+        recipe = recipe.model_copy(update={"golden": f"{folder}/{{station}}" if distinct else None})
         edge = settings.edge.model_copy(update={"settle_ms": 0, "scan_ms": 50, "sweep_s": 1.0})
         changed = {"recipes": {"evaluate": recipe}, "lines": {LINE: Line(recipe="evaluate")}, "edge": edge}
         with scratch.runtime(settings.model_copy(update=changed)) as runtime:
-            waiting = {_serial(number): sample for number, sample in enumerate(dataset.samples)}
+            waiting = {f"{number:06}": each for number, each in enumerate(zip(samples, stations, strict=True))}
             under_way: dict[str, float] = {}
             seen: set[str] = set()
             queue = list(waiting)[::-1]
             patience = scratch.patience_s(runtime.settings, LINE)
+            looked = time.monotonic()
+            done: list[tuple[float, Inspection]] = []
             while waiting:
                 while queue and len(under_way) < parallel:
                     serial = queue.pop()
-                    scratch.upload(runtime, waiting[serial].picture, LINE, "bench", serial)
+                    sample, station = waiting[serial]
+                    scratch.upload(runtime, sample.picture, LINE, station, serial)
                     under_way[serial] = time.monotonic() + patience
                 for inspection in scratch.decided(runtime, seen):
                     seen.add(inspection.inspection_id)
                     serial = inspection.place.serial
                     del under_way[serial]
-                    yield Outcome(waiting.pop(serial), inspection)
+                    done.append((time.monotonic(), inspection))
+                    yield Outcome(waiting.pop(serial)[0], inspection)
+                if time.monotonic() > looked + TROUBLE_S:
+                    looked = time.monotonic()
+                    for each in scratch.troubles(runtime):
+                        trouble(each)
+                    done = _cleared(runtime, done)
                 if any(time.monotonic() > end for end in under_way.values()):
-                    late = ", ".join(waiting[serial].name for serial in under_way)
+                    late = ", ".join(waiting[serial][0].name for serial in under_way)
                     raise TransientError(f"no verdict came for {late}, not even at the deadline")
                 # Each look reads the ids of all that is decided: with thousands, look less often.
                 time.sleep(scratch.POLL_S + 2e-5 * len(seen))
@@ -82,21 +109,32 @@ def floor_of(recipe: Recipe) -> float:
     return min(FLOOR, recipe.lowest_confidence) if recipe.verifier in ("golden", "none") else recipe.lowest_confidence
 
 
-def _with_goldens(recipe: Recipe, settings: Settings, dataset: Dataset, folder: Path) -> Recipe:
-    own = [sample.golden for sample in dataset.samples]
-    if any(own):
-        for number, golden in enumerate(own):
-            if golden:
-                (folder / _serial(number)).symlink_to(golden.resolve())
-        return recipe.model_copy(update={"golden": f"{folder}/{{serial}}"})
-    if recipe.golden is None:
-        if recipe.detector == "golden":
-            raise UsageError(
-                "nothing to compare with: give --golden FILE, the picture of a good board, or --config FILE"
-            )
-        return recipe
-    return recipe.model_copy(update={"golden": str((settings.folder / recipe.golden).resolve())})
+def _room_for(samples: Sequence[Sample], parallel: int) -> None:
+    """Pictures are copied one by one and removed again: a few of them must fit. Raises UsageError."""
+    largest = max((sample.picture.stat().st_size for sample in samples), default=0)
+    # Each lies there as it was uploaded, perhaps in quarantine, and annotated.
+    needed = 50_000_000 + 3 * largest * min(len(samples), parallel + COPIES)
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    if free < needed:
+        raise UsageError(
+            f"the temporary folder {tempfile.gettempdir()} has {free / 1e6:.0f} MB free and {needed / 1e6:.0f} MB may be "
+            "needed; make room, or name another folder in TMPDIR"
+        )
 
 
-def _serial(number: int) -> str:
-    return f"{number:06}"
+def _cleared(runtime: Runtime, done: list[tuple[float, Inspection]]) -> list[tuple[float, Inspection]]:
+    """Remove the files of boards that were decided a while ago; those that are still to be removed."""
+    data, kept = runtime.settings.data, []
+    for when, inspection in done:
+        if time.monotonic() < when + KEPT_S:
+            kept.append((when, inspection))
+            continue
+        shutil.rmtree(data / "results" / inspection.inspection_id, ignore_errors=True)
+        station, serial = inspection.place.station, inspection.place.serial
+        for place, pattern in (
+            (data / "archive" / LINE / station, f"{serial}.*"),
+            (data / "quarantine", f"{inspection.inspection_id}*"),
+        ):
+            for file in place.glob(pattern):
+                file.unlink(missing_ok=True)
+    return kept

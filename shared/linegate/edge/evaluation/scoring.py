@@ -1,5 +1,6 @@
 """What labelled pictures say of a gate: precision, recall, average precision, escapes, false calls, at any confidence."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from linegate.edge.evaluation.labels import Truth
 from linegate.inspection import Box, Check, Decision, Detection, Manifest, Result, Verdict, decide
 
 NONE: Final = "(none)"  # in the confusion matrix: nothing there, nothing found
+NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 STEPS: Final = tuple(round(step / 50, 2) for step in range(50))  # confidences of the sweep
 
 
@@ -19,8 +21,8 @@ STEPS: Final = tuple(round(step / 50, 2) for step in range(50))  # confidences o
 class Board:
     """One labelled board and what the gate made of it.
 
-    `detections` carry their result as `settled`. Where no inspection took place there is no `manifest`, and `verdict`
-    is all there is.
+    `detections` carry their result as `settled`. Where the detector gave no answer there is no `manifest`, and `verdict`
+    with its `reasons` is all there is.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Board:
     manifest: Manifest | None
     detections: tuple[Detection, ...]
     verdict: Verdict
+    reasons: tuple[str, ...] = ()
 
     @property
     def bad(self) -> bool:
@@ -44,15 +47,28 @@ class Board:
 
     def decided(self, *, verified: bool, counts: Callable[[Detection], bool]) -> Verdict:
         """The verdict by the gate's own rules, had only these detections been there."""
+        decision = self._decision(verified=verified, counts=counts)
+        return decision.verdict if decision else self.verdict
+
+    def not_judged(self, counts: Callable[[Detection], bool]) -> tuple[str, ...]:
+        """Why the gate could not judge this board; empty if it passed or failed."""
+        decision = self._decision(verified=True, counts=counts)
+        if decision is None:
+            return self.reasons
+        if decision.verdict is not Verdict.REVIEW or self.manifest is None:
+            return ()
+        unsure = (f"a finding: {check.reason}" for check in decision.checks if check.result is Result.UNSURE)
+        return tuple(dict.fromkeys((*self.manifest.doubts, *unsure)))
+
+    def _decision(self, *, verified: bool, counts: Callable[[Detection], bool]) -> Decision | None:
         if self.manifest is None:
-            return self.verdict
+            return None
         kept = tuple(
             detection if verified else replace(detection, settled=Check(0, Result.FAIL, "Not verified."))
             for detection in self.detections
             if counts(detection)
         )
-        decision: Decision = decide(replace(self.manifest, detections=kept, expected=0), {})
-        return decision.verdict
+        return decide(replace(self.manifest, detections=kept, expected=0), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +126,7 @@ def evaluate(
         | {detection.class_name for some in asked for detection in some}
     )
     precisions = average_precision(boards, asked, classes, iou)
+    verdicts = [board.decided(verified=verified, counts=counts) for board in boards]
     per_class = {
         name: {
             **rates(
@@ -134,7 +151,7 @@ def evaluate(
         "per_class": per_class,
         "localisation": {**rates(pair for pairs in agnostic for pair in pairs), "ap50": whole[0], "ap": whole[1]},
         "confusion": confusion(agnostic, classes),
-        "boards": board_level(boards, [board.decided(verified=verified, counts=counts) for board in boards]),
+        "boards": {**board_level(boards, verdicts), "failed_elsewhere": _failed_elsewhere(boards, verdicts, agnostic)},
         "sweep": sweep(boards, iou, verified=verified),
         "calibration": calibration(asked, boards, iou),
     }
@@ -241,6 +258,30 @@ def board_level(boards: Sequence[Board], verdicts: Sequence[Verdict]) -> dict[st
         "false_call_rate": false_calls / good if good else None,
         "review_share": review / len(boards) if boards else None,
     }
+
+
+def _failed_elsewhere(boards: Sequence[Board], verdicts: Sequence[Verdict], matched: Sequence[Sequence[Match]]) -> int:
+    """Bad boards that failed although none of their labelled defects was found: right by luck."""
+    return sum(
+        board.bad and verdict is Verdict.FAIL and not any(pair.detection and pair.truth for pair in pairs)
+        for board, verdict, pairs in zip(boards, verdicts, matched, strict=True)
+    )
+
+
+def why_not_judged(boards: Sequence[Board], counts: Callable[[Detection], bool]) -> list[dict[str, Any]]:
+    """The reasons for which boards went to REVIEW or ERROR, the most frequent first; alike but for numbers is alike."""
+    grouped: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for board in boards:
+        verdict = board.decided(verified=True, counts=counts)
+        for reason in board.not_judged(counts):
+            texts = grouped.setdefault((verdict.value, NUMBER.sub("…", reason)), {})
+            texts.setdefault(reason, []).append(board.name)
+    listed = []
+    for (verdict_name, general), texts in grouped.items():
+        names = sorted({name for some in texts.values() for name in some})
+        told = next(iter(texts)) if len(texts) == 1 else general
+        listed.append({"verdict": verdict_name, "reason": told, "count": len(names), "boards": names})
+    return sorted(listed, key=lambda each: (-len(each["boards"]), each["reason"]))
 
 
 def sweep(boards: Sequence[Board], iou: float, *, verified: bool) -> list[dict[str, Any]]:
