@@ -139,7 +139,7 @@ def test_the_report_prints_with_its_pictures_and_curves(dataset: Path, tmp_path:
         (["{boards}", "--format", "deeppcb", "--verifier", "gemini"], "needs --config FILE"),
         (["{boards}", "--format", "deeppcb", "--golden", "nowhere.png"], "there is no golden picture"),
         (["{boards}", "--format", "deeppcb", "--json", "{boards}/no/where.json"], "there is no folder"),
-        (["{boards}", "--format", "deeppcb", "--iou", "2"], "between 0 and 1"),
+        (["{boards}", "--format", "deeppcb", "--iou", "2"], "from 0 to 1"),
     ],
 )
 def test_what_can_not_be_evaluated_is_said_before_any_board(

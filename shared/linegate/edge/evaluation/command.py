@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from linegate import config
+from linegate.edge.arguments import writable, writing
 from linegate.edge.evaluation import running
 from linegate.edge.evaluation.advising import advice
 from linegate.edge.evaluation.assessing import Gate, Request, assess, tell_classes
@@ -31,7 +32,8 @@ def run(request: Request) -> int:
     What stops it early (Ctrl-C, say) is raised after the figures of the boards that were inspected by then are told.
     """
     for file in (request.json, request.html):
-        _can_be_written(file)
+        if file:
+            writable(file)
     if request.json and request.html and request.json.absolute() == request.html.absolute():
         raise UsageError(f"--json and --html name the same file {shown(request.json)}")
     gate = _gate(request)
@@ -63,26 +65,15 @@ def run(request: Request) -> int:
     return 0
 
 
-def _can_be_written(file: Path | None) -> None:
-    """Said before the work, not after it. Raises UsageError."""
-    if file is None:
-        return
-    folder = file.absolute().parent
-    if not folder.is_dir():
-        raise UsageError(f"there is no folder {shown(folder)} to write {shown(file.name)} into")
-    if file.is_dir() or not os.access(folder, os.W_OK):
-        raise UsageError(f"{shown(file)} can't be written: {'it is a folder' if file.is_dir() else 'see its rights'}")
-
-
 def _write(file: Path, text: str) -> None:
     """The whole file or none of it. Raises UsageError."""
     unfinished = file.with_name(f".linegate-{os.getpid()}.part")
     try:
-        unfinished.write_text(text, "utf-8")
-        os.replace(unfinished, file)
-    except OSError as error:
+        with writing(file):
+            unfinished.write_text(text, "utf-8")
+            os.replace(unfinished, file)
+    finally:
         unfinished.unlink(missing_ok=True)
-        raise UsageError(f"{shown(file)} can't be written: {error.strerror}") from error
 
 
 def _gate(request: Request) -> Gate:

@@ -9,6 +9,7 @@ from typing import Final
 from PIL import Image, ImageDraw
 
 from linegate import imaging
+from linegate.edge.evaluation.advising import UNKNOWN
 from linegate.edge.evaluation.charts import BLUE, ORANGE
 from linegate.edge.evaluation.labels import Truth
 from linegate.edge.evaluation.running import Outcome
@@ -31,7 +32,8 @@ def galleries(outcomes: Sequence[Outcome], counts: Callable[[Detection], bool], 
     )
     for title, told, wanted in parts:
         shown = [(outcome, board) for outcome, board, verdict in verdicts if wanted(board.bad, verdict)]
-        yield f"<h2>{title}: {len(shown)}</h2>{_legend(told, len(shown))}"
+        some = any(wanted(board.bad, Verdict.PASS if board.bad else Verdict.FAIL) for _, board in boards)
+        yield f"<h2>{title}: {len(shown) if some else UNKNOWN}</h2>{_legend(told, len(shown))}"
         figures = (_board(outcome, board, counts) for outcome, board in shown[:MOST])
         yield f'<div class="gallery boards">{"".join(figures)}</div>'
     missed, false = [], []

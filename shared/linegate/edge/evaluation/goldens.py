@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from linegate.adapters.golden.picture import decode
+from linegate.edge.arguments import golden_picture
 from linegate.edge.evaluation.labels import Dataset, Kind, Sample, shown
-from linegate.errors import ImageRejectedError, UsageError
+from linegate.errors import UsageError
 from linegate.handlers.detect import golden_name
 from linegate.inspection import Place, place_of
 from linegate.settings import Recipe, Settings
@@ -92,10 +92,8 @@ def _wanted(
 
 def _fault(golden: Path) -> str:
     """What is wrong with a golden picture; empty if it can be used."""
-    if not golden.is_file():
-        return f"there is no golden picture {shown(golden)}"
     try:
-        decode(golden.read_bytes())
-    except (OSError, ImageRejectedError) as error:
-        return f"the golden picture {shown(golden)} can't be used: {error}"
+        golden_picture(golden)
+    except UsageError as error:
+        return shown(str(error))
     return ""
