@@ -246,6 +246,8 @@ def _parser() -> argparse.ArgumentParser:
         "path", type=Path, nargs="?", default=Path("linegate.yaml"), metavar="FILE", help="(linegate.yaml)"
     )
     init.set_defaults(run=_init)
+    schema = commands.add_parser("schema", help="print the JSON Schema of the configuration, for editors")
+    schema.set_defaults(run=_schema)
     return parser
 
 
@@ -426,3 +428,9 @@ def _init(options: argparse.Namespace) -> int:
     with writing(writable(options.path)):
         write_configuration(options.path)
     return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from linegate.edge.reference import show
+
+    return show()
