@@ -214,7 +214,7 @@ class Recipe(_Settings):
     crop_padding: Annotated[float, Field(ge=0, le=2)] = 0.25
     """Margin around a crop, in parts of its box."""
     prompt: Annotated[str, Field(max_length=8000)] | None = None
-    """What Gemini is told before the question; its own text if unset."""
+    """What Gemini is told, in place of Linegate's own text."""
     classes: dict[str, ClassPolicy] = {}
     """What is done with detections of a class, where it needs its own rule."""
     ignore: list[Zone] = []

@@ -1,11 +1,14 @@
 """Configuration: every fault at once, in words of the file."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from linegate.config import load, parse
+from linegate.edge.reference import models, page, schema
 from linegate.edge.starting import write_configuration
 from linegate.errors import ConfigError
 from linegate.inspection import Verdict
@@ -182,20 +185,68 @@ def test_a_file_that_is_no_text_is_a_configuration_fault(tmp_path: Path) -> None
         load(tmp_path / "linegate.yaml")
 
 
+def uncommented(path: Path) -> str:
+    """The file that `init` writes, with all its examples: keys and list items behind a "#". Prose begins with a word and ": "."""
+    write_configuration(path)
+    example = re.compile(r"^(\s*)# (?!(?:golden|roboflow|workflow|none): [a-z])(?=\s*(?:[a-z0-9_-]+:|- \{))")
+    lines = path.read_text().replace("targets: {}\n", "").splitlines()[1:]
+    return "\n".join(example.sub(r"\1", line) for line in lines)
+
+
 def test_the_file_that_init_writes_is_valid_and_so_is_all_that_is_commented_out_in_it(tmp_path: Path) -> None:
     path = tmp_path / "linegate.yaml"
-    write_configuration(path)
+    text = uncommented(path)
     assert load(path, {}).data == tmp_path / "linegate-data"
-    # Keys and list items behind a "#" are examples; what says "golden: compare with …" is prose.
-    example = re.compile(r"^(\s*)# (?!(?:golden|roboflow|workflow|none): [a-z])(?=\s*(?:[a-z0-9_-]+:|- \{))")
-    lines = [example.sub(r"\1", line) for line in path.read_text().replace("targets: {}\n", "").splitlines()]
     environment = dict.fromkeys(("ROBOFLOW_API_KEY", "GEMINI_API_KEY", "SLACK_WEBHOOK_URL"), "https://x/")
-    settings = parse("\n".join(lines), tmp_path, environment)
+    settings = parse(text, tmp_path, environment)
     assert settings.roboflow is not None
     assert settings.gemini is not None
     recipe = settings.recipes["pcb"]
     assert (len(recipe.classes), len(recipe.ignore), recipe.workflow is not None) == (3, 1, True)
     assert [target.type for target in settings.targets.values()] == ["webhook", "slack"]
+
+
+def test_the_file_that_init_writes_shows_every_key(tmp_path: Path) -> None:
+    text = uncommented(tmp_path / "linegate.yaml")
+    shown = {".".join(path) for path in key_paths(yaml.safe_load(text))}
+    shown |= {"gemini.project", "gemini.location"} if "project: my-project, location: global" in text else set()
+    assert {path for path in every_key() if path not in shown} == set()
+
+
+def test_every_key_says_what_it_is() -> None:
+    known = schema()["$defs"]
+    silent = {
+        f"{name}.{key}"
+        for name, model in known.items()
+        for key, field in model.get("properties", {}).items()
+        if not field.get("description") and "$ref" not in field
+    }
+    assert silent == set()
+
+
+def test_the_reference_is_in_step_with_the_models() -> None:
+    docs = Path(__file__).parents[2] / "shared" / "docs"
+    assert (docs / "configuration.md").read_text() == page(), "run .ci/reference"
+    assert json.loads((docs / "linegate.schema.json").read_text()) == schema(), "run .ci/reference"
+
+
+def every_key() -> set[str]:
+    """Paths of all keys, with NAME for what a person names."""
+    return {f"{path.replace('[]', '')}.{key}".lstrip(".") for path, model in models() for key in model["properties"]}
+
+
+def key_paths(value: object, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """The same of what a file says."""
+    if isinstance(value, list):
+        return {found for item in value for found in key_paths(item, path)}
+    if not isinstance(value, dict):
+        return set()
+    named = path in (("recipes",), ("lines",), ("targets",), ("recipes", "NAME", "classes"))
+    found: set[tuple[str, ...]] = set()
+    for key, item in value.items():
+        here = (*path, "NAME" if named else key)
+        found |= {here} | key_paths(item, here)
+    return found
 
 
 SERVICES = """

@@ -40,12 +40,17 @@ def show() -> int:
     return 0
 
 
+def models() -> list[tuple[str, dict[str, Any]]]:
+    """Each section's path in the file (NAME for what a person names, [] for an item of a list) and its schema."""
+    made = schema()
+    return list(_below("", made, made["$defs"]))
+
+
 def page() -> str:
     """The page `configuration.md`."""
-    made = schema()
-    known = made["$defs"]
+    known = schema()["$defs"]
     sections = [INTRODUCTION]
-    for path, model in _models("", made, known):
+    for path, model in models():
         heading = f"## `{path}`\n\n{' '.join(model.get('description', '').split())}" if path else "## The file"
         rows = [
             f"| `{key}` | {_default(key, field, model, known)} | {_may_be(field, known)} | {field.get('description', '')} |"
@@ -69,13 +74,13 @@ def _docstrings() -> dict[tuple[str, str], str]:
     return found
 
 
-def _models(path: str, model: dict[str, Any], known: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _below(path: str, model: dict[str, Any], known: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each section with its path in the file, those of a section after it."""
     yield path, model
     for key, field in model["properties"].items():
         for way, inner in _inside(field):
             if "properties" in known[inner]:
-                yield from _models(f"{path}.{key}{way}".lstrip("."), known[inner], known)
+                yield from _below(f"{path}.{key}{way}".lstrip("."), known[inner], known)
 
 
 def _inside(field: dict[str, Any]) -> Iterator[tuple[str, str]]:
