@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +68,8 @@ def golden_picture(path: Path) -> Path:
 
 def writable(path: Path) -> Path:
     """A file that can be written, tried without leaving anything behind. Raises UsageError."""
+    import tempfile  # whatever is imported before a command begins is time in which Ctrl-C ends in a traceback
+
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file")
     if not path.parent.is_dir():
