@@ -14,6 +14,7 @@ from linegate.errors import ObjectMissingError, TransientError
 from linegate.handlers.context import Context
 from linegate.inspection import Detection, Result
 from linegate.ports import Detector, Judgement, Registrar, Target, Verifier
+from linegate.redaction import know
 from linegate.settings import Recipe, Settings
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class App:
     """The adapters of one configuration, each built once, at first use, whatever thread asks."""
 
     def __init__(self, settings: Settings, context: Context, golden: Callable[[str], bytes]) -> None:
+        know(settings.confidential)  # a process of its own has not read the file
         self.settings = settings
         self.context = context
         self._golden_picture = golden

@@ -6,16 +6,18 @@ Every fault in the file is reported at once, in words of the file, with what is 
 import os
 import re
 import urllib.request
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import yaml
 from pydantic import ValidationError
 
 from linegate.errors import ConfigError
 from linegate.faults import value_fault, yaml_fault
+from linegate.redaction import know
 from linegate.settings import PLACEHOLDER, Network, Settings
 
 CONFIG_VARIABLE: Final = "LINEGATE_CONFIG"
@@ -98,6 +100,8 @@ def parse(
         raw = yaml.load(text, _loader(found))
         if not isinstance(raw, dict):
             raise ConfigError(["must hold a mapping with the keys recipes, lines and targets"], source)
+        confidential = secrets_of(raw, environment)
+        know(confidential)
         filled = _fill(raw, "", values, found)
     except yaml.YAMLError as error:
         raise ConfigError([f"is not YAML: {yaml_fault(error)}"], source) from error
@@ -112,6 +116,7 @@ def parse(
     if found or settings is None:
         raise ConfigError(found, source)
     settings._folder = folder
+    settings._confidential = confidential
     return settings
 
 
@@ -155,6 +160,71 @@ def _fill(value: Any, path: str, environment: Mapping[str, str], faults: list[st
         return environment.get(name, match[0])
 
     return PLACEHOLDER.sub(variable, value)
+
+
+# What holds nothing secret, even where a value of it comes from the environment (a folder, say)
+_OPEN: Final = {"recipes", "lines", "network", "images", "storage", "cloud", "edge"}
+_OPEN_KEYS: Final = {"type", "lines", "verdicts"}
+# A shorter value in an address is a setting, not a key
+_KEY_LENGTH: Final = 8
+
+
+def secrets_of(raw: Mapping[str, Any], environment: Mapping[str, str]) -> frozenset[str]:
+    """What nobody may be shown, whatever shape it has in the file: keys, secrets to sign with, addresses that are a key.
+
+    Also all that `${NAME}` brings to a service or a target, and the passwords of proxies.
+    """
+    found: list[str] = []
+    for name, section in raw.items():
+        if name in _OPEN:
+            continue
+        parts = section.values() if name == "targets" and isinstance(section, dict) else [section]
+        for part in parts:
+            found += _secrets(part, environment)
+    for proxy in urllib.request.getproxies().values():
+        found += _keys_in(proxy)
+    # A name that is held elsewhere stands for nothing here.
+    return frozenset(text for text in found if text and not PLACEHOLDER.search(text))
+
+
+def _secrets(part: Any, environment: Mapping[str, str]) -> Iterator[str]:
+    """Those of one service or target."""
+    part = {key: value for key, value in part.items() if key not in _OPEN_KEYS} if isinstance(part, dict) else part
+    for text in _texts(part):
+        yield from (environment.get(name, "") for name in PLACEHOLDER.findall(text))
+    filled = _fill(part, "", environment, [])
+    if isinstance(filled, dict):
+        yield from _texts(filled.get("api_key"))
+        for secret in _texts(filled.get("secrets")):
+            yield from (secret, secret.removeprefix("whsec_"))
+        for key in ("url", "api_url"):
+            for url in _texts(filled.get(key)):
+                yield from _keys_in(url)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text and number of a value as text, keys included."""
+    if isinstance(value, Mapping):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        with suppress(ValueError):  # a number of more digits than Python prints
+            yield str(value)
+
+
+def _keys_in(url: str) -> Iterator[str]:
+    """What of an address is a key: its password, what its query gives; of Slack's the whole, which ends in one."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return
+    password = parts.password or parts.username or ""
+    yield from (password, unquote(password))
+    yield from (value for _, value in parse_qsl(parts.query) if len(value) >= _KEY_LENGTH)
+    if (parts.hostname or "").endswith("slack.com") or parts.path.startswith("/services/"):
+        yield from (url, parts.path, parts.path.strip("/"), parts.path.rpartition("/")[2])
 
 
 def _references(raw: Mapping[str, Any]) -> list[str]:

@@ -5,9 +5,14 @@ from where a person can replay it. A `PermanentError` would fail the same way ev
 inspection and the message is acknowledged. Anything else is a bug of ours and is treated like a `TransientError`.
 """
 
+from linegate.redaction import redact
+
 
 class LinegateError(Exception):
-    """Base of every error that Linegate raises on purpose; its text is written for a person."""
+    """Base of every error that Linegate raises on purpose; its text is written for a person, and holds no secret."""
+
+    def __str__(self) -> str:
+        return redact(super().__str__())
 
 
 class TransientError(LinegateError):
@@ -49,7 +54,7 @@ class ConfigError(LinegateError):
     """The configuration is at fault. `faults` holds one line for each, in words of the file."""
 
     def __init__(self, faults: list[str], source: str = "configuration") -> None:
-        self.faults = faults
+        self.faults = [redact(fault) for fault in faults]
         self.source = source
         super().__init__(f"{source}: " + "; ".join(faults))
 

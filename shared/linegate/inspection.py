@@ -1,13 +1,20 @@
-"""The domain: what an inspection is, and the pure rules that decide it. Imports nothing of Linegate but errors.
+"""The domain: what an inspection is, and the pure rules that decide it. Imports nothing of Linegate but redaction.
 
 A board never passes by accident: PASS needs a PASS for every detection of the manifest and a detector without doubts.
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
+
+from linegate.redaction import redact
+
+# Letters by Unicode's tables, yet nothing is seen of them
+_BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
 
 class Result(StrEnum):
@@ -223,21 +230,36 @@ def place_of(name: str, metadata: Mapping[str, str]) -> Place:
     stem, dot, extension = serial.rpartition(".")
     serial = stem if dot and stem and len(extension) <= 5 else serial
     return Place(
-        line=printable(line or metadata.get("line", "")),
-        station=printable(station or metadata.get("station", "")),
-        serial=printable(serial or metadata.get("serial", "")),
+        line=visible((line or metadata.get("line", ""))[:200]),
+        station=visible((station or metadata.get("station", ""))[:200]),
+        serial=visible((serial or metadata.get("serial", ""))[:200]),
     )
 
 
 def printable(text: str, limit: int = 200) -> str:
-    """`text` without control characters and lone surrogates, cut to `limit` characters."""
-    text = text[:limit]
-    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
+    """A text from outside as anybody may see it: `visible`, without secrets, cut to `limit` characters."""
+    return visible(redact(text)[:limit])
+
+
+def visible(text: str, keep: str = "") -> str:
+    """`text` with "?" for what steers a terminal, turns the direction of writing, or is not seen at all; spaces are spaces.
+
+    That is every character of Unicode's kinds Cc, Cf, Cs, Co, Cn, Zl and Zp, and a few blank letters; but for those in `keep`.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if char in keep else _visible(char) for char in text)
+
+
+def _visible(char: str) -> str:
+    if char.isprintable() and char not in _BLANK:
+        return char
+    return " " if unicodedata.category(char) == "Zs" else "?"
 
 
 def brief(text: str) -> str:
     """A reason as a report can carry it: one line, 300 characters at most, whatever a service said."""
-    line = " ".join(text.split())
+    line = " ".join(redact(text).split())
     return printable(line if len(line) <= 300 else f"{line[:299]}…", 300)
 
 

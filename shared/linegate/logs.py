@@ -1,16 +1,22 @@
 """Structured logs: one event name and its ids per line, as JSON for machines or readable on a terminal.
 
-Fields are facts, never prose, image bytes or secrets. `bound()` adds fields to every line of a block.
+Fields are facts, never prose, image bytes or secrets: those are taken out of every line, of tracebacks and of what libraries
+log, too. `bound()` adds fields to every line of a block.
 """
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, MutableMapping
+from traceback import format_exception
 from typing import Any, TextIO
 
 import structlog
 from structlog.contextvars import bound_contextvars as bound
 from structlog.contextvars import merge_contextvars
+
+from linegate.inspection import visible
+from linegate.redaction import redact
 
 __all__ = ["bound", "configure", "log"]
 
@@ -31,11 +37,15 @@ def configure(level: str = "INFO", stream: TextIO | None = None, readable: bool 
     if people:
         tail: list[structlog.typing.Processor] = [
             structlog.processors.add_log_level,
-            structlog.dev.ConsoleRenderer(colors=target.isatty(), timestamp_key="time"),
+            _readable,
+            structlog.dev.ConsoleRenderer(
+                colors=target.isatty(), timestamp_key="time", exception_formatter=_write_traceback
+            ),
         ]
     else:
         tail = [
             structlog.processors.format_exc_info,
+            _without_secrets,
             _severity,
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(default=str),
@@ -46,6 +56,8 @@ def configure(level: str = "INFO", stream: TextIO | None = None, readable: bool 
         logger_factory=structlog.WriteLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
+    logging.setLogRecordFactory(_record)
+    threading.excepthook = _thread_crashed
 
 
 def forward(send: Callable[[str, dict[str, Any]], None], level: str = "INFO") -> None:
@@ -64,3 +76,42 @@ def forward(send: Callable[[str, dict[str, Any]], None], level: str = "INFO") ->
 
 def _severity(_: Any, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return {"severity": _SEVERITY.get(method, "DEFAULT"), **fields}
+
+
+def _without_secrets(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {key: value if key == "exc_info" else _shown(value) for key, value in fields.items()}
+
+
+def _readable(logger: Any, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """As `_without_secrets`; and what a name from outside holds can't steer the terminal."""
+    shown = _without_secrets(logger, method, fields)
+    return {key: visible(value, keep="\n") if isinstance(value, str) else value for key, value in shown.items()}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {redact(str(key)): _shown(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_shown(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float) else redact(str(value))
+
+
+def _write_traceback(stream: TextIO, error: "structlog.typing.ExcInfo") -> None:
+    stream.write(visible(redact("".join(format_exception(*error)).rstrip()), keep="\n"))
+
+
+def _record(*args: Any, **kwargs: Any) -> logging.LogRecord:
+    """A record of the standard library's logging, as other libraries use it, without secrets."""
+    record = logging.LogRecord(*args, **kwargs)
+    record.msg, record.args = redact(record.getMessage()), ()
+    if record.exc_info:
+        record.exc_text = redact("".join(format_exception(*record.exc_info)).rstrip())
+    return record
+
+
+def _thread_crashed(crash: threading.ExceptHookArgs) -> None:
+    if crash.exc_type is not SystemExit:
+        error = crash.exc_value or crash.exc_type()
+        log.error("thread.crashed", exc_info=(crash.exc_type, error, crash.exc_traceback))

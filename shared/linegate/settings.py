@@ -390,10 +390,16 @@ class Settings(_Settings):
     cloud: Cloud | None = None
     edge: Edge = Edge()
     _folder: Path = PrivateAttr(default_factory=Path)
+    _confidential: frozenset[str] = PrivateAttr(default=frozenset())
 
     @property
     def folder(self) -> Path:
         return self._folder
+
+    @property
+    def confidential(self) -> frozenset[str]:
+        """What of the file, and of what it took from the environment, must never be shown."""
+        return self._confidential
 
     @property
     def data(self) -> Path:

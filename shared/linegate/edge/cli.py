@@ -10,6 +10,8 @@ from typing import NoReturn
 
 from linegate.edge.arguments import readable, real, whole, writable, writing
 from linegate.errors import ConfigError, LinegateError, UsageError
+from linegate.inspection import visible
+from linegate.redaction import redact
 
 # Exit codes after sysexits.h, clear of the verdicts' 0 … 3; 130 and 141 are what a shell makes of SIGINT and SIGPIPE.
 USAGE, UNAVAILABLE, INTERNAL, INPUT_OUTPUT, CONFIGURATION = 64, 69, 70, 74, 78
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         code = _said(USAGE, str(error))
     except ConfigError as error:
-        print(f"{error.source}:", *(f"  {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
+        print(f"{error.source}:", *(f"  {visible(fault)}" for fault in error.faults), sep="\n", file=sys.stderr)
         code = CONFIGURATION
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:
         import traceback
 
-        traceback.print_exc()
+        print(redact(traceback.format_exc()), end="", file=sys.stderr)
         code = _said(INTERNAL, "this is a fault of Linegate; the lines above say where")
     finally:
         _on_interrupt(before)
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _said(code: int, message: str) -> int:
-    print(f"linegate: {message}", file=sys.stderr)
+    print("linegate:", visible(redact(message), keep="\n"), file=sys.stderr)
     return code
 
 

@@ -13,6 +13,7 @@ from linegate.bootstrap import STAGES
 from linegate.edge.functions import Deliver
 from linegate.errors import TransientError
 from linegate.events import push_body
+from linegate.inspection import printable
 from linegate.logs import log
 from linegate.settings import Retry, Settings
 
@@ -132,7 +133,7 @@ class Dispatcher:
             attempt=delivery.attempt,
         )
         response = self._deliver(stage, body)
-        error = f"answered {response.status}: {response.said[:500]}"
+        error = f"answered {response.status}: {printable(response.said, 500)}"
         if response.status in ACKNOWLEDGED:
             self._bus.acknowledge(delivery)
         elif delivery.attempt >= (KILLS if response.killed else self._settings.retry.attempts):

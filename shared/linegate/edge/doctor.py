@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -45,11 +45,12 @@ def run(configuration: Path, *, send: bool, as_json: bool) -> int:
     """Print a finding for each part as it is found; 0 if all are sound, else 1. Raises ConfigError."""
     settings = load(configuration)
     out, findings = console(), []
-    for finding in examine(settings, configuration, send=send):
+    for found in examine(settings, configuration, send=send):
+        finding = replace(found, said=printable(found.said, 600))
         findings.append(finding)
         if not as_json:
             mark = Text("  ok   ", "green") if finding.sound else Text(" FAULT ", "bold red")
-            out.print(mark, Text(f"{finding.part}: {printable(finding.said, 600)}"), soft_wrap=True)
+            out.print(mark, Text(f"{finding.part}: {finding.said}"), soft_wrap=True)
             if finding.mend:
                 out.print(Text(f"        ▸ {finding.mend}"), soft_wrap=True)
     if as_json:
