@@ -254,7 +254,7 @@ def test_a_golden_picture_by_line_station_and_serial_is_found_by_the_files_own_n
     report = evaluated(tmp_path, tmp_path, *arguments)
     assert report["boards"]["total"] == 2
     assert report["dataset"]["counts"] == {"no golden picture": 1}
-    assert "1 picture without a golden picture" in capsys.readouterr().err
+    assert "1 picture (b1.jpg) without a golden picture" in capsys.readouterr().err
 
     for others, words in (
         ([], "say which with --station"),
@@ -366,7 +366,7 @@ def test_a_lost_label_file_is_told_wherever_the_figures_are(tmp_path: Path, caps
     page, golden = tmp_path / "report.html", str(golden_file(tmp_path / "golden.png"))
     report = evaluated(tmp_path, tmp_path, "--golden", golden, "--html", str(page))
     assert (report["boards"]["total"], report["boards"]["false_calls"]) == (1, 0)
-    words = "1 picture without labels, left out"
+    words = "1 picture (bad.jpg) without labels, left out"
     assert report["dataset"]["counts"] == {"no labels": 1}
     assert words in capsys.readouterr().err
     assert words in page.read_text()

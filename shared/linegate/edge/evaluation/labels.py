@@ -29,7 +29,7 @@ class Kind(StrEnum):
     TRAINED_ON = "trained on"
 
 
-# How many of what there are comes first, then what follows from it and what to do
+# How many there are of what, and the first of them, comes first, then what follows from it and what to do
 IN_WORDS: Final = {
     Kind.BAD_LABEL: "{} that can't be used, left out: findings there count as false",
     Kind.NO_LABELS: "{} without labels, left out: a lost label file would make a bad board good. If these are good boards, "
@@ -146,8 +146,7 @@ def warnings(faults: Iterable[Fault]) -> list[str]:
                 dict.fromkeys(fault.file if not fault.line else f"{fault.file}:{fault.line}" for fault in some)
             )
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            told = words.format(f"{len(some)} {noun}")
-            lines.append(f"{told}: {', '.join(Path(name).name for name in names[:3])}{more}")
+            lines.append(words.format(f"{len(some)} {noun} ({', '.join(Path(name).name for name in names[:3])}{more})"))
     return lines
 
 

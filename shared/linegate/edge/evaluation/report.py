@@ -28,7 +28,8 @@ th:first-child, td:first-child { text-align: left } tr.sum td { font-weight: 600
 table.words td { text-align: left; vertical-align: top; overflow-wrap: anywhere } table.words th { text-align: left }
 td.hit { background: #d9ebf7; font-weight: 600 } td.miss { background: #fbe5d6 }
 td.hit::after { content: " \\2713" } td.miss::after { content: " \\2717" }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: .8rem; margin: 1.2rem 0 }
+.figures { display: grid; grid-template-columns: repeat(4, 1fr); gap: .8rem; margin: 1.2rem 0 }
+@media (max-width: 700px) { .figures { grid-template-columns: repeat(2, 1fr) } }
 .figure { border: 1px solid #dde2e7; border-radius: 6px; padding: .6rem .8rem; break-inside: avoid }
 .figure b { display: block; font-size: 1.5rem } .figure span { color: #55606b; font-size: .85rem }
 .bad { border: 2px solid #d55e00 } .bad b::before { content: "\\25B2\\00A0"; color: #d55e00 }
@@ -42,8 +43,8 @@ figcaption { font-size: .82rem; color: #39424b; overflow-wrap: anywhere } pre { 
 @page { margin: 14mm }
 @media print {
   body { max-width: none; margin: 0; padding: 0; font-size: 11px; print-color-adjust: exact; -webkit-print-color-adjust: exact }
-  .figures { grid-template-columns: repeat(4, 1fr) } .gallery { grid-template-columns: repeat(4, 1fr) }
-  .boards { grid-template-columns: repeat(2, 1fr) } details > * { display: block } .wide { overflow: visible; font-size: 9px }
+  .gallery { grid-template-columns: repeat(4, 1fr) }
+  .boards { grid-template-columns: repeat(2, 1fr) } .wide { overflow: visible; font-size: 9px }
   .wide th, .wide td { padding: .15rem .3rem }
 }
 """
