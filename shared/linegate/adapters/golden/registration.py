@@ -112,7 +112,7 @@ def _climb(pose: _Pose, lies: Warp, target: Grey, moving: Grey) -> _Pose:
     is tried instead.
     """
     for motion, iterations in MOTIONS.items():
-        criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, iterations, 1e-4)
+        criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, iterations, 1e-3)
         try:
             # Blurred, so that a pose that is a few pixels off still sees the edges it must move to.
             _, found = cv2.findTransformECC(target, moving, pose.warp.copy(), motion, criteria, None, 5)  # type: ignore[call-overload]
@@ -129,42 +129,70 @@ def _climb(pose: _Pose, lies: Warp, target: Grey, moving: Grey) -> _Pose:
 def _on_edges(warp: Warp, lies: Warp, target: Grey, moving: Grey, steps: int) -> Warp:
     """The best warp among Gauss-Newton steps on the edges' displacement along their normals, affine.
 
-    Each edge pixel says how far it lies off; the farther, the less it counts (Cauchy's weights), so defects hardly do.
+    Each pixel of an edge of the golden picture looks where it lies in the picture, and says how far it is off; the farther,
+    the less it counts (Cauchy's weights), so defects hardly do.
     """
     smooth_target, smooth_moving = (
         np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.5), np.float32) for grey in (target, moving)
     )
+    edges = _Edges.of(smooth_moving)
     best, least = warp, np.inf
     for _ in range(steps):
-        laid = _laid(smooth_moving, warp, target.shape)
-        along_x, along_y = (cv2.Sobel(laid, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
-        strength = cv2.magnitude(along_x, along_y)
-        edges = np.flatnonzero(strength > max(2.0, EDGE_STRENGTH * float(strength.max())))
-        edges = edges[:: edges.size // EDGE_PIXELS + 1]
-        if edges.size < FEWEST_EDGES:
+        if edges.level.size < FEWEST_EDGES:
             break
-        gradient = (along_x.ravel()[edges], along_y.ravel()[edges])
-        off = smooth_target.ravel()[edges] - laid.ravel()[edges]
-        weights = 1 / (1 + (off / strength.ravel()[edges] / HALF_WEIGHT) ** 2)
+        x, y = edges.places(warp)
+        off = cv2.remap(smooth_target, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).ravel() - edges.level
+        gradient = edges.gradient_in(warp)
+        weights = 1 / (1 + (off / np.hypot(*gradient) / HALF_WEIGHT) ** 2)
+        height, width = target.shape
+        weights *= (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
         if (cost := float(1 - weights.mean())) < least - LEAST_GAIN:
             best, least = warp, cost
         else:
             break
-        warp = _moved(warp, _step(edges, gradient, off, weights, target.shape), target.shape)
+        warp = _moved(
+            warp, _step((x - width / 2) / width, (y - height / 2) / width, gradient, off, weights), target.shape
+        )
         if not _plausible(warp, lies, target):
             break
     return best
 
 
-def _step(
-    edges: NDArray[np.intp], gradient: tuple[Vector, Vector], off: Vector, weights: Vector, shape: tuple[int, ...]
-) -> NDArray[np.float64]:
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """Pixels on edges of the golden picture: where they lie (2 x n), their grey level (n) and its gradient (2 x n)."""
+
+    place: NDArray[np.float32]
+    level: Vector
+    gradient: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, grey: Grey) -> "_Edges":
+        along_x, along_y = (cv2.Sobel(grey, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
+        strength = cv2.magnitude(along_x, along_y)
+        where = np.flatnonzero(strength > max(2.0, EDGE_STRENGTH * float(strength.max())))
+        where = where[:: where.size // EDGE_PIXELS + 1]
+        place = np.stack([where % grey.shape[1], where // grey.shape[1]]).astype(np.float32)
+        gradient = np.stack([along_x.ravel()[where], along_y.ravel()[where]])
+        return cls(place, grey.ravel()[where], np.asarray(gradient, np.float32))
+
+    def places(self, warp: Warp) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Where they lie in the picture, across and down."""
+        across, down = self.place - warp[:, 2:]
+        back = np.linalg.inv(warp[:, :2])
+        return back[0, 0] * across + back[0, 1] * down, back[1, 0] * across + back[1, 1] * down
+
+    def gradient_in(self, warp: Warp) -> tuple[Vector, Vector]:
+        """The gradient along the picture's axes instead of the golden picture's."""
+        along_x, along_y = self.gradient
+        return warp[0, 0] * along_x + warp[1, 0] * along_y, warp[0, 1] * along_x + warp[1, 1] * along_y
+
+
+def _step(x: Vector, y: Vector, gradient: tuple[Vector, Vector], off: Vector, weights: Vector) -> NDArray[np.float64]:
     """Affine motion in pixels, by least squares: x along x and y, x, y along x and y, y; lengths in widths of the picture.
 
     What no edge tells, as the place along parallel stripes, stays as it is.
     """
-    height, width = shape
-    x, y = (edges % width - width / 2) / width, (edges // width - height / 2) / width
     gx, gy = gradient
     unknowns = np.stack([gx * x, gx * y, gx, gy * x, gy * y, gy], axis=1).astype(np.float64)
     weighted = unknowns * weights[:, None]

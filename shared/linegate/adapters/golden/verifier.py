@@ -23,7 +23,9 @@ DOUBTFUL_AREA, CERTAIN_AREA = 3, 6
 # A defect stands out from what ragged edges do all over the crop: it is this many times as large as the third largest
 # difference (two may be two defects), or larger in pixels than the first of these, which leaves a doubt, or than the second.
 STANDS_OUT, RAGGED_AREA, DEFECT_AREA = 3, 20, 30
-ALIGNMENT: Final = 3
+ALIGNMENT: Final = 3  # pixels by which the crop may lie off the reference, each way
+# Percentiles: the outer two span the contrast, the inner two the light.
+LEVELS: Final = (5, 10, 90, 95)
 MINIMUM_SIDE: Final = 16
 _WORDS: Final = {
     "open_circuit": "the copper is interrupted over about {size} px",
@@ -89,22 +91,36 @@ def _aligned(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     """The crop where it fits the golden one best and in its light, the golden one, and the contrast of the two."""
     inner = golden[ALIGNMENT:-ALIGNMENT, ALIGNMENT:-ALIGNMENT]
-    inner_contrast = float(np.percentile(inner, 95) - np.percentile(inner, 5))
-    if inner_contrast > 1:
-        agreement = cv2.matchTemplate(seen, inner, cv2.TM_CCOEFF_NORMED)
-        left, top = cv2.minMaxLoc(agreement)[3]
-    else:
-        left = top = ALIGNMENT
+    wanted = np.percentile(inner, LEVELS)
+    top, left = _place(seen, inner) if wanted[3] - wanted[0] > 1 else (ALIGNMENT, ALIGNMENT)
     height, width = inner.shape
     aligned = seen[top : top + height, left : left + width]
-    contrast = max(inner_contrast, float(np.percentile(aligned, 95) - np.percentile(aligned, 5)), 40.0)
+    given = np.percentile(aligned, LEVELS)
+    contrast = max(float(wanted[3] - wanted[0]), float(given[3] - given[0]), 40.0)
     # Gain and offset by the medians of dark and bright, which a small defect does not move.
-    low, high = np.percentile(inner, (10, 90)), np.percentile(aligned, (10, 90))
-    if high[1] - high[0] > 20 and low[1] - low[0] > 20:
-        aligned = (aligned - high[0]) * ((low[1] - low[0]) / (high[1] - high[0])) + low[0]
+    if given[2] - given[1] > 20 and wanted[2] - wanted[1] > 20:
+        aligned = (aligned - given[1]) * ((wanted[2] - wanted[1]) / (given[2] - given[1])) + wanted[1]
     smooth = np.asarray(cv2.GaussianBlur(np.asarray(aligned, np.float32), (3, 3), 0), np.float32)
     model = np.asarray(cv2.GaussianBlur(inner, (3, 3), 0), np.float32)
     return smooth, model, contrast
+
+
+def _place(seen: NDArray[np.float32], inner: NDArray[np.float32]) -> tuple[int, int]:
+    """Top and left of the part of `seen` that correlates best with `inner`.
+
+    There are few places to try, so their sums are taken one by one: through Fourier transforms, as OpenCV takes them for a
+    template of this size, they cost five times as much.
+    """
+    height, width = inner.shape
+    places = np.lib.stride_tricks.sliding_window_view(seen, inner.shape)
+    products = np.einsum("ijkl,kl->ij", places, inner - inner.mean())
+    sums, squares = (
+        cv2.boxFilter(values, cv2.CV_64F, (width, height), normalize=False) for values in (seen, seen * seen)
+    )
+    inside = np.s_[height // 2 : height // 2 + places.shape[0], width // 2 : width // 2 + places.shape[1]]
+    deviations = np.maximum(squares[inside] - sums[inside] ** 2 / inner.size, 1e-6)
+    top, left = np.unravel_index(np.argmax(products / np.sqrt(deviations)), products.shape)
+    return int(top), int(left)
 
 
 def _differences(
