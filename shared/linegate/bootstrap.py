@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -20,6 +20,7 @@ from linegate.settings import Recipe, Settings
 if TYPE_CHECKING:
     from linegate.adapters.exchange import Http
     from linegate.adapters.gcp.storage import CloudImages
+    from linegate.adapters.gcp.tokens import PushTokens
     from linegate.adapters.gemini import GeminiClient
     from linegate.adapters.local.bus import LocalBus
     from linegate.adapters.local.database import Database
@@ -258,6 +259,25 @@ def app() -> App:
                 settings = config.from_environment()
                 _default.append(cloud(settings) if settings.cloud else local(settings))
             return _default[0]
+
+
+def in_use() -> bool:
+    """Whether this process called the function itself, with an app of its own: nobody else could have."""
+    return _current.get(None) is not None
+
+
+@cache
+def push_tokens(audience: str, account: str) -> "PushTokens":
+    """Verifies the tokens that Pub/Sub's pushes carry."""
+    try:
+        from linegate.adapters.gcp.tokens import PushTokens
+    except ImportError as error:
+        raise TransientError(
+            f"Google's tokens can't be verified ({error}); install Linegate with its extra cloud"
+        ) from error
+    from linegate.adapters.exchange import Http
+
+    return PushTokens(audience, account, Http(proxy_for=config.proxy_for))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import re
 import urllib.request
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -23,6 +24,9 @@ from linegate.settings import PLACEHOLDER, Network, Settings
 CONFIG_VARIABLE: Final = "LINEGATE_CONFIG"
 ELSEWHERE_VARIABLE: Final = "LINEGATE_SECRETS_ELSEWHERE"
 LOG_LEVEL_VARIABLE: Final = "LINEGATE_LOG_LEVEL"
+PUSH_SECRET_VARIABLE: Final = "LINEGATE_PUSH_SECRET"
+PUSH_AUDIENCE_VARIABLE: Final = "LINEGATE_PUSH_AUDIENCE"
+PUSH_ACCOUNT_VARIABLE: Final = "LINEGATE_PUSH_SERVICE_ACCOUNT"
 MOST_BYTES: Final = 1_000_000
 
 
@@ -42,6 +46,27 @@ def emulator(name: str) -> str | None:
 def command() -> str:
     """How the command was typed, for hints that can be typed again: uv puts its mark on what it runs."""
     return "uv run linegate" if "UV_RUN_RECURSION_DEPTH" in os.environ else "linegate"
+
+
+@dataclass(frozen=True, slots=True)
+class PushTrust:
+    """Whose pushes a function takes; see `admission`. What is empty was not set."""
+
+    secret: str = ""
+    audience: str = ""
+    service_account: str = ""
+    on_cloud_run: bool = False
+
+
+def push_trust() -> PushTrust:
+    secret = os.environ.get(PUSH_SECRET_VARIABLE, "").strip()
+    know([secret] if secret else [])
+    return PushTrust(
+        secret=secret,
+        audience=os.environ.get(PUSH_AUDIENCE_VARIABLE, "").strip(),
+        service_account=os.environ.get(PUSH_ACCOUNT_VARIABLE, "").strip(),
+        on_cloud_run="K_SERVICE" in os.environ,  # which the platform sets
+    )
 
 
 def log_level() -> str:

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 from cloudevents.http import CloudEvent
 from flask import request
-from werkzeug.exceptions import ServiceUnavailable
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
-from linegate import bootstrap
+from linegate import bootstrap, config
+from linegate.admission import admit
 from linegate.errors import ConfigError, MessageError, PermanentError, TransientError
 from linegate.events import TOPIC_OF, dead_letter, parse
 from linegate.inspection import place_of
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 
 def serve(event: CloudEvent, wanted: type[T], handle: Callable[[bootstrap.App, T], None]) -> None:
-    """Hand the message inside `event` to `handle`.
+    """Hand the message inside `event` to `handle`, if whoever pushed it may.
 
     Returning acknowledges it. A message that can't be parsed is published to its stage's dead letter with the reason; a
     PermanentError is logged. Everything else becomes a 5xx, so that the message is delivered again.
@@ -32,6 +33,8 @@ def serve(event: CloudEvent, wanted: type[T], handle: Callable[[bootstrap.App, T
     app = bootstrap.app()
     started = perf_counter()
     with bound(stage=event_stage(wanted), attempt=_attempt()):
+        if not bootstrap.in_use():  # it came through a port
+            _admit(app)
         try:
             message = parse(event["type"], event.data, wanted)
         except MessageError as error:
@@ -55,6 +58,19 @@ def serve(event: CloudEvent, wanted: type[T], handle: Callable[[bootstrap.App, T
                 log.exception("message.crashed", duration_ms=_since(started))
                 raise
             log.info("message.done", duration_ms=_since(started))
+
+
+def _admit(app: bootstrap.App) -> None:
+    """Nothing of a push is looked at before whoever sent it is known."""
+    try:
+        cloud = app.settings.cloud is not None
+        admit(request.headers.get("authorization", ""), config.push_trust(), cloud=cloud)
+    except HTTPException as error:
+        log.error("push.refused", reason=error.description)
+        raise
+    except TransientError as error:
+        log.warning("push.unverified", reason=str(error))
+        raise ServiceUnavailable(str(error)) from error
 
 
 def event_stage(wanted: type) -> str:

@@ -175,6 +175,7 @@ def cloud(
             "STORAGE_EMULATOR_HOST": storage.url,
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "THREADS": "16",
+            "K_SERVICE": "linegate",  # set by Cloud Run, which admits nobody but the subscription's service account
         }
         channel = stack.enter_context(grpc.insecure_channel(pubsub_host))
         publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel))

@@ -17,16 +17,18 @@ import urllib3
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.bootstrap import STAGES
-from linegate.config import CONFIG_VARIABLE
+from linegate.config import CONFIG_VARIABLE, PUSH_SECRET_VARIABLE
 from linegate.edge.dispatcher import Dispatcher
 from linegate.edge.functions import Response, functions_folder
 from linegate.edge.intake import Intake
-from linegate.events import SweepDue, push_body, to_message
+from linegate.events import CheckMade, SweepDue, push_body, to_message
+from linegate.inspection import Check, Result
 from linegate.ports import Message
 from tests.boards import clean_board, defective_board
 from tests.e2e.conftest import Hmi, Line
 
-Post = Callable[[str, object], Response]
+Post = Callable[..., Response]
+PUSH_SECRET = "shared with whoever pushes"
 
 
 def free_port() -> int:
@@ -52,12 +54,17 @@ def post(line: Line) -> Iterator[Post]:
         source = functions_folder() / stage / "main.py"
         arguments = ["--target", stage, "--source", str(source), "--host", "127.0.0.1", "--port", str(port)]
         with (line.folder / f"{stage}.log").open("wb") as log:
-            environment = {**os.environ, CONFIG_VARIABLE: str(line.config), "THREADS": "8"}
+            environment = {
+                **os.environ,
+                CONFIG_VARIABLE: str(line.config),
+                PUSH_SECRET_VARIABLE: PUSH_SECRET,
+                "THREADS": "8",
+            }
             processes.append(subprocess.Popen([command, *arguments], env=environment, stdout=log, stderr=log))
 
-    def send(stage: str, body: object) -> Response:
+    def send(stage: str, body: object, authorization: str | None = f"Bearer {PUSH_SECRET}") -> Response:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"content-type": "application/json"}
+        headers = {"content-type": "application/json"} | ({"authorization": authorization} if authorization else {})
         answer = pool.request("POST", f"http://127.0.0.1:{ports[stage]}/", body=data, headers=headers)
         return Response(answer.status, answer.data.decode())
 
@@ -127,6 +134,20 @@ def test_what_can_not_be_parsed_is_acknowledged_and_lies_in_the_dead_letter_with
     assert all("not base64 of JSON" in letter.reason for letter in letters[:4])
     assert "wrong stage" in letters[4].reason
     assert rows[0][0] == b"not json", "as it came"
+
+
+def test_a_push_of_somebody_else_is_refused_before_anything_of_it_is_read(line: Line, post: Post) -> None:
+    forged = to_message(CheckMade("0" * 32, "smt-1", 1, Check(0, Result.PASS, "looks fine to me")))
+    for body in (pushed(forged), pushed(Message(b"not json", {}))):
+        for authorization, status in ((None, 401), ("Bearer guessed", 403), (f"Basic {PUSH_SECRET}", 401)):
+            answer = post("aggregate", body, authorization)
+            assert answer.status == status
+            assert PUSH_SECRET_VARIABLE in answer.said
+            assert PUSH_SECRET not in answer.said
+    with closing(Database(line.data / "linegate.db")) as database:
+        assert database.read("SELECT count(*) FROM checks") == [(0,)]
+        assert database.read("SELECT count(*) FROM messages") == [(0,)]
+    assert "push.refused" in (line.folder / "aggregate.log").read_text()
 
 
 def test_what_is_no_push_at_all_is_refused(post: Post) -> None:

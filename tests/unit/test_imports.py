@@ -21,6 +21,7 @@ LAYERS = (
     {"handlers"},
     {"adapters"},
     {"bootstrap"},
+    {"admission"},
     {"serving"},
     {"edge"},
 )
