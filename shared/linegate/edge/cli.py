@@ -239,6 +239,13 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="where the time of a board goes, against the bare detector and verifier")
     bench.add_argument("--services", nargs=2, metavar=("ROBOFLOW_URL", "GEMINI_URL"), help="measure these (stand-ins)")
+    bench.add_argument(
+        "--throughput", action="store_true", help="boards a second instead, with and without worker processes"
+    )
+    bench.add_argument(
+        "--images", type=Path, metavar="DIR", help="pictures for --throughput, as `demo --images` takes them"
+    )
+    bench.add_argument("--golden", type=Path, metavar="FILE", help="golden picture for those without NAME_temp beside")
     bench.add_argument("--boards", type=_positive, default=15, metavar="N", help="boards of each kind (15)")
     bench.add_argument("--json", action="store_true", help="as one JSON object")
     bench.set_defaults(run=_bench)
@@ -416,9 +423,15 @@ def _package(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    _interruptible()
+    if options.throughput:
+        from linegate.edge.bench_throughput import run as run_throughput
+
+        return run_throughput(options.images, options.golden, as_json=options.json)
+    if options.images or options.golden:
+        raise UsageError("--images and --golden belong to --throughput")
     from linegate.edge.bench import run
 
-    _interruptible()
     return run(options.boards, options.services, as_json=options.json)
 
 

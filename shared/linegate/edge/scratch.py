@@ -44,6 +44,10 @@ def decided(runtime: Runtime, besides: Collection[str] = ()) -> list[Inspection]
     return [inspection for inspection in found if inspection is not None]
 
 
+def count_decided(runtime: Runtime) -> int:
+    return int(runtime.database.read("SELECT count(*) FROM inspections WHERE revision > 0")[0][0])
+
+
 def troubles(runtime: Runtime) -> list[str]:
     """What keeps detectors from answering: the boards that wait for it are not decided before their deadline."""
     rows = runtime.database.read("SELECT id FROM inspections WHERE revision = 0")
