@@ -401,3 +401,23 @@ def test_what_is_interrupted_tells_what_it_has(tmp_path: Path) -> None:
     assert 0 < json.loads(file.read_text())["dataset"]["pictures"] < 40
     assert "stopped early" in out
     assert not list(scratch.iterdir()), "nothing stays behind"
+
+
+def test_figures_are_written_through_a_link_and_into_a_pipe(tmp_path: Path) -> None:
+    yolo_board(tmp_path, "good")
+    golden = golden_file(tmp_path / "golden.png")
+    end, start = os.pipe()
+    kept, file, pipe = tmp_path / "kept.json", tmp_path / "link.json", tmp_path / "pipe.html"
+    file.symlink_to(kept)
+    pipe.symlink_to(f"/proc/self/fd/{start}")
+    try:
+        arguments = ["evaluate", str(tmp_path), "--format", "yolo", "--golden", str(golden)]
+        assert main([*arguments, "--json", str(file), "--html", str(pipe)]) == 0
+        os.close(start)
+        with os.fdopen(end, encoding="utf-8") as read:
+            assert read.read().endswith("</html>\n")
+    finally:
+        assert file.is_symlink()
+        assert pipe.is_symlink()
+    assert json.loads(kept.read_text())["boards"]["total"] == 1
+    assert not list(tmp_path.glob(".linegate-*"))

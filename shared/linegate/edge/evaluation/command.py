@@ -34,7 +34,7 @@ def run(request: Request) -> int:
     for file in (request.json, request.html):
         if file:
             writable(file)
-    if request.json and request.html and request.json.absolute() == request.html.absolute():
+    if request.json and request.html and request.json.resolve() == request.html.resolve():
         raise UsageError(f"--json and --html name the same file {shown(request.json)}")
     gate = _gate(request)
     dataset = read(request.dataset, request.layout, request.limit, missing_are_good=request.missing_are_good)
@@ -66,14 +66,18 @@ def run(request: Request) -> int:
 
 
 def _write(file: Path, text: str) -> None:
-    """The whole file or none of it. Raises UsageError."""
-    unfinished = file.with_name(f".linegate-{os.getpid()}.part")
-    try:
-        with writing(file):
+    """The whole file or none of it, a link followed; into what is no file, a pipe say, as it is. Raises UsageError."""
+    with writing(file):
+        if (file.exists() and not file.is_file()) or file.absolute().parts[1] in ("dev", "proc"):
+            file.write_text(text, "utf-8")
+            return
+        target = file.resolve()
+        unfinished = target.with_name(f".linegate-{os.getpid()}.part")
+        try:
             unfinished.write_text(text, "utf-8")
-            os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+            os.replace(unfinished, target)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def _gate(request: Request) -> Gate:

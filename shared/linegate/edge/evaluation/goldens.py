@@ -58,12 +58,16 @@ def assign(
     kept: list[tuple[Sample, Path | None]] = []
     for sample, golden in zip(dataset.samples, wanted, strict=True):
         fault = faults.get(golden, "") if golden is not None else ""
-        if fault:
+        if not fault and golden is not None and golden.samefile(sample.picture):
+            dataset.fault(sample.picture, 0, "left out: it is the golden picture itself", Kind.LEFT_OUT)
+        elif fault:
             dataset.fault(sample.picture, 0, f"left out: {fault}", Kind.NO_GOLDEN)
         else:
             kept.append((sample, golden))
-    if dataset.samples and not kept:
-        told = "; ".join(dict.fromkeys(list(faults.values())[:3]))
+    if not kept and not any(faults.values()):
+        raise UsageError("the golden picture is the dataset's only picture: there is nothing to compare with it")
+    if not kept:
+        told = "; ".join(list(filter(None, faults.values()))[:3])
         more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
         placeholders = [key for key in KEYS if template and key in template]
         hint = f" ({', '.join(placeholders)}: see --line, --station, --serial)" if placeholders and not literal else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from linegate.edge import scratch
-from linegate.edge.evaluation.labels import Sample, class_name
+from linegate.edge.evaluation.labels import Sample, class_name, shown
 from linegate.edge.evaluation.scoring import Board
 from linegate.edge.runtime import Runtime
 from linegate.errors import TransientError, UsageError
@@ -78,7 +78,7 @@ def inspected(
                 while queue and len(under_way) < parallel:
                     serial = queue.pop()
                     sample, station = waiting[serial]
-                    scratch.upload(runtime, sample.picture, LINE, station, serial)
+                    _upload(runtime, sample, station, serial)
                     under_way[serial] = time.monotonic() + patience
                 for inspection in scratch.decided(runtime, seen):
                     seen.add(inspection.inspection_id)
@@ -120,6 +120,14 @@ def _room_for(samples: Sequence[Sample], parallel: int) -> None:
             f"the temporary folder {tempfile.gettempdir()} has {free / 1e6:.0f} MB free and {needed / 1e6:.0f} MB may be "
             "needed; make room, or name another folder in TMPDIR"
         )
+
+
+def _upload(runtime: Runtime, sample: Sample, station: str, serial: str) -> None:
+    try:
+        scratch.upload(runtime, sample.picture, LINE, station, serial)
+    except OSError as error:
+        told = f"{shown(sample.picture)} can't be copied into {tempfile.gettempdir()}: {error.strerror}"
+        raise TransientError(told) from error
 
 
 def _cleared(runtime: Runtime, done: list[tuple[float, Inspection]]) -> list[tuple[float, Inspection]]:

@@ -21,10 +21,11 @@ def header(report: dict[str, Any]) -> list[str]:
         compared = f"golden picture {golden['file']} (sha256 {golden['sha256'][:12]})"
     else:
         compared = f"{golden['pictures']} golden pictures" if golden["pictures"] else "no golden picture"
+    pictures = _plural(data["pictures"], "picture") + of
     limits = f"confidence {gate['confidence']:g}, IoU {report['iou']:g}"
     return [
         f"{report['evaluated_at']}, {report['software']}",
-        f"{data['pictures']}{of} pictures with {data['defects']} labelled defects: {data['path']} ({data['format']})",
+        f"{pictures} with {_plural(data['defects'], 'labelled defect')}: {data['path']} ({data['format']})",
         f"detector {gate['detector']}, verifier {gate['verifier']}, {limits}",
         f"configuration {file}, line {configuration['line']}, recipe {configuration['recipe_name']}; {compared}",
     ]
