@@ -315,13 +315,22 @@ def _needs(recipe: Mapping[str, Any], raw: Mapping[str, Any]) -> list[str]:
 
 
 def _refused(target: Mapping[str, Any], raw: Mapping[str, Any]) -> list[str]:
-    """Why a target whose host is an address may not be spoken to. Host names are looked at when they are resolved."""
-    try:
-        parts = urlsplit(str(target.get("url")))
-        host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname or ""
-        refusal = Network.model_validate(raw.get("network") or {}).refusal(host, parts.scheme)
-    except ValueError:  # a name, or a fault of its own
+    """Why a target may not be spoken to, as far as its address tells; a name is looked at once more when it is resolved."""
+    url = target.get("url")
+    if not isinstance(url, str) or PLACEHOLDER.search(url):
         return []
+    try:
+        parts = urlsplit(url)
+        network = Network.model_validate(raw.get("network") or {})
+    except ValueError:  # faults of their own
+        return []
+    host = (parts.hostname or "").rstrip(".")
+    try:
+        refusal = network.refusal("127.0.0.1" if f".{host}".endswith(".localhost") else host, parts.scheme)
+    except ValueError:
+        named = parts.scheme == "http" and host and not network.private_addresses
+        refusal = "http:// is for private networks only; name yours under network.private_addresses, or use https"
+        return [refusal] if named else []
     return [refusal] if refusal else []
 
 

@@ -4,7 +4,7 @@ import base64
 import binascii
 import os
 import re
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from linegate.addresses import METADATA, is_among, is_public, meant
 from linegate.inspection import Verdict
 
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
@@ -271,12 +272,13 @@ class Network(_Settings):
     """Addresses and networks, such as 192.168.10.0/24."""
 
     def refusal(self, address: str, scheme: str) -> str:
-        """Why nothing may be sent to this IP address by http or https; empty if it may."""
-        ip = ip_address(address.partition("%")[0])
-        ip = getattr(ip, "ipv4_mapped", None) or ip
-        if any(ip in ip_network(network) for network in self.private_addresses):
+        """Why nothing may be sent to this IP address by http or https; empty if it may. Raises ValueError for a name."""
+        ip = meant(address)
+        if is_among(ip, self.private_addresses):
             return ""
-        if not ip.is_global:
+        if ip in METADATA:
+            return f"{ip} is where clouds keep credentials; only by itself it can stand in network.private_addresses"
+        if not is_public(ip):
             return f"{ip} is a private address; allow it under network.private_addresses"
         return "" if scheme == "https" else f"{ip} is a public address; use https there"
 

@@ -330,6 +330,11 @@ WEBHOOK = f"targets: {{{{hmi: {{{{url: '{{}}', secrets: [{SECRET}]}}}}}}}}"
             WEBHOOK.format("http://localhost:99/"),
             "targets.hmi.url: 127.0.0.1 is a private address",
         ),
+        (WEBHOOK.format("http://2130706433/"), "targets.hmi.url: 127.0.0.1 is a private address"),
+        (WEBHOOK.format("https://0x7f.1/"), "targets.hmi.url: 127.0.0.1 is a private address"),
+        (WEBHOOK.format("https://[64:ff9b::a00:1]/"), "targets.hmi.url: 10.0.0.1 is a private address"),
+        (WEBHOOK.format("http://x.localhost./"), "targets.hmi.url: 127.0.0.1 is a private address"),
+        (WEBHOOK.format("http://hmi.plant.example/"), "targets.hmi.url: http:// is for private networks only"),
         ("targets: {hmi: {url: 'https://hmi/'}}", "targets.hmi.secrets: is required, to sign with"),
         (
             "targets: {hmi: {type: teams, url: 'https://hmi/'}}",

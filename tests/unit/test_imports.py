@@ -13,7 +13,7 @@ from linegate.edge.functions import functions_folder
 PACKAGE = Path(linegate.__file__).parent
 # Each layer may import from those before it, never from those after it.
 LAYERS = (
-    {"redaction"},
+    {"addresses", "redaction"},
     {"errors"},
     {"inspection", "logs"},
     {"ports", "settings", "faults", "config"},
