@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import yaml
 from pydantic import ValidationError
+from yaml.error import MarkedYAMLError
 
 from linegate.errors import ConfigError
 from linegate.faults import value_fault, yaml_fault
@@ -146,12 +147,25 @@ def parse(
 
 
 def _loader(faults: list[str]) -> type[yaml.SafeLoader]:
-    """A SafeLoader that notes keys given twice instead of keeping the last one in silence.
+    """A SafeLoader that notes keys given twice instead of keeping the last one in silence, and takes no number without end.
 
     Keys are texts as they stand there: a line may be called `no`, `on` or `1`, which YAML takes for something else.
     """
 
     class Loader(yaml.SafeLoader):
+        def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+            if not isinstance(node, yaml.ScalarNode):
+                return super().construct_object(node, deep)
+            try:
+                value = super().construct_object(node, deep)
+            except (ValueError, AttributeError) as error:  # 2026-99-99, or more digits than Python reads
+                raise MarkedYAMLError(
+                    problem="no such date or number; put quotes around a text", problem_mark=node.start_mark
+                ) from error
+            if isinstance(value, int) and abs(value) >= 1 << 63:
+                raise MarkedYAMLError(problem="a number of more than 64 bits", problem_mark=node.start_mark)
+            return value
+
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             seen: set[str] = set()
             for key, _ in node.value:

@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import isfinite
 from typing import Any, Final, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from linegate.errors import MessageError
-from linegate.inspection import Check, Detection, ObjectRef
+from linegate.inspection import Check, Detection, ObjectRef, brief
 from linegate.ports import Message
 
 SCHEMA: Final = 1
@@ -173,12 +174,13 @@ def parse(event_type: str, data: object, wanted: type[T]) -> T | None:
     message = data.get("message") if isinstance(data, Mapping) else None
     if not isinstance(message, Mapping):
         raise MessageError(f"a Pub/Sub message was expected, this is {_shape(data)}")
-    attributes = message.get("attributes") or {}
+    attributes = message.get("attributes")
+    attributes = attributes if isinstance(attributes, Mapping) else {}
     try:
         text = base64.b64decode(message.get("data") or "", validate=True)
-        content = json.loads(text)
+        content = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
     except (binascii.Error, ValueError, TypeError, RecursionError) as error:
-        raise MessageError(f"the message's data is not base64 of JSON: {error}") from error
+        raise MessageError(f"the message's data is not base64 of JSON: {brief(str(error))}") from error
     if "eventType" in attributes:
         return _uploaded(content, wanted) if attributes["eventType"] == "OBJECT_FINALIZE" else None
     return _typed(text, content, attributes, wanted)
@@ -188,9 +190,11 @@ def _typed(text: bytes, content: object, attributes: Mapping[str, Any], wanted: 
     if not isinstance(content, dict):
         raise MessageError(f"a JSON object was expected, this is {_shape(content)}")
     if content.get("schema") != SCHEMA:
-        raise MessageError(f"schema {content.get('schema')!r} is not known here; this version reads schema {SCHEMA}")
+        raise MessageError(
+            f"schema {brief(repr(content.get('schema')))} is not known here; this version reads schema {SCHEMA}"
+        )
     if _TYPES.get(str(attributes.get("type"))) is not wanted:
-        raise MessageError(f"a message of type {attributes.get('type')!r} came to the wrong stage")
+        raise MessageError(f"a message of type {brief(repr(attributes.get('type')))} came to the wrong stage")
     try:
         return codec(wanted).validate_json(text)
     except ValidationError as error:
@@ -204,14 +208,31 @@ def _uploaded(data: object, wanted: type[T]) -> T:
         raise MessageError(f"a storage object was expected, this is {_shape(data)}")
     try:
         # `size` and `generation` are strings in notifications and may be integers elsewhere.
-        image = ObjectRef(_text(data, "bucket"), _text(data, "name"), int(data["generation"]))
+        image = ObjectRef(_text(data, "bucket"), _text(data, "name"), _whole(data["generation"]))
         metadata = {str(key): str(value) for key, value in (data.get("metadata") or {}).items()}
         uploaded_at = datetime.fromisoformat(_text(data, "timeCreated"))
         if uploaded_at.tzinfo is None:
             raise ValueError("timeCreated with a time zone")
-        return cast("T", ImageUploaded(image, int(data["size"]), uploaded_at, metadata))
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise MessageError(f"the storage object lacks a usable {error}") from error
+        return cast("T", ImageUploaded(image, _whole(data["size"]), uploaded_at, metadata))
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise MessageError(f"the storage object lacks a usable {brief(str(error))}") from error
+
+
+def _whole(value: str | float) -> int:
+    """A number as databases take it: of 64 bits. Raises ValueError for a longer one, however many digits it has."""
+    if isinstance(value, str) and len(value) > 20:
+        raise ValueError(f"number, not one of {len(value)} digits")
+    number = int(value)
+    if not -(1 << 63) <= number < 1 << 63:
+        raise ValueError("number of 64 bits")
+    return number
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError("a number is infinite, or none at all")
+    return number
 
 
 def _text(data: Mapping[Any, Any], key: str) -> str:

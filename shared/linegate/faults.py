@@ -1,5 +1,6 @@
 """What is wrong with a configuration, in words of the file: of YAML's errors and of pydantic's. Secrets are not repeated."""
 
+import re
 from datetime import date
 from types import UnionType
 from typing import Any, Final
@@ -19,6 +20,8 @@ _YAML: Final = {
     "found undefined alias": "a text that starts with '*' needs quotes",
     "could not determine a constructor for the tag": "a text that starts with '!' needs quotes",
 }
+# More than a sign and less than a token's name, such as '<scalar>'
+_QUOTED: Final = re.compile(r"(['\"])(?!<)[^'\"]{2,}\1")
 _BOUNDS: Final = {
     "greater_than": ("gt", "must be more than {}"),
     "greater_than_equal": ("ge", "must be {} or more"),
@@ -43,7 +46,7 @@ def yaml_fault(error: yaml.YAMLError) -> str:
     """Where and what, in one line."""
     if isinstance(error, yaml.MarkedYAMLError):
         problem, mark = error.problem or error.context or "can't be read", error.problem_mark or error.context_mark
-        said = next((ours for theirs, ours in _YAML.items() if problem.startswith(theirs)), problem)
+        said = next((ours for theirs, ours in _YAML.items() if problem.startswith(theirs)), _QUOTED.sub("…", problem))
         return f"line {mark.line + 1}, column {mark.column + 1}: {said}" if mark else said
     if isinstance(error, yaml.reader.ReaderError):
         return f"character {error.position + 1} is none that a text may hold (#{error.character:04x})"

@@ -113,6 +113,11 @@ def altered(**changes: object) -> dict[str, Any]:
     return {"message": {"data": data, "attributes": dict(message.attributes)}}
 
 
+def raw(content: bytes) -> dict[str, Any]:
+    """A message of a check with any content."""
+    return {"message": altered()["message"] | {"data": base64.b64encode(content).decode()}}
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [
@@ -130,6 +135,12 @@ def altered(**changes: object) -> dict[str, Any]:
         (altered(expected="many"), "expected: "),
         (altered(check={"index": 0, "result": "MAYBE", "reason": ""}), "check.result: "),
         (altered(inspection_id=...), "inspection_id: "),
+        (altered(expected=10**400), "number"),
+        (altered(expected=1 << 63), "number of 64 bits"),
+        (raw(b'{"schema": 1, "expected": ' + b"9" * 5000 + b"}"), "number, not one of 5000 digits"),
+        (raw(b'{"schema": 1, "check": {"latency_ms": 1e400}}'), "infinite"),
+        (raw(b'{"schema": 1, "check": {"latency_ms": NaN}}'), "none at all"),
+        ({"message": altered()["message"] | {"attributes": "eventType"}}, "wrong stage"),
         ({"message": altered()["message"] | {"attributes": {"type": "crop.ready"}}}, "wrong stage"),
         ({"message": altered()["message"] | {"attributes": None}}, "wrong stage"),
         (notification(storage_object()), "does not read pictures"),
@@ -143,7 +154,8 @@ def test_what_can_not_be_parsed_says_why(data: object, why: str) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"name": ...}, {"name": ""}, {"name": 5}, {"bucket": None}, {"generation": "x"}, {"size": None}, {"timeCreated": "soon"},
-     {"timeCreated": "2026-03-01T12:30:00"}, {"metadata": 5}],
+     {"timeCreated": "2026-03-01T12:30:00"}, {"metadata": 5}, {"generation": 10**400}, {"generation": "9" * 5000},
+     {"generation": 1 << 63}, {"size": 1e400}, {"size": float("nan")}],
 )  # fmt: skip
 def test_a_storage_object_that_lacks_something_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(MessageError):

@@ -54,6 +54,8 @@ def test_while_secrets_rotate_either_one_fits() -> None:
         lambda h: {**h, "webhook-id": "other"},
         lambda h: {**h, "webhook-timestamp": str(int(h["webhook-timestamp"]) + 1)},
         lambda h: {**h, "webhook-timestamp": "soon"},
+        lambda h: {**h, "webhook-timestamp": "9" * 5000},
+        lambda h: {**h, "webhook-timestamp": "1" + "0" * 400},
         lambda h: {**h, "webhook-signature": "v1,AAAA"},
         lambda h: {**h, "webhook-signature": ""},
         lambda h: {**h, "webhook-signature": "ü"},
@@ -79,6 +81,17 @@ def test_a_target_delivers_and_the_receiver_verifies() -> None:
     assert [(received.entry_id, received.event) for received in heard] == [
         (f"id-{number}", {"text": "ü"}) for number in range(3)
     ]
+
+
+@pytest.mark.parametrize("body", [b"9" * 5000, b'{"a": ' + b"9" * 5000 + b"}", b"[" * 100_000])
+def test_a_receiver_survives_numbers_and_nesting_without_end(body: bytes) -> None:
+    heard: list[Received] = []
+    with Listener([SECRET], heard.append) as listener:
+        http = Http()
+        for extra in ({}, {"content-length": "9" * 5000}, {"content-length": "\u00b2"}):
+            sent = {name: value.encode().decode("latin-1") for name, value in (headers([SECRET], body) | extra).items()}
+            assert http.exchange("POST", listener.url, headers=sent, body=body, total_s=5).status == 401
+    assert heard[0].doubt == "its body is no JSON object"
 
 
 def test_an_answer_that_is_not_2xx_is_a_failure() -> None:

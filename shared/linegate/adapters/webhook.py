@@ -11,6 +11,7 @@ from linegate.adapters.endpoint import Endpoint
 from linegate.adapters.exchange import Http
 
 TOLERANCE_S: Final = 300
+LONGEST_TIMESTAMP: Final = 15  # digits
 
 
 def signature(secrets: Sequence[str], entry_id: str, timestamp: int, body: bytes) -> str:
@@ -33,7 +34,7 @@ def doubt(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: 
     if missing:
         return f"it lacks the header {missing[0]}"
     entry_id, timestamp = headers["webhook-id"], headers["webhook-timestamp"]
-    if not (timestamp.isascii() and timestamp.isdigit()):
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= LONGEST_TIMESTAMP):
         return "its timestamp is not in seconds since 1970"
     if abs(now - int(timestamp)) > TOLERANCE_S:
         return f"its timestamp is {abs(now - int(timestamp)):.0f} s off; check the clocks of both machines"

@@ -11,6 +11,7 @@ from typing import Any
 from linegate.adapters.webhook import doubt
 
 MAX_BODY = 1 << 20
+MAX_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,10 @@ class Listener:
             def do_POST(self) -> None:
                 at = time.time()
                 length = self.headers.get("content-length") or "0"
-                body = self.rfile.read(min(MAX_BODY, int(length) if length.isdigit() else 0))
+                sound = length.isascii() and length.isdigit() and len(length) <= MAX_DIGITS and int(length) <= MAX_BODY
+                # What is left unread would be taken for the next request.
+                self.close_connection |= not sound
+                body = self.rfile.read(int(length)) if sound else b""
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 why = doubt(secrets, headers, body, at)
                 event = None if why else _json(body)
@@ -72,6 +76,6 @@ class Listener:
 def _json(body: bytes) -> dict[str, Any] | None:
     try:
         event = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) else None
