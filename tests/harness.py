@@ -1,6 +1,5 @@
 """The handlers over fakes: a whole gate in memory, driven message by message."""
 
-import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +32,8 @@ from linegate.handlers.verify import verify
 from linegate.inspection import Inspection, ObjectRef
 from linegate.ports import Found, Message, Reference, Registrar
 from linegate.settings import Settings
+from linegate.sight import Sight, measure
+from tests.boards import SIDE, draw, encoded
 from tests.fakes import (
     ManualClock,
     MemoryBus,
@@ -60,15 +61,16 @@ images: {{max_bytes: 1000000, max_pixels: 1000000}}
 """
 
 
-def picture(size: tuple[int, int] = (64, 48), colour: str = "darkgreen", image_format: str = "PNG") -> bytes:
-    """A small picture of the given format."""
-    buffer = io.BytesIO()
-    Image.new("RGB", size, colour).save(buffer, image_format)
-    return buffer.getvalue()
+def picture(size: tuple[int, int] = (SIDE, SIDE), image_format: str = "PNG") -> bytes:
+    """A picture of a board in the given size and format."""
+    return encoded(draw().resize(size), image_format)
 
 
-class SameSize:
+class SameBoard:
     """A registrar whose golden picture always fits."""
+
+    def sight(self, golden: str) -> Sight:
+        return measure(draw())
 
     def register(self, picture: Image.Image, golden: str) -> Reference:
         return Reference(Image.new("RGB", picture.size, "green"))
@@ -83,7 +85,7 @@ class Gate:
     images: MemoryImages = field(default_factory=MemoryImages)
     inspections: MemoryInspections = field(default_factory=MemoryInspections)
     bus: MemoryBus = field(default_factory=MemoryBus)
-    registrar: Registrar = field(default_factory=SameSize)
+    registrar: Registrar = field(default_factory=SameBoard)
     detector: StaticDetector = field(default_factory=StaticDetector)
     verifier: StaticVerifier = field(default_factory=StaticVerifier)
     targets: dict[str, RecordingTarget] = field(

@@ -15,6 +15,9 @@ from linegate.redaction import redact
 
 # Letters by Unicode's tables, yet nothing is seen of them
 _BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+# Of all reasons of a decision, and of all its checks' reasons, each: Firestore holds a mebibyte for a board, manifest and
+# all. Up to 160 findings no reason is ever cut.
+MOST_BYTES: Final = 200_000
 
 
 class Result(StrEnum):
@@ -114,11 +117,42 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
+class Figures:
+    """What the input gate measured of a picture, in pixels and in grey levels (0 … 255) of its brightest channel."""
+
+    width: int
+    height: int
+    low: int  # half a percent of the pixels are darker
+    high: int  # half a percent are brighter
+    mean: float
+    black: float  # part of the pixels that are black
+    white: float
+    between: float  # part that is neither dark nor bright; next to nothing on a black-and-white scan
+    noise: float
+    edge: float  # pixels over which edges rise
+    colours: tuple[int, ...]  # contrast of red, green and blue
+
+    @property
+    def contrast(self) -> int:
+        return self.high - self.low
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """How many findings policy left out of the manifest, and why."""
+
+    confidence: int = 0  # below the recipe's or their class's confidence
+    ignored: int = 0  # wholly inside an ignored zone
+    surplus: int = 0  # beyond what a manifest can hold; such a board does not pass
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """All detections of an inspection: written once, never recomputed.
 
     The first `expected` detections need a check and own the indices 0 … expected-1; the others are settled.
-    `doubts` are the detector's reasons for not trusting its own answer; any of them keeps the board from passing.
+    `doubts` are the reasons for not trusting the picture or the detector's answer; any of them keeps the board from
+    passing. `picture` and `golden` are what the input gate measured, where it was asked.
     """
 
     width: int
@@ -129,6 +163,9 @@ class Manifest:
     detector_version: str = ""
     detector_ms: float = 0.0
     doubts: tuple[str, ...] = ()
+    left_out: LeftOut = LeftOut()
+    picture: Figures | None = None
+    golden: Figures | None = None
 
     @classmethod
     def of(cls, detections: Iterable[Detection], **fields: object) -> "Manifest":
@@ -297,9 +334,31 @@ def decide(manifest: Manifest | None, checks: Mapping[int, Check], fault: str = 
         verdict=verdict,
         complete=all(index in checks for index in range(manifest.expected)),
         fail_count=failed,
-        reasons=reasons,
-        summary=_summary(verdict, manifest, results),
-        checks=results,
+        reasons=_storable(reasons),
+        summary=f"{_summary(verdict, manifest, results)}{_left_out(manifest.left_out)}",
+        checks=tuple(
+            replace(check, reason=reason)
+            for check, reason in zip(results, _storable([check.reason for check in results]), strict=True)
+        ),
+    )
+
+
+def _storable(texts: Sequence[str]) -> tuple[str, ...]:
+    """Each text cut to its share of what a store can hold, where there are hundreds."""
+    share = MOST_BYTES // max(1, len(texts))
+    return tuple(text.encode("utf-8", "replace")[:share].decode("utf-8", "ignore") for text in texts)
+
+
+def _left_out(left_out: LeftOut) -> str:
+    """What policy did not let count, as further sentences."""
+    parts = (
+        (left_out.confidence, "below the recipe's confidence"),
+        (left_out.ignored, "in ignored parts of the picture"),
+    )
+    return "".join(
+        f" {_count(number, 'finding')} {why} {'was' if number == 1 else 'were'} left out."
+        for number, why in parts
+        if number
     )
 
 

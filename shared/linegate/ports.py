@@ -19,6 +19,8 @@ from linegate.inspection import (
 if TYPE_CHECKING:  # Pillow is not loaded by the functions that never touch a picture
     from PIL.Image import Image
 
+    from linegate.sight import Sight
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -169,6 +171,10 @@ class Publisher(Protocol):
 
 
 class Registrar(Protocol):
+    def sight(self, golden: str) -> "Sight":
+        """What was measured of the golden picture of that name. Raises TransientError."""
+        ...
+
     def register(self, picture: "Image", golden: str) -> Reference:
         """Lay the golden picture of that name over the picture. Raises RegistrationError, TransientError."""
         ...

@@ -191,6 +191,40 @@ class Workflow(_Settings):
     """Outputs that need not travel."""
 
 
+class Limits(_Settings):
+    """What a picture must show, or a person looks at the board and no detector is asked; 0 switches a limit off.
+
+    The last five hold for golden pictures too; the others compare with the golden picture.
+    """
+
+    resolution: Ratio = 0.7
+    """Width and height, in parts of the golden picture's: at least this, and no more than 1 / this."""
+    aspect: Ratio = 0.08
+    """By which part of it width to height may differ from the golden picture's."""
+    contrast: Ratio = 0.7
+    """In parts of the golden picture's: at least this, and no more than 1 / this."""
+    colour: Ratio = 0.33
+    """Contrast in red, green and blue, each in parts of the golden picture's: at least."""
+    brightness: Ratio = 0.25
+    """How far the mean may lie off the golden picture's, in parts of its contrast."""
+    blur: Annotated[float, Field(ge=0, le=100)] = 2.0
+    """How many times as wide as the golden picture's edges may be."""
+    noise: Ratio = 0.06
+    """How much more of its contrast may be noise than of the golden picture's."""
+    hidden: Ratio = 0.02
+    """Part of the picture in which nothing may show, or be out of focus, where the golden picture shows something."""
+    least_contrast: Annotated[int, Field(ge=8, le=255)] = 48
+    """Grey levels between the darkest and the brightest half percent. Can't be switched off: without any, nothing is seen."""
+    least_side: Annotated[int, Field(ge=0, le=16_384)] = 160
+    """Pixels of the shorter side."""
+    black: Ratio = 0.5
+    """Part of the pixels that may be black, but for black-and-white scans."""
+    white: Ratio = 0.2
+    """Part of the pixels that may be white, the same way."""
+    softest: Ratio = 0.015
+    """Width of edges, in parts of the shorter side."""
+
+
 class Recipe(_Settings):
     """What a line inspects for."""
 
@@ -216,10 +250,14 @@ class Recipe(_Settings):
     """Margin around a crop, in parts of its box."""
     prompt: Annotated[str, Field(max_length=8000)] | None = None
     """What Gemini is told, in place of Linegate's own text."""
+    max_findings: Annotated[int, Field(ge=1, le=1000)] = 1000
+    """The surest that are kept; with more a board goes to REVIEW."""
     classes: dict[str, ClassPolicy] = {}
     """What is done with detections of a class, where it needs its own rule."""
     ignore: list[Zone] = []
     """What lies wholly inside these parts of the picture is ignored (a fiducial, a label)."""
+    limits: Limits = Limits()
+    """What a picture must show before any detector is asked."""
 
     @property
     def lowest_confidence(self) -> float:

@@ -374,3 +374,15 @@ def crop_of(*voids: tuple[int, int, int], ragged: bool = False) -> bytes:
 def test_the_verifier_asks_whether_a_difference_stands_out_from_what_the_edges_do(seen: bytes, result: Result) -> None:
     suspected = Detection("pin_hole", 0.5, Box(36, 36, 20, 20))
     assert GoldenVerifier().verify(seen, crop_of(), suspected).result is result
+
+
+@pytest.mark.parametrize(
+    "change", [lambda p: p * 0.4, lambda p: p * 0.3, lambda p: p - 60.0], ids=["40 %", "30 %", "-60"]
+)
+def test_dark_photographs_are_not_taken_for_black_and_white_scans(change: Callable[[np.ndarray], np.ndarray]) -> None:
+    dark = [
+        np.clip(change(picture.astype(np.float32)), 0, 255).astype(np.uint8)
+        for picture in (sample(BOARD, np.random.default_rng(2), ("open_circuit",)).picture, BOARD.picture)
+    ]
+    found = sure(compare(dark[0], register(dark[0], dark[1])))
+    assert [detection.class_name for detection in found] == ["open_circuit"]

@@ -10,6 +10,8 @@ from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.events import CHECKS, CROPS, NOTIFICATIONS, UPLOADS, CheckMade, CropReady, codec, to_message
 from linegate.inspection import Check, Result
 from linegate.ports import Reference
+from linegate.sight import Sight, measure
+from tests.boards import SIDE, draw
 from tests.harness import Gate, picture
 
 # --- the whole way
@@ -85,6 +87,9 @@ def test_a_detector_that_can_never_answer_sends_the_board_to_review(gate: Gate) 
 
 def test_crops_go_without_a_reference_where_none_can_be_laid_over(gate: Gate) -> None:
     class Unlike:
+        def sight(self, golden: str) -> Sight:
+            return measure(draw())
+
         def register(self, image: Image.Image, golden: str) -> Reference:
             raise RegistrationError("nothing alike")
 
@@ -137,7 +142,7 @@ def test_a_file_that_is_too_large_is_not_even_read(gate: Gate) -> None:
 
 def test_a_picture_that_was_replaced_before_it_was_read_is_an_error_and_the_new_one_is_inspected(gate: Gate) -> None:
     first = gate.upload(data=picture())
-    second = gate.upload(data=picture(colour="darkblue"))
+    second = gate.upload(data=picture((SIDE + 8, SIDE + 8)))
     gate.run()
     assert (gate.verdict(first), gate.verdict(second)) == ("ERROR", "PASS")
     assert f"quarantine/{first.image.inspection_id}.json" in gate.images.names("results")

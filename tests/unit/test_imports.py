@@ -16,7 +16,7 @@ LAYERS = (
     {"addresses", "redaction"},
     {"errors"},
     {"inspection", "logs"},
-    {"ports", "settings", "faults", "config"},
+    {"ports", "settings", "sight", "faults", "config"},
     {"events", "imaging", "annotate", "notification"},
     {"handlers"},
     {"adapters"},

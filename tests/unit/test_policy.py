@@ -28,7 +28,7 @@ from tests.harness import Gate
     ],
 )
 def test_class_policies_drop_settle_or_check_a_detection(recipe: Recipe, outcome: str) -> None:
-    kept = apply(recipe, [detection("short", confidence=0.9)], 100, 100)
+    kept = apply(recipe, [detection("short", confidence=0.9)], 100, 100).detections
     settled = kept[0].settled if kept else None
     said = "dropped" if not kept else settled.result.value.lower() if settled else "check"
     assert said == outcome
@@ -58,7 +58,7 @@ ZONE = Zone(left=0.0, top=0.0, right=0.3, bottom=0.5)
 )
 def test_only_what_lies_wholly_inside_an_ignored_zone_is_ignored(box: Box, kept: bool) -> None:
     seen = replace(detection(), box=box)
-    assert bool(apply(Recipe(ignore=[ZONE]), [seen], 100, 100)) is kept
+    assert bool(apply(Recipe(ignore=[ZONE]), [seen], 100, 100).detections) is kept
 
 
 def test_a_picture_with_hundreds_of_findings_goes_to_a_person_and_costs_no_check(gate: Gate) -> None:
@@ -78,7 +78,7 @@ def test_a_picture_with_hundreds_of_findings_goes_to_a_person_and_costs_no_check
 
 def test_a_class_nobody_wrote_a_policy_for_counts_and_says_so() -> None:
     named = {"short": ClassPolicy()}
-    (trained,) = apply(Recipe(detector="roboflow", classes=named), [detection("scratch")], 100, 100)
+    (trained,) = apply(Recipe(detector="roboflow", classes=named), [detection("scratch")], 100, 100).detections
     assert trained.note == "this class is not in the recipe"
     for recipe in (Recipe(detector="roboflow"), Recipe(classes=named)):
-        assert apply(recipe, [detection("scratch")], 100, 100)[0].note == ""
+        assert apply(recipe, [detection("scratch")], 100, 100).detections[0].note == ""

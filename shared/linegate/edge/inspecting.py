@@ -15,7 +15,7 @@ from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError, TransientError, UsageError
 from linegate.handlers.detect import golden_name
 from linegate.inspection import Inspection, Verdict, place_of
-from linegate.settings import Line, Recipe, Settings, Workers
+from linegate.settings import Line, Recipe, Settings
 
 EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.REVIEW: 2, Verdict.ERROR: 3}
 UNNAMED, STATION = "line", "inspect"
@@ -38,7 +38,7 @@ def run(
         _look_at_golden(settings, line, image)
     if annotated:
         _refuse_to_annotate(annotated, (image, golden))
-    with scratch.runtime(settings, workers=Workers(processes=1)) as runtime:
+    with scratch.runtime(settings) as runtime:
         inspection = _inspect(runtime, image, line)
         revision = inspection.revision
         assert revision is not None

@@ -16,10 +16,10 @@ POLL_S: Final = 0.005
 
 
 @contextmanager
-def runtime(settings: Settings, **edge_settings: object) -> Iterator[Runtime]:
-    """A runtime with these settings, `edge_settings` in place of those of `edge`; stopped and its data removed at the end."""
+def runtime(settings: Settings) -> Iterator[Runtime]:
+    """A runtime with these settings, started; stopped and its data removed at the end."""
     with tempfile.TemporaryDirectory(prefix="linegate-scratch-") as folder:
-        edge = settings.edge.model_copy(update={**edge_settings, "data": folder})
+        edge = settings.edge.model_copy(update={"data": folder})
         running = Runtime(settings.model_copy(update={"targets": {}, "edge": edge}))
         running.start()
         try:

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from linegate import imaging
+from linegate import imaging, sight
 from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingError, PermanentError
 from linegate.events import CROPS, CropReady, ImageUploaded, to_message
 from linegate.handlers.context import Context, in_background
@@ -15,7 +15,7 @@ from linegate.handlers.deciding import resume, settle
 from linegate.handlers.policy import apply
 from linegate.inspection import Inspection, Manifest, Place, brief, decide, place_of, rejected
 from linegate.logs import log
-from linegate.ports import Detector, Reference, Registrar
+from linegate.ports import Detector, Found, Reference, Registrar
 from linegate.settings import Recipe
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ PREFIX = "uploads/"
 NAME = "detect"
 # How long an inspection may take whose recipe is not known: long enough for a replay by hand.
 DEFAULT_DEADLINE = timedelta(minutes=2)
+MOST_DOUBTS = 50  # that a manifest keeps; one is enough to keep a board from passing
 
 
 def detect(
@@ -75,9 +76,12 @@ def detect(
     golden = golden_name(recipe, place)
     reference = in_background(lambda: registrar().register(picture, golden) if golden else None)
     try:
-        manifest = inspection.manifest or _manifest(
-            context, inspection, recipe, picture, content, reference, detector(recipe)
-        )
+        manifest = inspection.manifest
+        if manifest is None:
+            seen, known = sight.measure(picture), registrar().sight(golden) if golden else None
+            unseen = sight.doubts(seen, known, recipe.limits)
+            answer = _blind(unseen) if unseen else _answer(detector(recipe), picture, content, reference)
+            manifest = _stored(context, inspection, recipe, answer, seen, known)
     except LinegateError as error:
         context.inspections.note_fault(inspection.inspection_id, brief(str(error)))
         raise
@@ -131,30 +135,52 @@ def golden_name(recipe: Recipe, place: Place) -> str:
     return name
 
 
-def _manifest(
-    context: Context,
-    inspection: Inspection,
-    recipe: Recipe,
-    picture: "Image",
-    content: bytes,
-    reference: Callable[[], Reference | None],
-    detector: Detector,
-) -> Manifest:
-    """Ask the detector and store its answer; the manifest that stands in the store afterwards, ours or an earlier one."""
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the detector said, and how many milliseconds it took."""
+
+    found: Found
+    took_ms: float = 0.0
+
+
+def _blind(reasons: tuple[str, ...]) -> _Answer:
+    """No detector is asked about a picture on which it could see nothing: its silence would read like a clean board."""
+    log.warning("board.unseen", reasons=list(reasons))
+    return _Answer(Found((), "", doubts=reasons))
+
+
+def _answer(detector: Detector, picture: "Image", content: bytes, reference: Callable[[], Reference | None]) -> _Answer:
     started = perf_counter()
     try:
         found = detector.detect(picture, content, reference)
-        detections, model, version, doubts = found.detections, found.model, found.model_version, found.doubts
     except PermanentError as error:
-        detections, model, version, doubts = (), "", "", (f"The detector could not answer: {error}",)
+        found = Found((), "", doubts=(f"The detector could not answer: {error}",))
+    return _Answer(found, 1000 * (perf_counter() - started))
+
+
+def _stored(
+    context: Context,
+    inspection: Inspection,
+    recipe: Recipe,
+    answer: _Answer,
+    seen: sight.Sight,
+    golden: sight.Sight | None,
+) -> Manifest:
+    """The manifest that stands in the store afterwards, made of this answer or of an earlier one."""
+    found, figures = answer.found, seen.figures
+    log.info("picture.measured", picture=asdict(figures), golden=asdict(golden.figures) if golden else None)
+    kept = apply(recipe, found.detections, figures.width, figures.height)
     manifest = Manifest.of(
-        apply(recipe, detections, picture.width, picture.height),
-        width=picture.width,
-        height=picture.height,
-        detector=model,
-        detector_version=version,
-        detector_ms=1000 * (perf_counter() - started),
-        doubts=tuple(brief(doubt) for doubt in doubts),
+        kept.detections,
+        width=figures.width,
+        height=figures.height,
+        detector=found.model,
+        detector_version=found.model_version,
+        detector_ms=answer.took_ms,
+        doubts=tuple(brief(doubt) for doubt in (*found.doubts, *kept.doubts)[:MOST_DOUBTS]),
+        left_out=kept.left_out,
+        picture=figures,
+        golden=golden.figures if golden else None,
     )
     manifest_ms = 1000 * (context.clock.now() - inspection.received_at).total_seconds()
     return context.inspections.store_manifest(inspection.inspection_id, manifest, manifest_ms)

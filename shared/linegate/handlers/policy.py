@@ -1,31 +1,74 @@
 """What a recipe makes of a detector's answer: which detections count, and which of them need a check."""
 
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Final
 
-from linegate.inspection import Box, Check, Detection, Result
+from linegate.inspection import Box, Check, Detection, LeftOut, Result
 from linegate.logs import log
 from linegate.settings import Recipe, Zone
 
+# A document of Firestore holds a mebibyte: half of it for the manifest, the rest for the decision (see `decide`). What each
+# detection takes there besides its texts, names of fields included.
+MOST_BYTES: Final = 400_000
+BYTES_EACH: Final = 260
 
-def apply(recipe: Recipe, detections: Iterable[Detection], width: int, height: int) -> list[Detection]:
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The detections that count, how many were left out, and the doubts that raises."""
+
+    detections: tuple[Detection, ...]
+    left_out: LeftOut
+    doubts: tuple[str, ...] = ()
+
+
+def apply(recipe: Recipe, detections: Iterable[Detection], width: int, height: int) -> Kept:
     """The detections that count on a picture of `width` by `height`, those settled that no check is spent on.
 
     A detection counts unless its confidence is below its class's minimum or its box lies wholly inside an ignored zone.
-    What was left out is logged.
+    Of more than `max_findings` the surest are kept, and no more than a manifest can hold. What was left out is counted
+    and logged.
     """
-    kept, left_out = [], Counter[str]()
+    counting: list[Detection] = []
+    below = ignored = 0
     for detection in detections:
         if detection.confidence < minimum_confidence(recipe, detection.class_name):
-            left_out["confidence"] += 1
+            below += 1
         elif any(_inside(detection.box, zone, width, height) for zone in recipe.ignore):
-            left_out["ignored_zone"] += 1
+            ignored += 1
         else:
-            kept.append(_settled(recipe, _flagged(recipe, detection)))
-    if left_out:
-        log.info("detections.left_out", **left_out)
-    return _affordable(recipe, kept)
+            counting.append(detection)
+    if len(counting) > recipe.max_findings:
+        # What speaks against the board first: a FAIL that is left out would make its verdict milder.
+        counting.sort(key=lambda one: (not _cleared(one), one.confidence), reverse=True)
+    kept = _affordable(recipe, [_settled(recipe, _flagged(recipe, one)) for one in counting[: recipe.max_findings]])
+    kept = kept[: _holdable(kept)]
+    left_out = LeftOut(below, ignored, len(counting) - len(kept))
+    if left_out != LeftOut():
+        log.info("detections.left_out", **asdict(left_out))
+    if not left_out.surplus:
+        return Kept(tuple(kept), left_out)
+    doubt = (
+        f"{len(counting)} findings on one picture, more than can be kept (max_findings is {recipe.max_findings}): the "
+        f"{len(kept)} surest are told, {left_out.surplus} were left out."
+    )
+    return Kept(tuple(kept), left_out, (doubt,))
+
+
+def _cleared(detection: Detection) -> bool:
+    return detection.settled is not None and detection.settled.result is Result.PASS
+
+
+def _holdable(detections: Sequence[Detection]) -> int:
+    """How many of them a manifest can hold, whatever was written about each."""
+    room = MOST_BYTES
+    for count, one in enumerate(detections):
+        said = one.settled.reason + one.settled.model + one.settled.model_version if one.settled else ""
+        room -= BYTES_EACH + len((one.class_name + one.note + said).encode("utf-8", "replace"))
+        if room < 0:
+            return count
+    return len(detections)
 
 
 def _affordable(recipe: Recipe, detections: list[Detection]) -> list[Detection]:

@@ -3,6 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
@@ -16,6 +17,7 @@ from linegate.adapters.golden.picture import Golden, decode
 from linegate.adapters.golden.registration import lay, lay_variation, pose
 from linegate.errors import ImageRejectedError, PermanentError, RegistrationError, TransientError
 from linegate.ports import Found, Reference
+from linegate.sight import Sight, measure
 
 MODEL: Final = "golden-comparison"
 VERSION: Final = "2"
@@ -24,39 +26,49 @@ cv2.setNumThreads(1)
 KEPT: Final = 4  # decoded golden pictures; a line has one or two, a large one takes a hundred megabytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    golden: Golden
+    sight: Sight
+
+
 class GoldenRegistrar:
     """Lays golden pictures over others. `load` returns the file of a golden picture by its name."""
 
     def __init__(self, load: Callable[[str], bytes]) -> None:
         self._load = load
-        self._decoded: OrderedDict[str, Golden] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
         self._lock = Lock()
 
+    def sight(self, golden: str) -> Sight:
+        return self._golden(golden).sight
+
     def register(self, picture: Image.Image, golden: str) -> Reference:
-        known, seen = self._golden(golden), np.asarray(picture)
+        known, seen = self._golden(golden).golden, np.asarray(picture)
         warp = pose(seen, known.picture)
         laid = Image.fromarray(lay(known.picture, seen, warp))
         if known.variation is None:
             return Reference(laid)
         return Reference(laid, Image.fromarray(lay_variation(known.variation, seen.shape, warp)))
 
-    def _golden(self, name: str) -> Golden:
+    def _golden(self, name: str) -> _Known:
         """The decoded golden picture; known by its content, so that a new file under the name counts at once."""
         data = self._load(name)
         key = hashlib.sha256(data).hexdigest()
         with self._lock:
-            if key in self._decoded:
-                self._decoded.move_to_end(key)
-                return self._decoded[key]
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
         try:
-            decoded = decode(data)
+            golden = decode(data)
         except ImageRejectedError as error:  # a person can put a sound one there
             raise TransientError(f"the golden picture {name!r} can't be used: {error}") from error
+        known = _Known(golden, measure(Image.fromarray(golden.picture)))
         with self._lock:
-            self._decoded[key] = decoded
-            while len(self._decoded) > KEPT:
-                self._decoded.popitem(last=False)
-        return decoded
+            self._known[key] = known
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        return known
 
 
 class GoldenDetector:

@@ -11,8 +11,9 @@ Grey = NDArray[np.uint8]  # height x width
 Mask = NDArray[np.uint8]  # height x width, 0 or 1
 Copper = Literal["auto", "bright", "dark"]
 
-# Part of the pixels that are nearly black or nearly white on a black-and-white scan.
+# Part of the pixels that are dark or bright on a black-and-white scan; where none is bright, they must be black.
 BILEVEL_SHARE: Final = 0.9
+DARK, BRIGHT, BLACK = 40, 215, 16
 # Glare brightens all channels by the same, give or take this part of it.
 TINT: Final = 0.25
 # Side to which the shorter side is reduced to look for glare, and the window there whose median is taken.
@@ -123,9 +124,13 @@ def lightness(picture: Picture) -> Grey:
 
 
 def bilevel(picture: NDArray[Any]) -> bool:
-    """Whether the picture (grey or RGB) is a black-and-white scan."""
+    """Whether the picture (grey or RGB) is a black-and-white scan, or a part of one, and not merely dark or coloured."""
     sampled = picture[::4, ::4]
-    return bool(((sampled < 40) | (sampled > 215)).mean() > BILEVEL_SHARE)
+    if sampled.ndim == 3:
+        sampled = sampled.max(axis=2)
+    bright = float((sampled > BRIGHT).mean())
+    dark = float((sampled < (DARK if bright > 0 else BLACK)).mean())
+    return dark + bright > BILEVEL_SHARE
 
 
 def _wide(grey: Grey) -> NDArray[np.float32]:
