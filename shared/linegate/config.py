@@ -17,6 +17,7 @@ import yaml
 from pydantic import ValidationError
 from yaml.error import MarkedYAMLError
 
+from linegate import blinding
 from linegate.errors import ConfigError
 from linegate.faults import value_fault, yaml_fault
 from linegate.redaction import know
@@ -136,6 +137,7 @@ def parse(
     settings = None
     try:
         settings = Settings.model_validate(filled)
+        found += blinding.faults(settings)
     except ValidationError as error:
         found += [value_fault(entry) for entry in error.errors()]
     found += _references(filled)

@@ -6,7 +6,7 @@ import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -51,6 +51,11 @@ WORKER_TIME_S: Final = 60.0
 WORKER_BYTES, WORKER_BYTES_A_PIXEL = 1 << 30, 48
 
 PLACEHOLDER: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+# What the golden detector calls what it finds
+GoldenClass = Literal["open_circuit", "short", "mouse_bite", "spur", "spurious_copper", "missing_hole", "pin_hole"]
+GOLDEN_CLASSES: Final[tuple[GoldenClass, ...]] = get_args(GoldenClass)
 
 
 class _Settings(BaseModel):

@@ -16,7 +16,7 @@ LAYERS = (
     {"addresses", "redaction"},
     {"errors"},
     {"inspection", "logs"},
-    {"ports", "settings", "sight", "faults", "config"},
+    {"ports", "settings", "blinding", "sight", "faults", "config"},
     {"events", "imaging", "annotate", "notification"},
     {"handlers"},
     {"adapters"},

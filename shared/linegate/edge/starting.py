@@ -84,6 +84,7 @@ recipes:
     deadline_s: 60
     check_budget_s: 30
     # max_checks: 200                            # a picture with more findings goes to REVIEW unchecked
+    # max_findings: 1000                         # with more, the surest are kept and a person looks
     # crop_padding: 0.25                         # margin around a crop, in parts of its box
     # prompt: You look at a crop of a circuit board.   # in place of Linegate's own text for Gemini
     # Per class, if it needs its own rule:
@@ -94,6 +95,22 @@ recipes:
     # What lies wholly inside these parts of the picture is ignored (a fiducial, a label):
     # ignore:
     #   - {left: 0, top: 0, right: 0.12, bottom: 0.08}
+    # What a picture must show; outside of it a person looks at the board and no detector is asked. 0 switches a limit off.
+    # The last five hold for the golden picture too, the others are in parts of what it shows (shared/docs/pictures.md):
+    # limits:
+    #   resolution: 0.7
+    #   aspect: 0.08
+    #   contrast: 0.7
+    #   colour: 0.33
+    #   brightness: 0.25
+    #   blur: 2
+    #   noise: 0.06
+    #   hidden: 0.02
+    #   least_contrast: 48                       # grey levels
+    #   least_side: 160                          # pixels
+    #   black: 0.5
+    #   white: 0.2
+    #   softest: 0.015
 
 lines:
   smt-1: {recipe: pcb}

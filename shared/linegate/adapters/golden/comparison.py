@@ -24,6 +24,7 @@ from linegate.adapters.golden.topology import (
 )
 from linegate.errors import RegistrationError
 from linegate.inspection import Box, Detection
+from linegate.settings import GoldenClass
 
 Distance = NDArray[np.float32]  # height x width, in pixels
 
@@ -67,7 +68,7 @@ WEIGHTS: Final[Mapping[str, float]] = {
 class Candidate:
     """A difference that may be a defect, and what speaks for it."""
 
-    class_name: str
+    class_name: GoldenClass
     box: Box
     evidence: Mapping[str, float]
 
@@ -126,7 +127,7 @@ def candidates(
     found = []
     for (gone, difference, deep, far), seeds in zip(sides, seeded, strict=True):
         for region in _regions(seeds, difference, scale):
-            name = class_of_missing(region, want, have) if gone else class_of_extra(region, want)
+            name: GoldenClass = class_of_missing(region, want, have) if gone else class_of_extra(region, want)
             if gone and _hole_is_covered(region, picture, golden):
                 name = "missing_hole"
             evidence = _evidence(region, name, deep, far, edges)

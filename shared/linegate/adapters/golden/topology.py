@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linegate.adapters.golden.materials import Mask
+from linegate.settings import GoldenClass
 
 # Pixels up to which a part of a mask is noise.
 CRUMB: Final = 6
@@ -34,7 +35,7 @@ class Region:
         return dilated(hull, disc(1))
 
 
-def class_of_missing(region: Region, want: Mask, have: Mask) -> str:
+def class_of_missing(region: Region, want: Mask, have: Mask) -> GoldenClass:
     copper = want[region.window]
     lost = dilated(region.pixels, disc(1))
     labels = cv2.connectedComponents(copper, connectivity=4)[1]
@@ -47,7 +48,7 @@ def class_of_missing(region: Region, want: Mask, have: Mask) -> str:
     return "mouse_bite" if _ways_out(np.asarray(voids, np.uint8), region) else "pin_hole"
 
 
-def class_of_extra(region: Region, want: Mask) -> str:
+def class_of_extra(region: Region, want: Mask) -> GoldenClass:
     copper = want[region.window]
     around = dilated(region.pixels, disc(2))
     labels = cv2.connectedComponents(copper, connectivity=4)[1]
