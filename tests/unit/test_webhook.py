@@ -3,6 +3,7 @@
 import base64
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -87,11 +88,13 @@ def test_a_target_delivers_and_the_receiver_verifies() -> None:
 def test_a_receiver_survives_numbers_and_nesting_without_end(body: bytes) -> None:
     heard: list[Received] = []
     with Listener([SECRET], heard.append) as listener:
-        http = Http()
-        for extra in ({}, {"content-length": "9" * 5000}, {"content-length": "\u00b2"}):
-            sent = {name: value.encode().decode("latin-1") for name, value in (headers([SECRET], body) | extra).items()}
-            assert http.exchange("POST", listener.url, headers=sent, body=body, total_s=5).status == 401
-    assert heard[0].doubt == "its body is no JSON object"
+        for length in ("9" * 5000, "\u00b2"):
+            spoilt = {**headers([SECRET], body), "content-length": length.encode().decode("latin-1")}
+            with suppress(TransientError):  # it hangs up on what it did not read
+                Http().exchange("POST", listener.url, headers=spoilt, body=body, total_s=5)
+        answer = Http().exchange("POST", listener.url, headers=headers([SECRET], body), body=body, total_s=5)
+    assert answer.status == 401
+    assert [received.doubt for received in heard][2:] == ["its body is no JSON object"]
 
 
 def test_an_answer_that_is_not_2xx_is_a_failure() -> None:

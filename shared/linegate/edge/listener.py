@@ -40,8 +40,6 @@ class Listener:
                 at = time.time()
                 length = self.headers.get("content-length") or "0"
                 sound = length.isascii() and length.isdigit() and len(length) <= MAX_DIGITS and int(length) <= MAX_BODY
-                # What is left unread would be taken for the next request.
-                self.close_connection |= not sound
                 body = self.rfile.read(int(length)) if sound else b""
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 why = doubt(secrets, headers, body, at)
@@ -50,6 +48,8 @@ class Listener:
                 on_webhook(Received(headers.get("webhook-id", ""), event, at, why))
                 self.send_response(401 if why else 204)
                 self.send_header("content-length", "0")
+                if not sound:  # what was left unread would be taken for the next request
+                    self.send_header("connection", "close")
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
