@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -54,9 +55,9 @@ def test_a_glance_tells_board_line_verdict_defects_reasons_time_and_picture() ->
     assert header["text"]["text"] == "FAIL  PCB-0042  (line smt-1)"
     assert content["text"].startswith("FAIL  PCB-0042  (line smt-1): 1 defect confirmed")
     said = shown(content)
-    assert ":red_circle: *FAIL*" in said
-    assert "*Line / station*\\nsmt-1 / aoi-3" in said
-    assert ":x: *short* (91 %, defect): the track is cut" in said
+    assert "🔴 FAIL   1 defect confirmed" in said
+    assert "Line / station\\nsmt-1 / aoi-3" in said
+    assert "❌ short (91 %, defect): the track is cut" in said
     assert "(91 %, not judged)" in said
     assert f"<!date^{int(START.timestamp())}^" in said
     assert "<https://plant.example/results/results/x/r1.jpg|Annotated picture>" in said
@@ -67,7 +68,7 @@ def test_a_correction_says_so_in_its_first_words_and_what_it_corrects() -> None:
     content = message(event(number=2))
     assert content["blocks"][0]["text"]["text"].startswith("Correction: FAIL")
     assert content["text"].startswith("Correction: ")
-    assert "This corrects revision 1, which said *REVIEW*." in shown(content)
+    assert "This corrects revision 1, which said REVIEW." in shown(content)
 
 
 def test_without_a_link_the_pictures_place_is_named() -> None:
@@ -77,18 +78,41 @@ def test_without_a_link_the_pictures_place_is_named() -> None:
 def test_what_does_not_fit_is_counted() -> None:
     content = message(event((Result.FAIL,) * 300, reason="because " * 30))
     assert "more" in shown(content)
-    (findings,) = [block["text"]["text"] for block in content["blocks"] if ":x:" in shown(block)]
-    listed = findings.count(":x:")
+    (findings,) = [block["text"]["text"] for block in content["blocks"] if "❌" in shown(block)]
+    listed = findings.count("❌")
     assert f"and {300 - listed} more" in findings
 
 
-def test_names_and_reasons_are_no_markup() -> None:
-    content = message(event(reason="<!channel> & *<https://evil.example|click>* `x`", serial="<!here>"))
-    said = shown(content)
-    assert "<!channel>" not in said
-    assert "<!here>" not in said.replace(json.dumps(content["blocks"][0]["text"]["text"]), "")
-    assert "<https://evil" not in said
-    assert "&lt;!channel&gt; &amp;" in said
+SMUGGLED = "<!channel> & *<https://evil.example|click>* `x` :bomb: evil.example a@evil.example ~no~ _so_ <@U1>"
+
+
+def test_names_and_reasons_stand_where_slack_formats_nothing() -> None:
+    content = message(event(reason=SMUGGLED, serial=SMUGGLED))
+    texts = list(objects(content["blocks"]))
+    assert sum(SMUGGLED in text["text"] for text in texts if text["type"] == "plain_text") > 2
+    (formatted,) = (text for text in texts if text["type"] == "mrkdwn")
+    assert formatted["verbatim"] is True
+    assert "evil" not in formatted["text"]
+    assert not any(text.get("emoji") for text in texts)
+    assert not set("<>*~`@") & set(content["text"])
+    assert ":b" not in content["text"]
+    assert "_so_" not in content["text"]
+    assert content["parse"] == "none"
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Every text object of a message."""
+    if isinstance(value, dict) and value.get("type") in ("plain_text", "mrkdwn"):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from objects(item)
+
+
+def test_no_name_turns_the_direction_of_writing_or_hides() -> None:
+    said = shown(message(event(reason="PASS\u202eLIAF", serial="A\u200b1\x1b[2J")))
+    assert not any(char in said for char in "\u202e\u200b\x1b")
+    assert "PASS?LIAF" in said
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=400), st.integers(0, 60), st.text(max_size=200))

@@ -1,6 +1,7 @@
 """Verdicts in a Slack channel, through an incoming webhook: a Block Kit message that can be read at a glance."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -10,23 +11,25 @@ from typing import Any, Final
 from linegate.adapters.endpoint import Endpoint
 from linegate.adapters.exchange import Http
 from linegate.errors import TransientError
+from linegate.inspection import visible
 
 # An incoming webhook takes one message a second.
 INTERVAL_S: Final = 1.0
 # Whoever would wait longer for its turn comes again later instead of holding a worker.
 LONGEST_QUEUE_S: Final = 10.0
-# Block Kit allows 3000 characters in a section's text, and 150 in a header's.
-SECTION, HEADER = 2900, 150
+# Block Kit allows 3000 characters in a section's text, 2000 in a field's, and 150 in a header's.
+SECTION, FIELD, HEADER = 2900, 1900, 150
 SHOWN: Final = 8
-_SIGNS: Final = {
-    "PASS": ":large_green_circle:",
-    "FAIL": ":red_circle:",
-    "REVIEW": ":large_orange_circle:",
-    "ERROR": ":black_circle:",
-}
-_RESULTS: Final = {"FAIL": ":x:", "UNSURE": ":grey_question:", "PASS": ":heavy_check_mark:"}
-_ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "*": "\u2217", "`": "'"})
+_SIGNS: Final = {"PASS": "\U0001f7e2", "FAIL": "\U0001f534", "REVIEW": "\U0001f7e0", "ERROR": "\u26ab"}  # circles
+_RESULTS: Final = {"FAIL": "\u274c", "UNSURE": "\u2754", "PASS": "\u2714"}  # a cross, a question mark, a check mark
 _WORDS: Final = {"FAIL": "defect", "UNSURE": "not judged", "PASS": "cleared"}
+# Slack's control characters, and look-alikes for those that format a text or mention somebody
+_ESCAPES: Final = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", "*": "\u2217", "~": "\u223c", "`": "'", "@": "\uff20"}
+)
+# A colon that may begin an emoji or follow a link's scheme, and an underscore that may begin or end what is slanted
+_EMOJI: Final = re.compile(r":(?=\S)")
+_SLANTED: Final = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 
 
 class SlackTarget:
@@ -53,39 +56,39 @@ class SlackTarget:
 
 
 def message(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The Slack message for an event. Source: Slack's Block Kit reference, incoming webhooks."""
+    """The Slack message for an event. Source: Slack's Block Kit reference, incoming webhooks.
+
+    What comes from outside (names, reasons) stands in plain_text objects, which Slack shows as they are.
+    """
     data = event["data"]
     if event["type"] != "inspection.decided":
-        return {"text": _escaped(str(data.get("message", event["type"])))[:SECTION]}
+        said = visible(str(data.get("message", event["type"])), keep="\n")[:SECTION]
+        return {**_notice(said), "blocks": [_section(said)]}
     verdict, board = data["verdict"], data["serial"] or "a board without a serial"
     where = f"line {data['line']}" if data["line"] else "unknown line"
-    title = f"{verdict}  {board}  ({where})"
     corrects = data.get("corrects")
-    blocks: list[dict[str, Any]] = [_header(f"Correction: {title}" if corrects else title)]
+    title = f"{'Correction: ' if corrects else ''}{verdict}  {board}  ({where})"
+    blocks: list[dict[str, Any]] = [{"type": "header", "text": _plain(title, HEADER)}]
     if corrects:
-        was = f"This corrects revision {corrects['revision']}, which said *{corrects['verdict']}*."
-        blocks.append(_section(f":leftwards_arrow_with_hook: {was}"))
-    blocks.append(_section(f"{_SIGNS.get(verdict, '')} *{verdict}*   {_escaped(data['summary'])}"))
-    blocks.append(
-        {
-            "type": "section",
-            "fields": [
-                _text(f"*{key}*\n{_escaped(str(value) or 'unknown')[:1900]}")
-                for key, value in (
-                    ("Board", data["serial"]),
-                    ("Line / station", " / ".join(filter(None, (data["line"], data["station"])))),
-                    ("Defects", data["fail_count"]),
-                    ("Revision", data["revision"]),
-                )
-            ],
-        }
+        blocks.append(
+            _section(f"\u21a9 This corrects revision {corrects['revision']}, which said {corrects['verdict']}.")
+        )
+    blocks.append(_section(f"{_SIGNS.get(verdict, '')} {verdict}   {data['summary']}"))
+    facts = (
+        ("Board", data["serial"]),
+        ("Line / station", " / ".join(filter(None, (data["line"], data["station"])))),
+        ("Defects", data["fail_count"]),
+        ("Revision", data["revision"]),
     )
+    fields = [_plain(f"{key}\n{str(value) or 'unknown'}", FIELD) for key, value in facts]
+    blocks.append({"type": "section", "fields": fields})
     defects = _defects(data)
     if defects:
         blocks.append(_section(defects))
-    blocks.append({"type": "context", "elements": [_text(_context(data))]})
-    said = f"Correction: {title}" if corrects else title
-    return {"text": _escaped(f"{said}: {data['summary']}")[:SECTION], "blocks": blocks}
+    # The one text that Slack formats: for its date and its link. `verbatim`: no links where none are marked.
+    context = {"type": "mrkdwn", "text": _context(data)[:SECTION], "verbatim": True}
+    blocks.append({"type": "context", "elements": [context]})
+    return {**_notice(f"{title}: {data['summary']}"), "blocks": blocks}
 
 
 def _defects(data: Mapping[str, Any]) -> str:
@@ -93,17 +96,16 @@ def _defects(data: Mapping[str, Any]) -> str:
     lines: list[str] = []
     findings = data["defects"]
     for finding in findings[:SHOWN]:
-        name = _escaped(finding["class"].replace("_", " "))
-        reason = _escaped(finding["reason"])
-        note = f" _({_escaped(finding['note'])})_" if finding.get("note") else ""
+        note = f" ({finding['note']})" if finding.get("note") else ""
         sure = f"{100 * finding['confidence']:.0f} %"
-        line = f"{_RESULTS[finding['result']]} *{name}* ({sure}, {_WORDS[finding['result']]}): {reason}{note}"
+        name, result = finding["class"].replace("_", " "), finding["result"]
+        line = visible(f"{_RESULTS[result]} {name} ({sure}, {_WORDS[result]}): {finding['reason']}{note}")
         if sum(map(len, lines)) + len(line) > SECTION - 100:
             break
         lines.append(line)
     more = len(findings) - len(lines) + data["omitted"]["defects"]
     if more:
-        lines.append(f"… and {more} more")
+        lines.append(f"\u2026 and {more} more")
     return "\n".join(lines)
 
 
@@ -122,20 +124,29 @@ def _context(data: Mapping[str, Any]) -> str:
     return "  |  ".join(said)
 
 
-def _header(text: str) -> dict[str, Any]:
-    return {"type": "header", "text": {"type": "plain_text", "text": text[:HEADER], "emoji": False}}
-
-
 def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": _text(text)}
+    return {"type": "section", "text": _plain(text, SECTION)}
 
 
-def _text(text: str) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": text[:SECTION]}
+def _plain(text: str, limit: int) -> dict[str, Any]:
+    """A text that is shown as it is: no markup, no links, nobody is mentioned, `:x:` stays what it is."""
+    return {"type": "plain_text", "text": visible(text, keep="\n")[:limit], "emoji": False}
+
+
+def _notice(text: str) -> dict[str, Any]:
+    """What a telephone shows of the message, where there are no blocks."""
+    return {
+        "text": _escaped(text)[:SECTION],
+        "mrkdwn": False,
+        "parse": "none",
+        "link_names": False,
+        "unfurl_links": False,
+    }
 
 
 def _escaped(text: str) -> str:
-    """What a service or a file name says is no markup: Slack's control characters, and those that would format it."""
+    """For texts that Slack would format."""
+    text = _SLANTED.sub("\u02cd", _EMOJI.sub("\u2236", visible(text, keep="\n")))
     return text.translate(_ESCAPES)
 
 
