@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from linegate.errors import TransientError
 
@@ -54,6 +54,14 @@ CREATE INDEX IF NOT EXISTS messages_by_topic ON messages (topic, id);
 CREATE INDEX IF NOT EXISTS messages_by_due ON messages (topic, due_at);
 """
 
+# What has come to the schema since its first release, in order; `PRAGMA user_version` counts how many a file has.
+MIGRATIONS: Final = (
+    # What a file held when it was taken up, as SHA-256: size and time alone do not tell every change.
+    "ALTER TABLE objects ADD COLUMN digest TEXT NOT NULL DEFAULT ''",
+    # What the gate remembers of itself.
+    "CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+)
+
 
 class Database:
     """Connections of one process to one file. Safe for any number of threads; other processes may share the file."""
@@ -67,7 +75,7 @@ class Database:
             queue.SimpleQueue()
         )
         connection = self._connect()
-        connection.executescript(SCHEMA)
+        self._migrate(connection)
         self._writer = threading.Thread(target=self._write_all, args=(connection,), name="linegate-writer", daemon=True)
         self._writer.start()
 
@@ -94,7 +102,7 @@ class Database:
         try:
             return connection.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
-            raise TransientError(f"{self.path.name} can't be read: {error}") from error
+            raise TransientError(f"{self.path.name} can't be read: {error}{_mend(error)}") from error
         finally:
             self._idle.append(connection)
 
@@ -112,8 +120,25 @@ class Database:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
         except sqlite3.Error as error:
-            raise TransientError(f"{self.path} can't be opened: {error}") from error
+            raise TransientError(f"{self.path} can't be opened: {error}{_mend(error)}") from error
         return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        """Bring the file to the present schema, all of it or nothing; several processes may try at once."""
+        try:
+            connection.executescript(SCHEMA)
+            connection.execute("BEGIN IMMEDIATE")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > len(MIGRATIONS):
+                connection.close()
+                raise TransientError(f"{self.path} belongs to a newer version of Linegate; this one can't read it")
+            for migration in MIGRATIONS[version:]:
+                connection.execute(migration)
+            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            connection.close()
+            raise TransientError(f"{self.path} can't be opened: {error}{_mend(error)}") from error
 
     def _write_all(self, connection: sqlite3.Connection) -> None:
         while (first := self._writes.get()) is not None:
@@ -151,16 +176,26 @@ class Database:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             for _, future in group:
-                fault = TransientError(f"{self.path.name} can't be written: {error}")
+                fault = TransientError(f"{self.path.name} can't be written: {error}{_mend(error)}")
                 fault.__cause__ = error
                 future.set_exception(fault)
             return
         for future, result, failure in outcomes:
             if failure is None:
                 future.set_result(result)
-            elif isinstance(failure, sqlite3.OperationalError):
-                fault = TransientError(f"{self.path.name} can't be written: {failure}")
+            elif isinstance(failure, sqlite3.OperationalError) or (
+                isinstance(failure, sqlite3.Error) and _mend(failure)
+            ):
+                fault = TransientError(f"{self.path.name} can't be written: {failure}{_mend(failure)}")
                 fault.__cause__ = failure
                 future.set_exception(fault)
             else:
                 future.set_exception(failure)
+
+
+def _mend(error: sqlite3.Error) -> str:
+    """What a person can do about a file that is damaged; empty for everything else."""
+    broken = isinstance(error, sqlite3.DatabaseError) and not isinstance(
+        error, sqlite3.OperationalError | sqlite3.IntegrityError
+    )
+    return "; stop the gate, then `linegate recover` sets it aside and saves what can be read" if broken else ""
