@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -363,6 +364,18 @@ class Cloud(_Settings):
     """Of Firestore documents, by TTL."""
 
 
+def _umask(value: object) -> object:
+    """Octal digits in quotes; YAML itself reads 0027 as the number that it is."""
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(r"0?o?[0-7]{3,4}", value):
+        raise ValueError('must be octal digits in quotes, e.g. "0077"')
+    return int(value.replace("o", ""), 8)
+
+
+Umask = Annotated[int, BeforeValidator(_umask), Field(ge=0, le=0o777)]
+
+
 class Retry(_Settings):
     """How a message that failed is tried again, before it goes to the dead letter of its stage."""
 
@@ -405,6 +418,10 @@ class Edge(_Settings):
     """Folder for uploads, results, archive and the database, beside the file."""
     settle_ms: Annotated[int, Field(ge=0, le=600_000)] = 500
     """A file that was neither renamed in nor closed counts when it has not changed for this long."""
+    share_settle_ms: Annotated[int, Field(ge=0, le=600_000)] = 5000
+    """The same where the system can't tell whether somebody still writes: on a network share, say."""
+    umask: Umask = 0o077
+    """Permissions that files and folders of the gate lack; "0027" lets its group in."""
     scan_ms: Annotated[int, Field(ge=50, le=600_000)] = 1000
     """How often folders are looked through, besides being watched."""
     sweep_s: Seconds = 5.0

@@ -1,70 +1,93 @@
-"""Watches `uploads/`: a complete file gets a generation and an event, a decided one moves to `archive/`.
+"""Watches `uploads/`: a complete file gets a generation, an inspection and an event; a decided one moves to `archive/`.
 
 All of it happens in one thread, so that a file is never taken up while it is being archived. Notices of the file system
 make it quick; a scan finds what they miss (network shares, a full queue, the time before the start).
+
+A file is complete when its writer says so: it was renamed in, or closed and nobody else writes to it. Where the system can't
+tell who writes (a network share, another account's file), it counts when its time and content have not changed for longer.
 """
 
 import json
 import os
 import queue
 import sqlite3
-import stat
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from watchdog.events import FileClosedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
+from linegate.adapters.local import folders
 from linegate.adapters.local.bus import LIVE, Bell, insert
 from linegate.adapters.local.database import Database
-from linegate.adapters.local.storage import Identity, adopt, link
-from linegate.errors import LinegateError, ObjectMissingError
+from linegate.adapters.local.folders import Identity
+from linegate.adapters.local.storage import adopt
+from linegate.adapters.local.store import insert_inspection
+from linegate.edge.archive import UPLOADS_FOLDER, Archive
+from linegate.errors import LinegateError
 from linegate.events import UPLOADS, ImageUploaded, to_message
+from linegate.handlers.detect import new_inspection
 from linegate.inspection import ObjectRef
 from linegate.logs import log
+from linegate.settings import Settings
 
-UPLOADS_FOLDER = "uploads"
-ARCHIVE_FOLDER = "archive"
-IGNORED_SUFFIX = ".part"
-ARCHIVE_BATCH = 200
-# Below uploads/, and hidden, as everything the intake leaves alone.
-ASIDE_FOLDER = ".aside"
+IGNORED_SUFFIX: Final = ".part"
+# A file beside a picture, as `sha256sum` writes it: the picture counts when its content fits.
+CHECKSUM_SUFFIX: Final = ".sha256"
+# What is still being written after this time is told, once.
+LONG_S: Final = 30.0
+# A notice may get lost: after this time the file counts like one whose writer can't be told.
+ABANDONED_S: Final = 600.0
+# Zeros at the end of a file whose writer can't be told from the outside: it may have been given its full size beforehand.
+ZEROS, ZEROS_WAIT = 4096, 12
 
 
 @dataclass(slots=True)
 class _Seen:
+    """A file that is not complete yet. Times in monotonic seconds."""
+
     identity: Identity
-    since: float  # monotonic seconds
+    digest: str
+    since: float
+    told: bool = False
 
 
 class Intake:
-    """Takes up what cameras leave below `root`/uploads; `bell` rings after each event that was published."""
+    """Takes up what cameras leave below uploads/; `bell` rings after each event that was published."""
 
-    def __init__(self, database: Database, bell: Bell, root: Path, bucket: str, settle_ms: int, scan_ms: int) -> None:
+    def __init__(self, database: Database, bell: Bell, settings: Settings) -> None:
         self._bell = bell
         self._database = database
-        self._root = root
-        self._uploads = root / UPLOADS_FOLDER
-        self._bucket = bucket
-        self._settle_s = settle_ms / 1000
-        self._scan_s = scan_ms / 1000
-        self._noticed: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+        self._settings = settings
+        self._root = settings.data.absolute()
+        self._bucket = settings.storage.uploads_bucket
+        self._settle_s = settings.edge.settle_ms / 1000
+        self._share_settle_s = settings.edge.share_settle_ms / 1000
+        self._scan_s = settings.edge.scan_ms / 1000
+        self._archive = Archive(database, self._root)
+        self._noticed: queue.SimpleQueue[_Notice] = queue.SimpleQueue()
+        self._writing: dict[Path, float] = {}  # opened for writing and not closed, as far as the file system told
         self._seen: dict[Path, _Seen] = {}
-        self._taken: dict[Path, Identity] = {}
+        self._taken: dict[Path, tuple[Identity, int]] = {}
+        self._skipped: set[Path] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="linegate-intake", daemon=True)
         self._observer = Observer(generate_full_events=True)  # type: ignore[call-arg]
-        self._uploads.mkdir(parents=True, exist_ok=True)
+        with folders.entered(self._root, [UPLOADS_FOLDER], create=True):
+            pass
 
     def start(self) -> None:
-        self._put_back()
+        self._archive.put_back()
         self._resume()
         try:
-            self._observer.schedule(_Notices(self._noticed), str(self._uploads), recursive=True)
+            _do_not_hold_back_notices()
+            self._observer.schedule(_Notices(self._noticed), str(self._root / UPLOADS_FOLDER), recursive=True)
             self._observer.start()
         except OSError as error:  # no watches left, say: the scan does it alone
             log.warning("intake.scan_only", reason=str(error))
@@ -72,7 +95,7 @@ class Intake:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._noticed.put(None)
+        self._noticed.put(_Notice("stop", Path()))
         self._thread.join()
         if self._observer.is_alive():
             self._observer.stop()
@@ -83,17 +106,18 @@ class Intake:
         while not self._stopping.is_set():
             try:
                 if time.monotonic() >= next_scan:
-                    self._archive_decided()
+                    for changed in self._archive.move():
+                        self._taken.pop(changed, None)
                     settling = self._scan()
                     next_scan = time.monotonic() + (
                         min(self._scan_s, max(0.01, self._settle_s)) if settling else self._scan_s
                     )
                 with suppress(queue.Empty):
-                    path = self._noticed.get(timeout=max(0.0, next_scan - time.monotonic()))
-                    if path is not None and path.is_dir():
+                    notice = self._noticed.get(timeout=max(0.0, next_scan - time.monotonic()))
+                    if notice.what == "folder":
                         next_scan = 0.0  # its first files may have come before it was watched
-                    elif path is not None and self._counts(path):
-                        self._take(path)
+                    elif notice.what != "stop" and self._counts(notice.path):
+                        self._hear(notice)
             except (LinegateError, OSError) as error:
                 log.error("intake.failed", error=str(error))
                 self._stopping.wait(self._scan_s)
@@ -101,43 +125,112 @@ class Intake:
                 log.exception("intake.crashed")
                 self._stopping.wait(self._scan_s)
 
+    def _hear(self, notice: "_Notice") -> None:
+        path = notice.path.relative_to(self._root / UPLOADS_FOLDER)
+        if notice.what == "writing":
+            self._writing.setdefault(path, time.monotonic())
+        elif notice.what == "complete":
+            self._writing.pop(path, None)
+            with suppress(OSError), self._opened(path) as descriptor:
+                if folders.being_written(descriptor) is not True:
+                    self._take(path, descriptor)
+
     def _scan(self) -> bool:
         """Take every file that is complete; True while there are some that are still settling."""
-        now = time.monotonic()
         present: set[Path] = set()
         settling = False
-        for folder, folders, names in os.walk(self._uploads):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            for path in (Path(folder, name) for name in names):
-                if not self._counts(path):
-                    continue
-                status = _regular(path)
-                if status is None:
-                    continue
-                present.add(path)
-                identity = Identity.of(status)
-                if self._taken.get(path) == identity:
-                    continue
-                seen = self._seen.get(path)
-                if seen is None or seen.identity != identity:
-                    seen = self._seen[path] = _Seen(identity, now)
-                # What has not changed since long before we looked is as good as watched.
-                age = time.time() - max(status.st_mtime, status.st_ctime)
-                if max(now - seen.since, age) >= self._settle_s:
-                    self._take(path)
-                else:
-                    settling = True
-        for known in (self._seen, self._taken):
+        with folders.entered(self._root, [UPLOADS_FOLDER]) as uploads:
+            for folder, below, names, descriptor in os.fwalk(".", dir_fd=uploads):
+                below[:] = [name for name in below if not name.startswith(".")]
+                for link in [name for name in below if not _is_folder(name, descriptor)]:
+                    self._skip(Path(folder, link))
+                for name in names:
+                    path = Path(folder, name)
+                    if not self._counts(self._root / UPLOADS_FOLDER / path):
+                        continue
+                    status = folders.status(name, descriptor)
+                    if status is None:
+                        self._skip(path)
+                        continue
+                    present.add(path)
+                    if self._taken.get(path) != (Identity.of(status), status.st_ctime_ns):
+                        settling |= self._settles(path, status)
+        for known in (self._seen, self._taken, self._writing):
             for path in [path for path in known if path not in present]:
                 del known[path]
         return settling
 
-    def _take(self, path: Path) -> None:
-        """Give the file its generation and publish its event, in one transaction: both or neither, and only once."""
-        name = f"{UPLOADS_FOLDER}/" + os.fsencode(path.relative_to(self._uploads)).decode("utf-8", "replace")
+    def _settles(self, path: Path, status: os.stat_result) -> bool:
+        """Take the file if it is complete; True if it may soon be."""
+        identity, now = Identity.of(status), time.monotonic()
+        # What has not changed since long before we looked is as good as watched.
+        age = time.time() - max(status.st_mtime, status.st_ctime)
+        try:
+            with self._opened(path) as descriptor:
+                seen = self._seen.get(path)
+                written = folders.being_written(descriptor)
+                if written is None and path in self._writing and now - self._writing[path] < ABANDONED_S:
+                    written = True  # its writer has not closed it
+                wait = self._settle_s
+                if written is None:
+                    wait = self._share_settle_s * (ZEROS_WAIT if _ends_in_zeros(descriptor, status.st_size) else 1)
+                digest = self._digest(descriptor, status.st_size) if written is None else ""
+                if seen is None or seen.identity != identity or seen.digest != digest:
+                    seen = self._seen[path] = _Seen(identity, digest, now, seen.told if seen else False)
+                if written:
+                    self._writing.setdefault(path, now)
+                    self._still_written(path, seen)
+                    return False
+                self._writing.pop(path, None)
+                if max(now - seen.since, age) < wait:
+                    return wait <= self._scan_s
+                self._take(path, descriptor)
+        except OSError as error:
+            if error.errno in folders.GONE:
+                return False
+            if max(now - self._seen.setdefault(path, _Seen(identity, "", now)).since, age) < self._settle_s:
+                return True
+            self._register(path, identity, status.st_ctime_ns, "")  # it can't be read: the board's deadline says so
+        return False
+
+    def _still_written(self, path: Path, seen: _Seen) -> None:
+        if not seen.told and time.monotonic() - self._writing[path] > LONG_S:
+            seen.told = True
+            log.warning("upload.still_open", object=_name(path), seconds=round(time.monotonic() - self._writing[path]))
+
+    def _skip(self, path: Path) -> None:
+        """A link, pipe, socket or device is no picture; said once."""
+        if path not in self._skipped:
+            self._skipped.add(path)
+            log.warning("upload.skipped", object=_name(path), reason="it is no regular file; links are not followed")
+
+    def _take(self, path: Path, descriptor: int) -> None:
+        """Give the open file its generation, unless it changes meanwhile or its checksum does not fit."""
+        before = os.fstat(descriptor)
+        digest = self._digest(descriptor, before.st_size)
+        after = os.fstat(descriptor)
+        if Identity.of(after) != Identity.of(before):
+            return  # the scan comes back to it
+        wanted = self._checksum(path)
+        if wanted and digest and wanted != digest:
+            seen = self._seen.setdefault(path, _Seen(Identity.of(after), digest, time.monotonic()))
+            if not seen.told:
+                seen.told = True
+                log.warning(
+                    "upload.checksum_differs",
+                    object=_name(path),
+                    reason=f"it does not fit {path.name}{CHECKSUM_SUFFIX}",
+                )
+            return
+        self._register(path, Identity.of(after), after.st_ctime_ns, digest)
+
+    def _register(self, path: Path, identity: Identity, ctime_ns: int, digest: str) -> None:
+        """Publish the file's event and open its inspection, in one transaction: all or nothing, and only once."""
+        name, place = _name(path), self._root / UPLOADS_FOLDER / path
+        now = datetime.now(UTC)
 
         def work(connection: sqlite3.Connection) -> tuple[ObjectRef, bool]:
-            image = ObjectRef(self._bucket, name, adopt(connection, self._bucket, name, path))
+            image = ObjectRef(self._bucket, name, adopt(connection, self._bucket, name, place, identity, digest))
             row = connection.execute(
                 "SELECT inspection_id FROM objects WHERE generation = ?", (image.generation,)
             ).fetchone()
@@ -146,30 +239,20 @@ class Intake:
             connection.execute(
                 "UPDATE objects SET inspection_id = ? WHERE generation = ?", (image.inspection_id, image.generation)
             )
-            insert(connection, UPLOADS, [to_message(ImageUploaded(image, identity.size, datetime.now(UTC)))])
+            upload = ImageUploaded(image, identity.size, now)
+            insert(connection, UPLOADS, [to_message(upload)])
+            # The deadline begins here: a board that waits for its turn is overdue like any other.
+            insert_inspection(connection, new_inspection(self._settings, upload, now)[0])
             return image, True
 
-        status = _regular(path)
-        if status is None or self._taken.get(path) == Identity.of(status):
+        if self._taken.get(path) == (identity, ctime_ns):
             return
-        identity = Identity.of(status)
-        try:
-            image, new = self._database.write(work)
-        except ObjectMissingError:
-            return  # gone again: there is nothing to inspect
-        self._taken[path] = identity
+        image, new = self._database.write(work)
+        self._taken[path] = (identity, ctime_ns)
         self._seen.pop(path, None)
-        self._aside(path).parent.mkdir(parents=True, exist_ok=True)
         if new:
             log.info("upload.taken", object=name, inspection_id=image.inspection_id)
             self._bell.ring()
-
-    def _put_back(self) -> None:
-        """What a crash left aside goes back: decided, it is archived once more; new, it is taken up."""
-        for aside in [path for path in (self._uploads / ASIDE_FOLDER).rglob("*") if path.is_file()]:
-            with suppress(FileExistsError):  # a still newer version stands there by now
-                link(aside, self._uploads / aside.relative_to(self._uploads / ASIDE_FOLDER))
-            aside.unlink(missing_ok=True)
 
     def _resume(self) -> None:
         """Uploads that are known but have neither a verdict nor a message under way get their event again."""
@@ -183,110 +266,93 @@ class Intake:
         lost = [
             ImageUploaded(ObjectRef(self._bucket, name, generation), size, datetime.now(UTC))
             for name, generation, size, path, inspection_id in undecided
-            if not {inspection_id, str(generation)} & under_way and Path(os.fsdecode(path)).exists()
+            if not {inspection_id, str(generation)} & under_way and os.path.lexists(os.fsdecode(path))
         ]
         if lost:
             log.info("intake.resumed", uploads=len(lost))
             self._database.write(lambda connection: insert(connection, UPLOADS, [to_message(event) for event in lost]))
 
-    def _archive_decided(self) -> None:
-        """Move decided uploads to archive/. At every moment the index names a path where the file is."""
-        prefix = os.fsencode(self._uploads) + b"/"
-        rows = self._database.read(
-            """SELECT o.generation, o.path, o.size, o.mtime_ns, o.inode
-            FROM objects o JOIN inspections i ON i.id = o.inspection_id
-            WHERE i.revision > 0 AND o.path >= ? AND o.path < ? LIMIT ?""",
-            (prefix, prefix[:-1] + b"0", ARCHIVE_BATCH),
-        )
-        placed: list[tuple[bytes, int, Path]] = []
-        for generation, raw, *identity in rows:
-            path = Path(os.fsdecode(raw))
-            target = self._second_name(generation, path, Identity(*identity))
-            if target is not None:
-                placed.append((os.fsencode(target), generation, path))
-        if not placed:
-            return
-        self._database.write(
-            lambda connection: connection.executemany(
-                "UPDATE objects SET path = ? WHERE generation = ?",
-                [(target, generation) for target, generation, _ in placed],
-            )
-        )
-        for archived, _, path in placed:
-            self._drop_first_name(path, Path(os.fsdecode(archived)))
-
     def _counts(self, path: Path) -> bool:
-        """Files that are still being sent, and what is hidden, are none of ours."""
-        hidden = any(part.startswith(".") for part in path.relative_to(self._uploads).parts)
-        return not hidden and path.suffix != IGNORED_SUFFIX
+        """Files that are still being sent, their checksums, and what is hidden, are none of ours."""
+        parts = path.relative_to(self._root / UPLOADS_FOLDER).parts
+        return not any(part.startswith(".") for part in parts) and path.suffix not in (IGNORED_SUFFIX, CHECKSUM_SUFFIX)
 
-    def _second_name(self, generation: int, path: Path, identity: Identity) -> Path | None:
-        """Give the file a name below archive/: line/station/serial.generation.ext. None if that has to wait."""
-        name = f"{path.stem}.{generation}{path.suffix}"
-        if len(os.fsencode(name)) > 255:
-            name = f"{generation}{path.suffix if len(os.fsencode(path.suffix)) < 50 else ''}"
-        target = self._root / ARCHIVE_FOLDER / path.relative_to(self._uploads).parent / name
-        status = _regular(path)
-        if status is None or Identity.of(status) != identity:
-            return target  # taken away or replaced: what the index names is gone, here or there
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[int]:
+        """A descriptor of the regular file at this path below uploads/. Raises OSError."""
+        with folders.entered(self._root, [UPLOADS_FOLDER, *path.parts[:-1]]) as folder:
+            descriptor = folders.opened(path.name, folder)
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+
+    def _digest(self, descriptor: int, size: int) -> str:
+        """SHA-256 of the content; empty for a file that is too large to be inspected anyway."""
+        return "" if size > self._settings.images.max_bytes else folders.digest(descriptor)
+
+    def _checksum(self, path: Path) -> str:
+        """What the file of the checksum beside a picture says; empty without one."""
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            link(path, target)
-        except FileExistsError:
-            pass  # a crash came between linking and removing
-        except OSError as error:
-            log.warning("upload.not_archived", path=str(path), reason=error.strerror)
-            return None
-        return target
+            with self._opened(path.with_name(path.name + CHECKSUM_SUFFIX)) as descriptor:
+                return os.read(descriptor, 64).decode("ascii", "replace").lower()
+        except OSError:
+            return ""
 
-    def _aside(self, path: Path) -> Path:
-        """Where a file is moved to be looked at before it is removed.
 
-        In a folder that is watched by then: watchdog holds all notices back for half a second when a file seems to
-        leave what it watches.
-        """
-        return self._uploads / ASIDE_FOLDER / path.relative_to(self._uploads)
-
-    def _drop_first_name(self, path: Path, target: Path) -> None:
-        """Remove the name below uploads/, unless a camera has put a newer version there: that one is put back."""
-        aside = self._aside(path)
-        try:
-            if not target.exists() or not os.path.samefile(path, target):
-                return
-            aside.parent.mkdir(parents=True, exist_ok=True)
-            os.rename(path, aside)
-            if not os.path.samefile(aside, target):
-                link(aside, path)
-            aside.unlink(missing_ok=True)
-        except FileNotFoundError:
-            pass  # the camera has taken it away itself
-        except OSError as error:
-            log.warning("upload.not_removed", path=str(path), reason=error.strerror)
+@dataclass(frozen=True, slots=True)
+class _Notice:
+    what: str  # "complete", "writing", "folder", "stop"
+    path: Path
 
 
 class _Notices(FileSystemEventHandler):
-    """Passes on the paths of files that were closed after writing or renamed into the folder, and of new folders."""
+    """Passes on the paths of files that are being written, were closed after writing or renamed in, and of new folders."""
 
-    def __init__(self, noticed: "queue.SimpleQueue[Path | None]") -> None:
+    def __init__(self, noticed: "queue.SimpleQueue[_Notice]") -> None:
         self._noticed = noticed
 
     def on_closed(self, event: FileSystemEvent) -> None:
         if isinstance(event, FileClosedEvent):
-            self._noticed.put(Path(os.fsdecode(event.src_path)))
+            self._put("complete", event.src_path)
 
     def on_created(self, event: FileSystemEvent) -> None:
-        if event.is_directory:
-            self._noticed.put(Path(os.fsdecode(event.src_path)))
+        self._put("folder" if event.is_directory else "writing", event.src_path)
+
+    def on_modified(self, event: FileSystemEvent) -> None:
+        if not event.is_directory:
+            self._put("writing", event.src_path)
 
     def on_moved(self, event: FileSystemEvent) -> None:
         if isinstance(event, FileMovedEvent) and event.dest_path:  # else it was moved out of the folder
-            self._noticed.put(Path(os.fsdecode(event.dest_path)))
+            self._put("complete", event.dest_path)
+
+    def _put(self, what: str, path: bytes | str) -> None:
+        self._noticed.put(_Notice(what, Path(os.fsdecode(path))))
 
 
-def _regular(path: Path) -> os.stat_result | None:
-    """What the file system says of a plain file; None if it is gone, or a link, pipe or device: those are not pictures."""
+def _do_not_hold_back_notices() -> None:
+    """A file that leaves the watched folder, as decided ones do, would hold back all notices for half a second: watchdog waits
+    whether it appears in another watched folder. Nothing that is renamed within the folder takes that long.
+    """
+    with suppress(ImportError):  # another system
+        from watchdog.observers.inotify_buffer import InotifyBuffer
+
+        InotifyBuffer.delay = 0.01
+
+
+def _name(path: Path) -> str:
+    """The object name of a file below uploads/."""
+    return f"{UPLOADS_FOLDER}/" + os.fsencode(path).decode("utf-8", "replace")
+
+
+def _is_folder(name: str, parent: int) -> bool:
     try:
-        status = path.lstat()
+        return os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & 0o170000 == 0o040000
     except OSError:
-        return None
-    return status if stat.S_ISREG(status.st_mode) else None
+        return True  # gone by now
+
+
+def _ends_in_zeros(descriptor: int, size: int) -> bool:
+    tail = os.pread(descriptor, ZEROS, max(0, size - ZEROS))
+    return bool(tail) and not any(tail)

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from linegate import bootstrap
+from linegate.adapters.local import folders
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
-from linegate.adapters.local.storage import TEMPORARY
+from linegate.adapters.local.storage import HASHED, TEMPORARY
+from linegate.edge.archive import ARCHIVE_FOLDER, ASIDE_FOLDER, UPLOADS_FOLDER
 from linegate.edge.dispatcher import Dispatcher
 from linegate.edge.functions import Response, in_process, load_all
 from linegate.edge.housekeeping import remove_expired
-from linegate.edge.intake import UPLOADS_FOLDER, Intake
+from linegate.edge.intake import Intake
 from linegate.edge.workers import WorkerPool
 from linegate.errors import ConfigError, LinegateError
 from linegate.events import SWEEPS, SweepDue, to_message
@@ -23,6 +25,8 @@ from linegate.logs import log
 from linegate.settings import Settings
 
 HOUSEKEEPING_S = 3600.0
+# What the data folder holds besides files.
+FOLDERS = (UPLOADS_FOLDER, ARCHIVE_FOLDER, ASIDE_FOLDER, TEMPORARY, HASHED, "results", "quarantine")
 # What is under way may take this long when the process is asked to stop; service managers wait ten seconds and more.
 GRACE_S = 7.0
 
@@ -32,9 +36,12 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._lock = _lock(_data_folder(settings))
-        for leftover in (settings.data / TEMPORARY).glob("*"):  # written to by a process that died
-            leftover.unlink(missing_ok=True)
+        data = _data_folder(settings)
+        _refuse_links(data)
+        self._lock = _lock(data)
+        with folders.entered(settings.data, [TEMPORARY], create=True) as incoming:
+            for leftover in os.scandir(incoming):  # written to by a process that died
+                os.unlink(leftover.name, dir_fd=incoming)
         self.database = open_database(settings)
         self.bus = LocalBus(self.database)
         self.app = bootstrap.local(settings, self.database, self.bus)
@@ -42,14 +49,7 @@ class Runtime:
         self._worked = settings.worked_stages
         self.workers = WorkerPool(settings, self._worked) if self._worked else None
         self.dispatcher = Dispatcher(self.bus, settings, self._deliver)
-        self.intake = Intake(
-            self.database,
-            self.bus.bell,
-            settings.data,
-            settings.storage.uploads_bucket,
-            settings.edge.settle_ms,
-            settings.edge.scan_ms,
-        )
+        self.intake = Intake(self.database, self.bus.bell, settings)
         self._stopping = threading.Event()
         self._clocks = [
             threading.Thread(
@@ -67,7 +67,8 @@ class Runtime:
         self.app.warm_up([stage for stage in bootstrap.STAGES if stage not in self._worked])
         self.app.look_for_goldens()
         for line in self.settings.lines:  # so that a person sees where pictures belong
-            (self.settings.data / UPLOADS_FOLDER / line).mkdir(parents=True, exist_ok=True)
+            with folders.entered(self.settings.data, [UPLOADS_FOLDER, line], create=True):
+                pass
         self.dispatcher.start()
         self.intake.start()
         for clock in self._clocks:
@@ -121,11 +122,23 @@ def open_database(settings: Settings) -> Database:
 
 
 def _data_folder(settings: Settings) -> Path:
+    os.umask(settings.edge.umask)  # also for what libraries write, as the database
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError([f"edge.data: the folder can't be made: {error.strerror}"], str(settings.data)) from error
     return settings.data
+
+
+def _refuse_links(data: Path) -> None:
+    """A link in the place of one of the gate's own folders leads its files, or somebody else's, where they do not belong."""
+    faults = [
+        f"edge.data: {data / name} is {'a link' if (data / name).is_symlink() else 'no folder'}; the gate follows none: remove it"
+        for name in FOLDERS
+        if (data / name).is_symlink() or ((data / name).exists() and not (data / name).is_dir())
+    ]
+    if faults:
+        raise ConfigError(faults, str(data))
 
 
 def _lock(data: Path) -> TextIO:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from linegate.handlers.policy import apply
 from linegate.inspection import Inspection, Manifest, Place, brief, decide, place_of, rejected
 from linegate.logs import log
 from linegate.ports import Detector, Found, Reference, Registrar
-from linegate.settings import Recipe
+from linegate.settings import Recipe, Settings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,21 +42,9 @@ def detect(
     if not upload.image.name.startswith(PREFIX):
         log.info("upload.ignored", object=upload.image.name)
         return
-    place = place_of(upload.image.name, upload.metadata)
     fetched = in_background(lambda: _fetch(context, upload))
-    recipe_name, recipe, fault = _recipe(context, place, upload.metadata)
-    now = context.clock.now()
-    inspection = context.inspections.open(
-        Inspection(
-            inspection_id=upload.image.inspection_id,
-            image=upload.image,
-            place=place,
-            recipe=recipe_name,
-            uploaded_at=upload.uploaded_at,
-            received_at=now,
-            deadline=now + (timedelta(seconds=recipe.deadline_s) if recipe else DEFAULT_DEADLINE),
-        )
-    )
+    fresh, recipe, fault = new_inspection(context.settings, upload, context.clock.now())
+    inspection, place = context.inspections.open(fresh), fresh.place
     if inspection.complete:
         resume(context, inspection, NAME)
         return
@@ -98,9 +86,28 @@ def detect(
     context.publisher.publish(CROPS, [to_message(crop) for crop in crops])
 
 
-def _recipe(context: Context, place: Place, metadata: Mapping[str, str]) -> tuple[str, Recipe | None, str]:
+def new_inspection(settings: Settings, upload: ImageUploaded, now: datetime) -> tuple[Inspection, Recipe | None, str]:
+    """The inspection of an upload as it begins, and the recipe that applies, or no recipe and why not.
+
+    The deadline counts from the upload, not from when somebody gets round to it; a clock that runs ahead of ours gains nothing.
+    """
+    place = place_of(upload.image.name, upload.metadata)
+    name, recipe, fault = _recipe(settings, place, upload.metadata)
+    patience = timedelta(seconds=recipe.deadline_s) if recipe else DEFAULT_DEADLINE
+    inspection = Inspection(
+        inspection_id=upload.image.inspection_id,
+        image=upload.image,
+        place=place,
+        recipe=name,
+        uploaded_at=upload.uploaded_at,
+        received_at=now,
+        deadline=min(upload.uploaded_at, now) + patience,
+    )
+    return inspection, recipe, fault
+
+
+def _recipe(settings: Settings, place: Place, metadata: Mapping[str, str]) -> tuple[str, Recipe | None, str]:
     """Name and recipe that apply, or no recipe and why not."""
-    settings = context.settings
     known = settings.recipe_of(place.line)
     if known is None:
         lines = ", ".join(sorted(settings.lines))

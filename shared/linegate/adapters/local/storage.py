@@ -1,101 +1,89 @@
 """Folders as buckets: whole files or none, and a stored generation for every version of every name.
 
-The index in SQLite knows each version by what the file system says of it (inode, size, time of change). A camera that
-overwrites its file therefore makes the version that an event named unreadable, as in Cloud Storage, instead of putting
-another picture under it.
+The index in SQLite knows each version by what the file system says of it (inode, size, time of change) and by its content. A
+camera that overwrites its file therefore makes the version that an event named unreadable, as in Cloud Storage, instead of
+putting another picture under it.
 """
 
 import hashlib
 import os
+import secrets
 import shutil
 import sqlite3
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
+from linegate.adapters.local import folders
 from linegate.adapters.local.database import Database
+from linegate.adapters.local.folders import Identity
 from linegate.errors import ObjectMissingError, TransientError
 from linegate.inspection import ObjectRef
 
-TEMPORARY = ".incoming"
+TEMPORARY: Final = ".incoming"
 # Names that no path can carry (too long, "..", NUL) lie here, hashed.
-HASHED = ".hashed"
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What tells one version of a file from the next."""
-
-    size: int
-    mtime_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> "Identity":
-        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
+HASHED: Final = ".hashed"
+PRIVATE: Final = 0o077  # umask: nobody but the gate's own account
 
 
 class FolderStore:
     """The port ImageStore below one folder, which every bucket shares: their object names differ in the first part."""
 
-    def __init__(self, database: Database, root: Path) -> None:
+    def __init__(self, database: Database, root: Path, umask: int = PRIVATE) -> None:
         self._database = database
-        self.root = root
-        (root / TEMPORARY).mkdir(parents=True, exist_ok=True)
+        self._mode = 0o666 & ~umask
+        self.root = root.absolute()
+        with _below(root):
+            root.mkdir(parents=True, exist_ok=True)
 
     def size(self, ref: ObjectRef) -> int:
-        with self._opened(ref) as file:
+        with self._opened(ref) as (file, _):
             return os.fstat(file.fileno()).st_size
 
     def read(self, ref: ObjectRef) -> bytes:
-        with self._opened(ref) as file:
+        with self._opened(ref) as (file, digest):
             before = Identity.of(os.fstat(file.fileno()))
             data = file.read()
-            if Identity.of(os.fstat(file.fileno())) != before:
+            if Identity.of(os.fstat(file.fileno())) != before or (digest and digest_of(data) != digest):
                 raise _replaced(ref)
             return data
 
     def write(self, bucket: str, name: str, data: bytes, content_type: str) -> int:
-        path = self._path(name)
-        with self._temporary(data) as temporary:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(temporary, path)
-        _sync_folder(path.parent)
-        return self.adopt(bucket, name, path)
+        with self._temporary(data) as (temporary, incoming), self._folder_of(name) as (path, folder):
+            os.replace(temporary, path.name, src_dir_fd=incoming, dst_dir_fd=folder)
+            return self._adopted(bucket, name, path, folder)
 
     def create(self, bucket: str, name: str, data: bytes, content_type: str) -> bool:
-        path = self._path(name)
-        with self._temporary(data) as temporary:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with self._temporary(data) as (temporary, incoming), self._folder_of(name) as (path, folder):
             try:
-                link(temporary, path)
+                folders.link(temporary, incoming, path.name, folder)
             except FileExistsError:
                 return False
-        _sync_folder(path.parent)
-        self.adopt(bucket, name, path)
-        return True
+            self._adopted(bucket, name, path, folder)
+            return True
 
     def copy(self, ref: ObjectRef, bucket: str, name: str) -> None:
-        path = self._path(name)
-        with self._opened(ref) as source, self._temporary(b"") as temporary:
-            with temporary.open("wb") as target:
+        with (
+            self._opened(ref) as (source, _),
+            self._temporary(b"") as (temporary, incoming),
+            self._folder_of(name) as at,
+        ):
+            path, folder = at
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_NOFOLLOW, dir_fd=incoming), "wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
                 target.flush()
                 os.fsync(target.fileno())
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(temporary, path)
-        _sync_folder(path.parent)
-        self.adopt(bucket, name, path)
+            os.replace(temporary, path.name, src_dir_fd=incoming, dst_dir_fd=folder)
+            self._adopted(bucket, name, path, folder)
 
-    def adopt(self, bucket: str, name: str, path: Path) -> int:
-        """Index the file at `path` as the newest version of the object; returns its generation.
-
-        The generation that the file already has, if it is the same version as before.
-        """
-        return self._database.write(lambda connection: adopt(connection, bucket, name, path))
+    def _adopted(self, bucket: str, name: str, path: Path, folder: int) -> int:
+        folders.sync(folder)
+        found = folders.status(path.name, folder)
+        if found is None:
+            raise TransientError(f"{path} was taken away as soon as it was written")
+        identity = Identity.of(found)
+        return self._database.write(lambda connection: adopt(connection, bucket, name, path, identity))
 
     def _path(self, name: str) -> Path:
         parts = name.split("/")
@@ -110,65 +98,76 @@ class FolderStore:
         return self.root / HASHED / hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
 
     @contextmanager
-    def _opened(self, ref: ObjectRef) -> Iterator[BinaryIO]:
-        """The file of this very version."""
+    def _folder_of(self, name: str) -> Iterator[tuple[Path, int]]:
+        """The path of an object, and its folder, made if it is not there. No link on the way is followed."""
+        path = self._path(name)
+        with (
+            _below(self.root),
+            folders.entered(self.root, path.relative_to(self.root).parts[:-1], create=True) as folder,
+        ):
+            yield path, folder
+
+    @contextmanager
+    def _opened(self, ref: ObjectRef) -> Iterator[tuple[BinaryIO, str]]:
+        """The file of this very version, and the digest of its content where that is known."""
         rows = self._database.read(
-            "SELECT path, size, mtime_ns, inode FROM objects WHERE bucket = ? AND name = ? AND generation = ?",
+            "SELECT path, digest, size, mtime_ns, inode FROM objects WHERE bucket = ? AND name = ? AND generation = ?",
             (ref.bucket, ref.name, ref.generation),
         )
         if not rows:
             raise ObjectMissingError(f"there is no object {ref.name!r} of generation {ref.generation}")
-        raw, *identity = rows[0]
+        raw, digest, *identity = rows[0]
+        path = Path(os.fsdecode(raw))
         try:
-            with Path(os.fsdecode(raw)).open("rb") as file:
+            with (
+                folders.entered(self.root, inside(self.root, path)[:-1]) as folder,
+                os.fdopen(folders.opened(path.name, folder), "rb") as file,
+            ):
                 if Identity.of(os.fstat(file.fileno())) != Identity(*identity):
                     raise _replaced(ref)
-                yield file
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise ObjectMissingError(
-                f"the file of {ref.name!r} is gone: it was moved or deleted before it was read"
-            ) from error
+                yield file, digest
         except OSError as error:
+            if error.errno in folders.GONE:
+                raise ObjectMissingError(
+                    f"the file of {ref.name!r} is gone: it was moved, deleted or replaced before it was read"
+                ) from error
             raise TransientError(f"the file of {ref.name!r} can't be read: {error.strerror}") from error
 
     @contextmanager
-    def _temporary(self, data: bytes) -> Iterator[Path]:
-        """A file with `data`, on the disk, to be moved where it belongs; gone afterwards if it was not."""
-        try:
-            handle, name = tempfile.mkstemp(dir=self.root / TEMPORARY)
-            temporary = Path(name)
+    def _temporary(self, data: bytes) -> Iterator[tuple[str, int]]:
+        """A file with `data`, on the disk, to be moved where it belongs, and its folder; gone afterwards if it was not."""
+        with _below(self.root), folders.entered(self.root, [TEMPORARY], create=True) as incoming:
+            name = secrets.token_hex(8)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(name, flags, 0o600, dir_fd=incoming), "wb") as file:
+                os.fchmod(file.fileno(), self._mode)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
             try:
-                with os.fdopen(handle, "wb") as file:
-                    os.fchmod(file.fileno(), 0o644)
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                yield temporary
+                yield name, incoming
             finally:
-                temporary.unlink(missing_ok=True)
-        except OSError as error:
-            raise TransientError(f"a file can't be written below {self.root}: {error.strerror}") from error
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=incoming)
 
 
-def adopt(connection: sqlite3.Connection, bucket: str, name: str, path: Path) -> int:
+def adopt(connection: sqlite3.Connection, bucket: str, name: str, path: Path, found: Identity, digest: str = "") -> int:
     """The generation of the file at `path` in the index; a new one if this version of it is not known yet.
 
-    For callers that must do more in the same transaction. Raises ObjectMissingError.
+    `digest` is that of its content (see `digest_of`), empty if that is not looked at. For callers that must do more in the same
+    transaction.
     """
-    try:
-        found = Identity.of(path.stat())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ObjectMissingError(f"the file of {name!r} is gone") from error
     raw = os.fsencode(path)
-    key = (bucket, name, found.size, found.mtime_ns, found.inode)
+    key = (bucket, name, found.size, found.mtime_ns, found.inode, digest)
     known = connection.execute(
         """SELECT generation, path FROM objects WHERE bucket = ? AND name = ? AND size = ? AND mtime_ns = ? AND inode = ?
-        ORDER BY generation DESC LIMIT 1""",
+        AND digest IN (?, '') ORDER BY generation DESC LIMIT 1""",
         key,
     ).fetchone()
     if known is None:
         cursor = connection.execute(
-            "INSERT INTO objects (bucket, name, size, mtime_ns, inode, path) VALUES (?, ?, ?, ?, ?, ?)", (*key, raw)
+            "INSERT INTO objects (bucket, name, size, mtime_ns, inode, digest, path) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*key, raw),
         )
         return int(cursor.lastrowid or 0)
     generation, standing = known
@@ -177,30 +176,25 @@ def adopt(connection: sqlite3.Connection, bucket: str, name: str, path: Path) ->
     return int(generation)
 
 
-def link(source: Path, target: Path) -> None:
-    """Give a file a second name, creating and checking in one step. Raises FileExistsError.
+def digest_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
-    Where the file system knows no hard links the file is moved instead.
-    """
+
+def inside(root: Path, path: Path) -> Sequence[str]:
+    """The parts of a path below the root. Raises ObjectMissingError for one elsewhere, which is none of ours."""
     try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        if target.exists():
-            raise FileExistsError(str(target)) from None
-        os.replace(source, target)
+        return path.absolute().relative_to(root).parts
+    except ValueError as error:
+        raise ObjectMissingError(f"{path} does not lie below {root}") from error
+
+
+@contextmanager
+def _below(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TransientError(f"a file can't be written below {root}: {error.strerror}") from error
 
 
 def _replaced(ref: ObjectRef) -> ObjectMissingError:
     return ObjectMissingError(f"the file of {ref.name!r} was replaced before it was read")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive power loss."""
-    with suppress(OSError):  # not every file system knows it
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -21,22 +21,7 @@ class SqliteInspections:
         self._database = database
 
     def open(self, inspection: Inspection) -> Inspection:
-        def work(connection: sqlite3.Connection) -> Inspection:
-            standing = _inspection(connection, inspection.inspection_id)
-            if standing is not None:
-                return standing
-            connection.execute(
-                "INSERT INTO inspections (id, deadline, received_at, document) VALUES (?, ?, ?, ?)",
-                (
-                    inspection.inspection_id,
-                    inspection.deadline.timestamp(),
-                    inspection.received_at.timestamp(),
-                    _dump(inspection),
-                ),
-            )
-            return inspection
-
-        return self._database.write(work)
+        return self._database.write(lambda connection: insert_inspection(connection, inspection))
 
     def get(self, inspection_id: str) -> Inspection | None:
         rows = self._database.read("SELECT document FROM inspections WHERE id = ?", (inspection_id,))
@@ -146,6 +131,23 @@ class SqliteInspections:
             CASE WHEN attempted_at IS NULL THEN created_at <= ? ELSE attempted_at <= ? END ORDER BY created_at LIMIT ?"""
         parameters = (never_attempted_before.timestamp(), attempted_before.timestamp(), limit)
         return [_load(OutboxEntry, text) for (text,) in self._database.read(query, parameters)]
+
+
+def insert_inspection(connection: sqlite3.Connection, inspection: Inspection) -> Inspection:
+    """Open an inspection inside a transaction of the caller's; the one that stands there already is returned instead."""
+    standing = _inspection(connection, inspection.inspection_id)
+    if standing is not None:
+        return standing
+    connection.execute(
+        "INSERT INTO inspections (id, deadline, received_at, document) VALUES (?, ?, ?, ?)",
+        (
+            inspection.inspection_id,
+            inspection.deadline.timestamp(),
+            inspection.received_at.timestamp(),
+            _dump(inspection),
+        ),
+    )
+    return inspection
 
 
 def _inspection(connection: sqlite3.Connection, inspection_id: str) -> Inspection | None:
