@@ -96,9 +96,8 @@ class Archive:
             stack.callback(os.close, descriptor)
             if folders.being_written(descriptor):
                 return None
-            if Identity.of(os.fstat(descriptor)) != decided.identity:
-                raise _ChangedError
-            if decided.digest and folders.digest(descriptor) != decided.digest:
+            found = Identity.of(os.fstat(descriptor))
+            if folders.digest(descriptor) != decided.digest if decided.digest else found != decided.identity:
                 raise _ChangedError
             archive = stack.enter_context(folders.entered(self._root, target.parts[:-1], create=True))
             with suppress(FileExistsError):  # a crash came between linking and removing

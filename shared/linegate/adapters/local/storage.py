@@ -123,7 +123,7 @@ class FolderStore:
                 folders.entered(self.root, inside(self.root, path)[:-1]) as folder,
                 os.fdopen(folders.opened(path.name, folder), "rb") as file,
             ):
-                if Identity.of(os.fstat(file.fileno())) != Identity(*identity):
+                if not same(file.fileno(), Identity(*identity), digest):
                     raise _replaced(ref)
                 yield file, digest
         except OSError as error:
@@ -158,15 +158,15 @@ def adopt(connection: sqlite3.Connection, bucket: str, name: str, path: Path, fo
     transaction.
     """
     raw = os.fsencode(path)
-    key = (bucket, name, found.size, found.mtime_ns, found.inode, digest)
+    key = (bucket, name, found.size, found.inode, found.mtime_ns, digest)
     known = connection.execute(
-        """SELECT generation, path FROM objects WHERE bucket = ? AND name = ? AND size = ? AND mtime_ns = ? AND inode = ?
-        AND digest IN (?, '') ORDER BY generation DESC LIMIT 1""",
+        """SELECT generation, path FROM objects WHERE bucket = ?1 AND name = ?2 AND size = ?3 AND inode = ?4
+        AND (mtime_ns = ?5 AND digest IN (?6, '') OR digest <> '' AND digest = ?6) ORDER BY generation DESC LIMIT 1""",
         key,
     ).fetchone()
     if known is None:
         cursor = connection.execute(
-            "INSERT INTO objects (bucket, name, size, mtime_ns, inode, digest, path) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO objects (bucket, name, size, inode, mtime_ns, digest, path) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (*key, raw),
         )
         return int(cursor.lastrowid or 0)
@@ -174,6 +174,14 @@ def adopt(connection: sqlite3.Connection, bucket: str, name: str, path: Path, fo
     if standing != raw:  # it was archived, and has come back
         connection.execute("UPDATE objects SET path = ? WHERE generation = ?", (raw, generation))
     return int(generation)
+
+
+def same(descriptor: int, known: Identity, digest: str) -> bool:
+    """Whether an open file is the version that is known: by its content where that is known, whatever its time says."""
+    found = Identity.of(os.fstat(descriptor))
+    if not digest:
+        return found == known
+    return found.size == known.size and (found == known or folders.digest(descriptor) == digest)
 
 
 def digest_of(data: bytes) -> str:
