@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -159,9 +159,8 @@ def _goldens(gate: Gate) -> dict[str, Any]:
 
 
 def _board(outcome: Outcome, counts: Callable[[Detection], bool]) -> dict[str, Any]:
-    board, manifest = outcome.board, outcome.inspection.manifest
+    board = outcome.board
     verdict = board.decided(verified=True, counts=counts)
-    figures = getattr(manifest, "figures", None)
     return {
         "name": board.name,
         "picture": shown(outcome.sample.picture),
@@ -169,7 +168,6 @@ def _board(outcome: Outcome, counts: Callable[[Detection], bool]) -> dict[str, A
         "found": len(board.found(verified=True, counts=counts)),
         "verdict": verdict.value,
         "reasons": list(board.not_judged(counts)),
-        "figures": asdict(figures) if is_dataclass(figures) and not isinstance(figures, type) else figures,
         "decided_ms": round(outcome.inspection.timings.decided_ms, 1),
     }
 
