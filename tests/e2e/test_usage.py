@@ -29,6 +29,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "good.yaml").write_text(VALID)
     (tmp_path / "images").mkdir()
+    os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "images" / "a.png").write_bytes(clean_board())
     return tmp_path
 
@@ -42,6 +43,9 @@ LISTEN = ("webhook-listen", "--secret", "whsec_" + "A" * 43 + "=")
     [
         # pictures
         (("inspect", "images", "--golden", "golden.png"), "picture images is a folder"),
+        (("inspect", "pipe.jpg", "--golden", "golden.png"), "picture pipe.jpg is no file but a pipe or a device"),
+        (("inspect", "bad.png", "--golden", "pipe.jpg"), "golden picture pipe.jpg is no file"),
+        (("golden", "build", "pipe.jpg", "pipe.jpg", "pipe.jpg", "-o", "x.png"), "pipe.jpg is no file"),
         (("inspect", "bad.png", "--golden", "none.png"), "there is no golden picture none.png"),
         (("inspect", "bad.png", "--golden", "images"), "golden picture images is a folder"),
         (("inspect", "bad.png", "--golden", "README.md"), "golden picture README.md: the file is no picture"),
@@ -212,3 +216,8 @@ def test_hints_can_be_typed_as_the_command_was(
         monkeypatch.setenv(name, value)
     assert main(["status", "--config", "none.yaml"]) == 78
     assert hint in capsys.readouterr().err
+
+
+def test_names_with_square_brackets_are_told_as_they_are(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["golden", "build", *["golden.png"] * 3, "-o", "board[bold].png"]) == 0
+    assert "wrote board[bold].png" in capsys.readouterr().out

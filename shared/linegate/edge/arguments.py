@@ -47,6 +47,8 @@ def readable(path: Path, what: str) -> Path:
     try:
         if path.is_dir():
             raise UsageError(f"{what} {path} is a folder")
+        if path.exists() and not path.is_file():  # opening a pipe would wait for whoever writes into it
+            raise UsageError(f"{what} {path} is no file but a pipe or a device")
         with path.open("rb"):
             return path
     except FileNotFoundError as error:

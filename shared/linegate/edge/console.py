@@ -11,8 +11,11 @@ class _Piped(Console):
 
 
 def console(*, stderr: bool = False, soft_wrap: bool = False) -> Console:
-    """Standard output (or error): as wide as the terminal, or wide enough for a script or a pager."""
-    terminal = _Piped(highlight=False, stderr=stderr, soft_wrap=soft_wrap)
+    """Standard output (or error): as wide as the terminal, or wide enough for a script or a pager.
+
+    What is printed is taken as it is: names of files and reasons hold square brackets, too.
+    """
+    terminal = _Piped(highlight=False, markup=False, stderr=stderr, soft_wrap=soft_wrap)
     if terminal.is_terminal:
         return terminal
-    return _Piped(highlight=False, stderr=stderr, soft_wrap=soft_wrap, width=160)
+    return _Piped(highlight=False, markup=False, stderr=stderr, soft_wrap=soft_wrap, width=160)

@@ -89,7 +89,7 @@ def summary(report: dict[str, Any], folder: Path, *, own_pictures: bool) -> None
     out = console(soft_wrap=True)
     verdicts = ", ".join(f"{count} {word}" for word, count in report["verdicts"].items() if count)
     answered = report["boards"] - report["missing"]
-    out.print(f"\n[bold]{report['boards']} uploads, {answered} verdicts[/]: {verdicts or 'none'}")
+    out.print(f"\n{report['boards']} uploads, {answered} verdicts: {verdicts or 'none'}", style="bold")
     if report["missing"]:
         lost = [result["board"] for result in report["results"] if not result["verdict"]]
         out.print(Text(f"{report['missing']} without a verdict: {', '.join(map(printable, lost[:5]))}", "bold red"))

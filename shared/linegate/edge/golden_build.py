@@ -20,7 +20,7 @@ from linegate import imaging
 from linegate.adapters.golden.materials import lightness
 from linegate.adapters.golden.picture import Golden, encode
 from linegate.adapters.golden.registration import register
-from linegate.edge.arguments import writable, writing
+from linegate.edge.arguments import readable, writable, writing
 from linegate.edge.console import console
 from linegate.errors import ImageRejectedError, RegistrationError, UsageError
 
@@ -119,7 +119,7 @@ def _in_the_light_of(first: Picture, picture: Picture) -> Picture:
 
 def _read(file: Path) -> Picture:
     try:
-        return np.asarray(imaging.decode(file.read_bytes()))
+        return np.asarray(imaging.decode(readable(file, "picture").read_bytes()))
     except OSError as error:
         raise UsageError(f"{file} can't be read: {error.strerror}") from error
     except ImageRejectedError as error:
