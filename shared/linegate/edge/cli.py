@@ -43,8 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"{error.source}:", *(f"  {visible(fault)}" for fault in error.faults), sep="\n", file=sys.stderr)
         code = CONFIGURATION
-    except KeyboardInterrupt:
-        code = INTERRUPTED
+    except (
+        KeyboardInterrupt
+    ):  # all that was begun has been cleaned up; threads that were just being started are not waited for
+        os._exit(INTERRUPTED)
     except LinegateError as error:
         code = _said(INTERNAL, str(error))
     except BrokenPipeError:

@@ -18,7 +18,7 @@ POLL_S: Final = 0.005
 @contextmanager
 def runtime(settings: Settings) -> Iterator[Runtime]:
     """A runtime with these settings, started; stopped and its data removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="linegate-scratch-") as folder:
+    with tempfile.TemporaryDirectory(prefix="linegate-scratch-", ignore_cleanup_errors=True) as folder:
         edge = settings.edge.model_copy(update={"data": folder})
         running = Runtime(settings.model_copy(update={"targets": {}, "edge": edge}))
         running.start()
