@@ -1,6 +1,7 @@
 """Wrong usage: one line that names the thing and the mend, at once, and an exit code that is no verdict."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -200,6 +201,20 @@ def test_a_full_disk_is_not_called_a_fault_of_linegate(desk: Path) -> None:
             [*COMMAND, "cost", "--config", "good.yaml"], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
         )
     assert (process.returncode, process.stderr) == (74, b"linegate: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("init", "new.yaml"), ("golden", "build", *3 * ["golden.png"], "-o", "new.png")], ids=str
+)
+def test_half_a_file_is_not_left_behind(desk: Path, arguments: tuple[str, ...]) -> None:
+    def nothing_may_grow() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+    done = subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, preexec_fn=nothing_may_grow, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1].split(b": ")[-1]) == (64, b"File too large")
+    assert list(desk.glob("new.*")) == []
 
 
 # --- hints

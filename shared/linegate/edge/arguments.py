@@ -76,16 +76,22 @@ def writable(path: Path) -> Path:
         raise UsageError(f"{path} is a folder; name a file")
     if not path.parent.is_dir():
         raise UsageError(f"{path} can't be written: there is no folder {path.parent}")
-    with writing(path), path.open("ab") if path.exists() else tempfile.TemporaryFile(dir=path.parent):
+    with writing(path), path.open("r+b") if path.exists() else tempfile.TemporaryFile(dir=path.parent):
         return path
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What can't be written inside the block is the fault of the disk or of whoever named `path`. Raises UsageError."""
+    """What can't be written inside the block is the fault of the disk or of whoever named `path`.
+
+    Half a file is not left behind. Raises UsageError.
+    """
+    ours = not path.exists()
     try:
         yield
     except (OSError, ValueError) as error:
+        if ours and path.is_file():
+            path.unlink(missing_ok=True)
         raise UsageError(f"{path} can't be written: {_why(error)}") from error
 
 

@@ -179,6 +179,19 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="what is waiting, in work, dead-lettered, undelivered")
     status.add_argument("--json", action="store_true", help="as one JSON object")
     status.set_defaults(run=_status)
+    latest = commands.add_parser("list", help="the latest inspections: time, verdict, board, reasons")
+    latest.add_argument("--line", metavar="LINE", help="only of this line")
+    latest.add_argument("--verdict", type=str.upper, choices=("PASS", "FAIL", "REVIEW", "ERROR"), help="only these")
+    latest.add_argument(
+        "--since", metavar="WHEN", help="not before this time (2026-03-01T06:00), or as long ago (90m, 8h, 2d)"
+    )
+    latest.add_argument("--limit", type=_positive, default=20, metavar="N", help="N at most (20)")
+    latest.set_defaults(run=_list)
+    show = commands.add_parser("show", help="all that is known of one board, and where its pictures lie")
+    show.add_argument("wanted", metavar="SERIAL|ID", help="of the board, or of the inspection (its first digits)")
+    show.set_defaults(run=_show)
+    for command in (latest, show):
+        command.add_argument("--json", action="store_true", help="as JSON")
     replay = commands.add_parser("replay", help="put dead letters back to work")
     replay.add_argument("--topic", choices=_topics(), help="only those of this topic")
     replay.set_defaults(run=_replay)
@@ -191,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_doctor)
     for command in (status, replay, enable):
         command.add_argument("--cloud", action="store_true", help="of the gate on Google Cloud that the file names")
-    for command in (edge, status, replay, enable, doctor):
+    for command in (edge, status, latest, show, replay, enable, doctor):
         command.add_argument(
             "--config", type=Path, default=Path("linegate.yaml"), metavar="FILE", help="(linegate.yaml)"
         )
@@ -355,6 +368,21 @@ def _status(options: argparse.Namespace) -> int:
     if options.cloud:
         return show_in_cloud(config.without_secrets(options.config), as_json=options.json)
     return show(config.load(options.config), as_json=options.json)
+
+
+def _list(options: argparse.Namespace) -> int:
+    from linegate import config
+    from linegate.edge.records import listed
+
+    settings = config.without_secrets(options.config)
+    return listed(settings, options.line, options.verdict, options.since, options.limit, as_json=options.json)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from linegate import config
+    from linegate.edge.records import shown
+
+    return shown(config.without_secrets(options.config), options.wanted, as_json=options.json)
 
 
 def _replay(options: argparse.Namespace) -> int:

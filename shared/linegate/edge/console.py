@@ -1,6 +1,10 @@
 """Where tables are printed."""
 
+from typing import Final
+
 from rich.console import Console
+
+STYLE: Final = {"PASS": "green", "FAIL": "bold red", "REVIEW": "yellow", "ERROR": "magenta"}
 
 
 class _Piped(Console):

@@ -12,14 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from linegate import config
-from linegate.edge.console import console
+from linegate.edge.console import STYLE, console
 from linegate.inspection import printable
 
 if TYPE_CHECKING:
     from linegate.edge.demo import Outcome
 
 ROWS: Final = 14
-STYLE: Final = {"PASS": "green", "FAIL": "bold red", "REVIEW": "yellow", "ERROR": "magenta"}
 
 
 class View:

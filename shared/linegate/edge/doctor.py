@@ -1,7 +1,10 @@
 """`linegate doctor`: every part of a configuration tried against reality, and for each fault what to do."""
 
+import errno
 import json
+import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -29,6 +32,16 @@ from linegate.settings import Recipe, Settings, Target
 SKEW_S: Final = 60.0
 SPACE: Final = 1 << 30
 ANSWER_S: Final = 10.0
+# Why a folder can't be written, and what helps; else it is a matter of rights
+_WRITING: Final = {
+    errno.ENOSPC: "make room on this disk, or shorten edge.retention_days",
+    errno.EDQUOT: "make room, or have this user's quota raised",
+    errno.EFBIG: "raise this user's limit on the size of files",
+    errno.EROFS: "the disk is mounted read-only: mount it for writing, and look whether it is failing",
+    errno.EIO: "the disk is failing: replace it",
+    errno.ENOTDIR: "a file stands where the folder should be: name another folder",
+    errno.EEXIST: "a file stands where the folder should be: name another folder",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +75,13 @@ def examine(settings: Settings, configuration: Path, *, send: bool = False) -> I
     """Each part in turn; with `send` every target gets a message that says it is a test."""
     said = f"{len(settings.recipes)} recipes, {len(settings.lines)} lines, {len(settings.targets)} targets"
     yield Finding("configuration", True, f"{configuration} is valid: {said}")
-    with closing(open_database(settings)) as database:
-        yield _data(settings)
+    yield _data(settings)
+    try:
+        opened = open_database(settings)
+    except LinegateError as error:
+        yield Finding("database", False, str(error), "mend the folder first; the rest was not tried")
+        return
+    with closing(opened) as database:
         yield _clock(settings, configuration, database)
         app = bootstrap.local(settings, database)
         for name, recipe in settings.recipes.items():
@@ -80,12 +98,15 @@ def examine(settings: Settings, configuration: Path, *, send: bool = False) -> I
 
 def _data(settings: Settings) -> Finding:
     part = "edge.data"
-    probe = settings.data / ".doctor"
     try:
-        probe.write_bytes(b"x")
-        probe.unlink()
+        settings.data.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.data) as probe:  # has no name: nothing is left behind
+            probe.write(bytes(1 << 16))
+            probe.flush()
+            os.fsync(probe.fileno())
     except OSError as error:
-        return Finding(part, False, f"{settings.data} can't be written: {error.strerror}", "give this user the folder")
+        mend = _WRITING.get(error.errno or 0, "give this user the folder")
+        return Finding(part, False, f"{settings.data} can't be written: {error.strerror}", mend)
     free = shutil.disk_usage(settings.data).free
     said = f"{settings.data} can be written, {free / SPACE:.1f} GiB are free"
     if free < SPACE:

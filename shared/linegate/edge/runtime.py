@@ -27,6 +27,7 @@ from linegate.settings import Settings
 HOUSEKEEPING_S = 3600.0
 # What the data folder holds besides files.
 FOLDERS = (UPLOADS_FOLDER, ARCHIVE_FOLDER, ASIDE_FOLDER, TEMPORARY, HASHED, "results", "quarantine")
+LOCK = ".lock"
 # What is under way may take this long when the process is asked to stop; service managers wait ten seconds and more.
 GRACE_S = 7.0
 
@@ -143,7 +144,7 @@ def _refuse_links(data: Path) -> None:
 
 def _lock(data: Path) -> TextIO:
     """One runtime per folder: two would take each other's leases. The lock goes with the process, however it ends."""
-    file = (data / ".lock").open("a+")
+    file = (data / LOCK).open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

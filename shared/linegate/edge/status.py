@@ -16,8 +16,9 @@ from linegate.adapters.local.store import SqliteInspections
 from linegate.bootstrap import STAGES
 from linegate.config import command, emulator
 from linegate.edge.console import console
+from linegate.edge.machine import ago, look, worries
 from linegate.edge.runtime import open_database
-from linegate.errors import UsageError
+from linegate.errors import TransientError, UsageError
 from linegate.events import NOTIFICATIONS
 from linegate.handlers.context import Context
 from linegate.handlers.deciding import due, publish_outbox
@@ -26,14 +27,48 @@ from linegate.settings import Settings
 
 
 def show(settings: Settings, *, as_json: bool) -> int:
-    """Print the state of the runtime's folder, running or not. 0."""
-    with closing(open_database(settings)) as database:
-        state = collect(database)
+    """Print how the machine stands, then the state of the runtime's folder, running or not. 0."""
+    machine = look(settings)
+    out = console()
+    try:
+        with closing(open_database(settings)) as database:
+            state = collect(database)
+            newest = database.read("SELECT max(received_at) FROM inspections")[0][0]
+    except TransientError:  # on a full disk: what can be told is told, first of all
+        if not as_json:
+            _print_machine(machine, worries(machine), out)
+        raise
+    found = worries(machine, newest)
     if as_json:
-        print(json.dumps(state, indent=2))
+        print(json.dumps({"worries": found, **_dated(machine), **state}, indent=2))
     else:
-        _print(state, console())
+        _print_machine(machine, found, out)
+        _print(state, out)
     return 0
+
+
+def _dated(machine: dict[str, Any]) -> dict[str, Any]:
+    """The same with times as text."""
+    runtime, uploads = machine["runtime"], machine["uploads"]
+    return {
+        "at": _time(machine["at"]),
+        "runtime": runtime | {"since": _time(runtime["since"]) if runtime["since"] else None},
+        "disk": machine["disk"],
+        "uploads": uploads | {"oldest": _time(uploads["oldest"]) if uploads["oldest"] else None},
+    }
+
+
+def _print_machine(machine: dict[str, Any], found: list[str], out: Console) -> None:
+    for worry in found:
+        out.print(Text(worry, "bold red"))
+    told, runtime, uploads = _dated(machine), machine["runtime"], machine["uploads"]
+    if runtime["running"]:
+        up = ago(machine["at"] - runtime["since"])
+        out.print(f"Gate: running for {up}, since {told['runtime']['since']} (process {runtime['process']})")
+    oldest = f", the oldest for {ago(machine['at'] - uploads['oldest'])}" if uploads["oldest"] else ""
+    out.print(f"Pictures in uploads/: {uploads['waiting']}{oldest}")
+    free = machine["disk"]["free_bytes"] / (1 << 30)
+    out.print(f"Disk: {free:,.1f} GiB free ({machine['disk']['free_part']:.0%})   Clock: {told['at']}")
 
 
 def replay(settings: Settings, topic: str | None) -> int:

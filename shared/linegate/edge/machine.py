@@ -1,0 +1,93 @@
+"""How the machine beside the line stands: what `status` says first, since nothing else counts while one of these is wrong."""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from linegate.edge.archive import UPLOADS_FOLDER
+from linegate.edge.runtime import LOCK
+from linegate.settings import Settings
+
+# Below this much free space, or this part of the disk, a person should make room.
+SPACE: Final = 1 << 30
+SPACE_RATIO: Final = 0.02
+# Uploads are decided and archived within seconds; later than that somebody should look.
+PATIENCE_S: Final = 60.0
+SKEW_S: Final = 60.0
+
+
+def look(settings: Settings) -> dict[str, Any]:
+    """Runtime, disk, uploads and the clock, as plain data (seconds since 1970, bytes). Works beside a running gate."""
+    data, now = settings.data, time.time()
+    process, since = _runtime(data)
+    usage = shutil.disk_usage(_existing(data))
+    waiting = list(_waiting(data / UPLOADS_FOLDER))
+    return {
+        "at": now,
+        "runtime": {"running": process is not None, "process": process, "since": since},
+        "disk": {"free_bytes": usage.free, "free_part": round(usage.free / usage.total, 4) if usage.total else 0.0},
+        "uploads": {"waiting": len(waiting), "oldest": min(waiting, default=None)},
+    }
+
+
+def worries(state: dict[str, Any], newest_record: float | None = None) -> list[str]:
+    """What a person must know before anything else, worst first; empty on a good day."""
+    found = []
+    if not state["runtime"]["running"]:
+        found.append("The gate is NOT RUNNING: no board is inspected.")
+    disk = state["disk"]
+    if disk["free_bytes"] < SPACE or disk["free_part"] < SPACE_RATIO:
+        left = f"{disk['free_bytes'] / (1 << 20):,.0f} MiB ({disk['free_part']:.1%})"
+        found.append(f"The disk is nearly FULL: {left} free. Make room, or shorten edge.retention_days.")
+    oldest = state["uploads"]["oldest"]
+    if oldest is not None and state["at"] - oldest > PATIENCE_S:
+        found.append(f"A picture has been lying in uploads/ for {ago(state['at'] - oldest)}.")
+    if newest_record is not None and newest_record > state["at"] + SKEW_S:
+        ahead = ago(newest_record - state["at"])
+        found.append(f"The CLOCK is wrong: the newest record was made {ahead} after what it says now.")
+    return found
+
+
+def ago(seconds: float) -> str:
+    """A span in the largest unit that tells it: "40 s", "12 min", "3.5 h", "2 days"."""
+    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}" if seconds >= 10 * size else f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _runtime(data: Path) -> tuple[int | None, float | None]:
+    """The process that serves the folder and since when; nothing if none does. The lock goes with its process."""
+    try:
+        with (data / LOCK).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                said = file.read().strip()
+                return int(said) if said.isdigit() else 0, os.fstat(file.fileno()).st_mtime
+    except OSError:
+        pass  # never started here, or not ours to read
+    return None, None
+
+
+def _existing(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that there is."""
+    return next(folder for folder in (path, *path.resolve().parents) if folder.is_dir())
+
+
+def _waiting(folder: Path) -> Iterator[float]:
+    """When each file below was last written that is to be inspected; links and hidden files are none."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(root, name)
+            if name.startswith(".") or name.endswith(".part") or path.is_symlink():
+                continue
+            try:
+                yield path.stat().st_mtime
+            except OSError:  # taken up this moment
+                continue

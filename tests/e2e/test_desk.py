@@ -1,0 +1,134 @@
+"""What a person at a desk asks a gate: how does it stand, what did it decide, why, and where is the picture."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from linegate import logs
+from linegate.edge.cli import main
+from linegate.edge.machine import look, worries
+from linegate.settings import Settings
+from tests.boards import clean_board, defective_board
+from tests.e2e.conftest import Hmi, Line, running
+
+Maker = Callable[..., Line]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """The gate in this process logs nothing into what is read here."""
+    logs.configure("CRITICAL")
+    yield
+    structlog.reset_defaults()
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    capsys.readouterr()
+    assert main([*map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def test_list_and_show_tell_what_became_of_a_board(
+    make_line: Maker, hmi: Hmi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = make_line(clean_board())
+    with running(line):
+        for name, content in {"B6.png": defective_board(), "B7.png": clean_board(), "x.png": b"none"}.items():
+            hmi.wait_for(line.upload(f"smt-1/aoi-1/{name}", content))
+        told = json.loads(said(capsys, "list", "--config", line.config, "--json"))  # beside the running gate
+    assert [(board["serial"], board["verdict"]) for board in told] == [("x", "ERROR"), ("B7", "PASS"), ("B6", "FAIL")]
+
+    only = json.loads(said(capsys, "list", "--config", line.config, "--json", "--verdict", "fail", "--line", "smt-1"))
+    assert [board["serial"] for board in only] == ["B6"]
+    assert "open circuit at the left edge" in only[0]["reasons"][0]
+    assert len(json.loads(said(capsys, "list", "--config", line.config, "--json", "--limit", "1"))) == 1
+    assert json.loads(said(capsys, "list", "--config", line.config, "--json", "--line", "smt-9")) == []
+    assert json.loads(said(capsys, "list", "--config", line.config, "--json", "--since", "2999-01-01")) == []
+    assert len(json.loads(said(capsys, "list", "--config", line.config, "--json", "--since", "1h"))) == 3
+    table = said(capsys, "list", "--config", line.config)
+    assert "FAIL" in table
+    assert "smt-1/aoi-1/B6" in table
+
+    (board,) = json.loads(said(capsys, "show", "B6", "--config", line.config, "--json"))
+    assert (board["verdict"], board["recipe"], len(board["findings"])) == ("FAIL", "pcb", 1)
+    assert Path(board["picture"]).read_bytes() == defective_board()
+    assert Path(board["revisions"][0]["annotated"]).is_file()
+    assert [(entry["target"], entry["state"]) for entry in board["notifications"]] == [("hmi", "SENT")]
+    by_id = said(capsys, "show", board["inspection_id"][:8], "--config", line.config)
+    assert by_id.startswith("FAIL  smt-1/aoi-1/B6\n")
+    for fact in (board["picture"], board["revisions"][0]["annotated"], "revision 1: FAIL", "hmi r1: SENT, 1 attempt"):
+        assert fact in by_id
+    (broken,) = json.loads(said(capsys, "show", "x", "--config", line.config, "--json"))
+    assert Path(broken["quarantined"]).read_bytes() == b"none"
+    assert main(["show", "B8", "--config", str(line.config)]) == 64
+    assert main(["list", "--since", "yesterday", "--config", str(line.config)]) == 64
+
+
+def test_list_makes_nothing_where_nothing_ran(make_line: Maker, capsys: pytest.CaptureFixture[str]) -> None:
+    line = make_line(clean_board())
+    assert main(["list", "--config", str(line.config)]) == 64
+    assert "nothing was inspected here yet" in capsys.readouterr().err
+    assert not line.data.exists()
+
+
+def test_status_says_first_whether_the_gate_runs_and_what_waits(
+    make_line: Maker, hmi: Hmi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = make_line(clean_board())
+    with running(line):
+        first_upload = line.upload("smt-1/aoi-1/A.png", clean_board())
+        hmi.wait_for(first_upload)
+        state = json.loads(said(capsys, "status", "--config", line.config, "--json"))
+        assert (state["worries"], state["runtime"]["process"], state["runtime"]["running"]) == ([], os.getpid(), True)
+        assert said(capsys, "status", "--config", line.config).startswith("Gate: running for ")
+        end = time.monotonic() + 20
+        while (line.data / first_upload).exists():  # archived a moment after its verdict
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    name = line.upload("smt-1/aoi-1/B.png", clean_board())
+    old = time.time() - 7200
+    os.utime(line.data / name, (old, old))
+    first, second, *_ = said(capsys, "status", "--config", line.config).splitlines()
+    assert first == "The gate is NOT RUNNING: no board is inspected."
+    assert second == "A picture has been lying in uploads/ for 2.0 h."
+    state = json.loads(said(capsys, "status", "--config", line.config, "--json"))
+    assert (state["runtime"]["running"], state["uploads"]["waiting"]) == (False, 1)
+
+
+def test_a_full_disk_and_a_wrong_clock_are_said(make_line: Maker) -> None:
+    settings: Settings = make_line(clean_board()).settings
+    state = look(settings) | {"disk": {"free_bytes": 5 << 20, "free_part": 0.001}}
+    told = worries(state, newest_record=state["at"] + 40 * 86_400)
+    assert [worry.split()[0:2] for worry in told] == [["The", "gate"], ["The", "disk"], ["The", "CLOCK"]]
+    assert "5 MiB (0.1%) free" in told[1]
+    assert "40 days" in told[2]
+
+
+def test_doctor_leaves_nothing_behind_where_nothing_can_be_written(make_line: Maker) -> None:
+    line = make_line(clean_board())
+
+    def nothing_may_grow() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    code = "from linegate.edge.cli import main; raise SystemExit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "doctor", "--config", line.config],
+        capture_output=True,
+        text=True,
+        preexec_fn=nothing_may_grow,
+        timeout=60,
+        check=False,
+    )
+    assert "can't be written: File too large" in done.stdout
+    assert "raise this user's limit" in done.stdout
+    assert "the rest was not tried" in done.stdout
+    assert (done.returncode, done.stderr) == (1, "")
+    assert [path.name for path in line.data.iterdir() if "doctor" in path.name or path.name.startswith("tmp")] == []
