@@ -176,6 +176,7 @@ def test_ctrl_c_never_ends_in_a_traceback(desk: Path, seconds: float) -> None:
     _, said = process.communicate(timeout=30)
     assert process.returncode in (130, -signal.SIGINT)
     assert said == b""
+    assert list((desk / "tmp").iterdir()) == [], "nothing is left behind"
 
 
 def test_a_terminal_without_utf8_and_a_narrow_one_without_home_are_served(desk: Path) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import queue
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from linegate import imaging, logs
 from linegate.edge.console import console
+from linegate.edge.leaving import temporary_folder
 from linegate.edge.listener import Listener, Received
 from linegate.edge.runtime import Runtime
 from linegate.edge.samples import DEFECTS, golden_board, jpeg, sample
@@ -69,8 +69,7 @@ def run(boards: int, services: Sequence[str] | None, *, as_json: bool) -> int:
     logs.configure("CRITICAL" if services else "ERROR")
     setup = at(*services) if services else _here()
     heard: queue.SimpleQueue[Received] = queue.SimpleQueue()
-    with tempfile.TemporaryDirectory(prefix="linegate-bench-") as name, Listener([SECRET], heard.put) as hmi:
-        folder = Path(name)
+    with temporary_folder("linegate-bench-") as folder, Listener([SECRET], heard.put) as hmi:
         runtime = Runtime(_with_target(setup.settings(folder), folder, hmi.url))
         station = folder / "uploads" / LINE / "bench"
         station.mkdir(parents=True)

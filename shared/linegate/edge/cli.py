@@ -13,9 +13,9 @@ from linegate.errors import ConfigError, LinegateError, UsageError
 from linegate.inspection import visible
 from linegate.redaction import redact
 
-# Exit codes after sysexits.h, clear of the verdicts' 0 … 3; 130 and 141 are what a shell makes of SIGINT and SIGPIPE.
+# Exit codes after sysexits.h, clear of the verdicts' 0 … 3; 141 is what a shell makes of SIGPIPE.
 USAGE, UNAVAILABLE, INTERNAL, INPUT_OUTPUT, CONFIGURATION = 64, 69, 70, 74, 78
-INTERRUPTED, NOBODY_READS = 130, 141
+NOBODY_READS = 141
 
 # What is left out of a plain installation, and the extra that brings it
 EXTRAS = {"inference_sdk": "roboflow", "google": "cloud"}
@@ -43,10 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"{error.source}:", *(f"  {visible(fault)}" for fault in error.faults), sep="\n", file=sys.stderr)
         code = CONFIGURATION
-    except (
-        KeyboardInterrupt
-    ):  # all that was begun has been cleaned up; threads that were just being started are not waited for
-        os._exit(INTERRUPTED)
     except LinegateError as error:
         code = _said(INTERNAL, str(error))
     except BrokenPipeError:
@@ -81,8 +77,10 @@ def _on_interrupt(reaction: "signal._HANDLER") -> "signal._HANDLER":
 
 
 def _interruptible() -> None:
-    """From here on Ctrl-C is a KeyboardInterrupt: there are folders and threads to clean up."""
-    _on_interrupt(signal.default_int_handler)
+    """From here on there are folders to remove before Ctrl-C ends the command."""
+    from linegate.edge.leaving import leave
+
+    _on_interrupt(leave)
 
 
 def _read_no_more() -> None:

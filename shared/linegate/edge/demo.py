@@ -9,7 +9,8 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ from linegate import config, logs
 from linegate.edge.arguments import writing
 from linegate.edge.demo_boards import GOLDEN_FOLDER, Upload, drawn, from_folder, look_at
 from linegate.edge.demo_view import View, summary
+from linegate.edge.leaving import removed_if_interrupted
 from linegate.edge.listener import Listener, Received
 from linegate.edge.runtime import Runtime
 from linegate.errors import UsageError
@@ -122,14 +124,12 @@ def run(boards: int, folder: Path | None, images: Path | None, golden: Path | No
     """Run the demo and return its exit code: 0 if every upload got its verdict. Raises UsageError, ConfigError."""
     if images:
         look_at(images, golden)
-    made = folder is None or not folder.exists()
-    folder = _folder(folder)
-    try:
-        uploads = from_folder(images, golden, folder) if images else drawn(boards, folder)
-    except BaseException:
-        if made:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+    with _folder(folder) as place:
+        return _run(boards, place, images, golden, as_json=as_json)
+
+
+def _run(boards: int, folder: Path, images: Path | None, golden: Path | None, *, as_json: bool) -> int:
+    uploads = from_folder(images, golden, folder) if images else drawn(boards, folder)
     view = View(len(uploads), silent=as_json)
     demo = Demo(folder, uploads, view, 0.0 if images else PACE_S)
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
@@ -155,14 +155,24 @@ def run(boards: int, folder: Path | None, images: Path | None, golden: Path | No
     return 1 if report["missing"] or report["webhooks"]["bad_signatures"] else 0
 
 
-def _folder(folder: Path | None) -> Path:
-    if folder is None:
-        return Path(tempfile.mkdtemp(prefix="linegate-demo-"))
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+@contextmanager
+def _folder(folder: Path | None) -> Iterator[Path]:
+    """Where everything is kept; what was made for a demo that did not come to its end is removed."""
+    ours = folder is None or not folder.exists()
+    if folder is not None and not ours and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not an empty folder; name a new one, what lies there is left as it is")
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="linegate-demo-"))
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    return folder.resolve()
+    folder = folder.resolve()
+    with removed_if_interrupted(folder) if ours else nullcontext():
+        try:
+            yield folder
+        except BaseException:
+            if ours:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def _configure(folder: Path, url: str, secret: str) -> Settings:

@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from linegate.edge.leaving import temporary_folder
 from linegate.edge.runtime import Runtime
 from linegate.inspection import Inspection
 from linegate.settings import Settings
@@ -18,8 +18,8 @@ POLL_S: Final = 0.005
 @contextmanager
 def runtime(settings: Settings) -> Iterator[Runtime]:
     """A runtime with these settings, started; stopped and its data removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="linegate-scratch-", ignore_cleanup_errors=True) as folder:
-        edge = settings.edge.model_copy(update={"data": folder})
+    with temporary_folder("linegate-scratch-") as folder:
+        edge = settings.edge.model_copy(update={"data": str(folder)})
         running = Runtime(settings.model_copy(update={"targets": {}, "edge": edge}))
         running.start()
         try:
