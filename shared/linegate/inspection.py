@@ -16,8 +16,8 @@ from linegate.redaction import redact
 # Letters by Unicode's tables, yet nothing is seen of them
 _BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 # Of all reasons of a decision, and of all its checks' reasons, each: Firestore holds a mebibyte for a board, manifest and
-# all. Up to 160 findings no reason is ever cut.
-MOST_BYTES: Final = 200_000
+# all. Up to 120 findings no reason is ever cut.
+MOST_BYTES: Final = 150_000
 
 
 class Result(StrEnum):

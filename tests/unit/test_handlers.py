@@ -85,14 +85,15 @@ def test_a_detector_that_can_never_answer_sends_the_board_to_review(gate: Gate) 
     assert "no such workflow output" in gate.told("hmi")[0]["reasons"][0]
 
 
+class Unlike:
+    def sight(self, golden: str) -> Sight:
+        return measure(draw())
+
+    def register(self, image: Image.Image, golden: str) -> Reference:
+        raise RegistrationError("nothing alike")
+
+
 def test_crops_go_without_a_reference_where_none_can_be_laid_over(gate: Gate) -> None:
-    class Unlike:
-        def sight(self, golden: str) -> Sight:
-            return measure(draw())
-
-        def register(self, image: Image.Image, golden: str) -> Reference:
-            raise RegistrationError("nothing alike")
-
     gate.registrar = Unlike()
     gate.finds("short")
     gate.upload()
@@ -101,6 +102,16 @@ def test_crops_go_without_a_reference_where_none_can_be_laid_over(gate: Gate) ->
     crop = codec(CropReady).validate_json(message.data)
     assert crop.reference is None
     assert crop.crop[:2] == b"\xff\xd8"
+
+
+def test_a_board_unlike_its_golden_picture_does_not_pass_for_a_detector_that_never_looked_at_it(gate: Gate) -> None:
+    gate.registrar = Unlike()
+    upload = gate.upload()
+    gate.run()
+    revision = gate.board(upload).revision
+    assert gate.verdict(upload) == "REVIEW"
+    assert revision is not None
+    assert revision.decision.reasons == ("Not compared: nothing alike.",)
 
 
 # --- what can't be inspected

@@ -1,14 +1,17 @@
 """What a recipe makes of detections: which count, which need a check, and which are only told."""
 
 from dataclasses import replace
+from time import process_time
 
 import pytest
 
+from linegate.adapters.gcp.firestore import _dump
 from linegate.events import UPLOADS
 from linegate.handlers.policy import apply
-from linegate.inspection import Box
+from linegate.inspection import Box, Check, LeftOut, Manifest, Result, Revision, Verdict, brief, decide
+from linegate.ports import Found
 from linegate.settings import ClassPolicy, Recipe, Zone
-from tests.fakes import detection
+from tests.fakes import START, detection
 from tests.harness import Gate
 
 
@@ -82,3 +85,91 @@ def test_a_class_nobody_wrote_a_policy_for_counts_and_says_so() -> None:
     assert trained.note == "this class is not in the recipe"
     for recipe in (Recipe(detector="roboflow"), Recipe(classes=named)):
         assert apply(recipe, [detection("scratch")], 100, 100).detections[0].note == ""
+
+
+# --- what is left out, and what is too much
+
+
+def test_what_policy_leaves_out_is_counted_in_the_manifest_and_the_summary(gate: Gate) -> None:
+    unsure = [detection("short", confidence=0.1), detection("spur", confidence=0.2)]
+    gate.detector.found = Found((*unsure, detection("spur")), "static")
+    gate.verifier.answers["spur"] = Result.PASS
+    upload = gate.upload()
+    gate.run()
+    board = gate.board(upload)
+    assert board.manifest is not None and board.revision is not None
+    assert board.manifest.left_out == LeftOut(confidence=2)
+    assert gate.verdict(upload) == "PASS"
+    assert board.revision.decision.summary == (
+        "No defect: 1 suspected place checked and cleared. 2 findings below the recipe's confidence were left out."
+    )
+
+
+def test_what_lies_in_ignored_zones_is_counted_apart() -> None:
+    seen = [replace(detection(), box=Box(20, 20, 10, 10)), detection(confidence=0.1)]
+    kept = apply(Recipe(ignore=[ZONE]), seen, 100, 100)
+    assert (kept.detections, kept.left_out) == ((), LeftOut(confidence=1, ignored=1))
+    manifest = Manifest.of(kept.detections, width=100, height=100, detector="static", left_out=kept.left_out)
+    assert decide(manifest, {}).summary == (
+        "No defect was found on this board. 1 finding below the recipe's confidence was left out. "
+        "1 finding in ignored parts of the picture was left out."
+    )
+
+
+def test_of_too_many_findings_the_surest_are_kept_and_the_board_can_not_pass(gate: Gate) -> None:
+    settled = Check(0, Result.PASS, "It is dust.", "workflow")
+    findings = [replace(detection(confidence=0.4 + n / 10_000), settled=settled) for n in range(1500)]
+    kept = apply(Recipe(max_findings=1000), findings, 100, 100)
+    assert len(kept.detections) == 1000
+    assert min(one.confidence for one in kept.detections) == pytest.approx(0.45)
+    assert kept.left_out == LeftOut(surplus=500)
+    gate.detector.found = Found(tuple(findings), "static")
+    upload = gate.upload()
+    gate.run()
+    board = gate.board(upload)
+    assert gate.verdict(upload) == "REVIEW"
+    assert board.revision is not None
+    assert "1500 findings on one picture" in board.revision.decision.summary
+    assert "500 were left out" in board.revision.decision.summary
+
+
+def test_a_defect_that_is_settled_is_kept_before_what_was_cleared() -> None:
+    cleared = [replace(detection(confidence=0.9), settled=Check(0, Result.PASS, "", "")) for _ in range(5)]
+    failed = replace(detection("spur", confidence=0.5), settled=Check(0, Result.FAIL, "", ""))
+    kept = apply(Recipe(max_findings=2), [*cleared, failed], 100, 100)
+    assert [one.class_name for one in kept.detections] == ["spur", "short"]
+
+
+def test_a_hundred_thousand_findings_are_settled_in_a_moment() -> None:
+    findings = [detection(confidence=0.3 + n / 200_000) for n in range(100_000)]
+    started = process_time()
+    kept = apply(Recipe(ignore=[ZONE]), findings, 1000, 1000)
+    assert process_time() - started < 3
+    assert len(kept.detections) + kept.left_out.ignored + kept.left_out.surplus == 100_000
+
+
+def stored_bytes(value: object) -> int:
+    """What Firestore counts for a value: https://firebase.google.com/docs/firestore/storage-size"""
+    if isinstance(value, dict):
+        return 32 + sum(len(key.encode()) + 1 + stored_bytes(item) for key, item in value.items())
+    if isinstance(value, list):
+        return sum(map(stored_bytes, value))
+    if isinstance(value, str):
+        return len(value.encode()) + 1
+    return 1 if value is None or isinstance(value, bool) else 8
+
+
+@pytest.mark.parametrize("settled", [True, False])
+@pytest.mark.parametrize("letter", ["x", "€", "😀"])
+def test_the_worst_board_fits_into_a_document(letter: str, settled: bool) -> None:
+    said = Check(0, Result.UNSURE, brief(letter * 400), letter * 60, letter * 60, 1000.5, 1234)
+    one = replace(detection(letter * 100), note=letter * 100, settled=said if settled else None)
+    recipe = Recipe(verifier="gemini", max_checks=1000)
+    kept = apply(recipe, [one] * 5000, 100, 100)
+    assert len(kept.detections) > 100
+    doubts = tuple(brief(letter * 400) for _ in range(20)) + kept.doubts
+    manifest = Manifest.of(kept.detections, width=100, height=100, detector="d", doubts=doubts, left_out=kept.left_out)
+    decision = decide(manifest, {index: replace(said, index=index) for index in range(manifest.expected)})
+    assert decision.verdict is Verdict.REVIEW
+    revision = Revision(1, "detect", START, decision, "results/x/r1.jpg")
+    assert stored_bytes(_dump(manifest)) + stored_bytes(_dump(revision)) < 1_000_000

@@ -17,7 +17,7 @@ from typing import Final
 from PIL import Image
 from rich.text import Text
 
-from linegate import bootstrap, imaging
+from linegate import bootstrap, imaging, sight
 from linegate.adapters.exchange import Http
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteInspections
@@ -154,11 +154,15 @@ def _golden(name: str, recipe: Recipe, settings: Settings) -> Finding:
     sizes = []
     for file in files:
         try:
-            sizes.append(imaging.decode(file.read_bytes(), settings.images.max_pixels).size)
+            picture = imaging.decode(file.read_bytes(), settings.images.max_pixels)
         except OSError as error:
             return Finding(part, False, f"{file} can't be read: {error.strerror}", mend)
         except LinegateError as error:
             return Finding(part, False, f"{file}: {error}", mend)
+        if blind := sight.blindness(sight.measure(picture).figures, recipe.limits):
+            said = f"{file} {'; it '.join(blind)}: every board would go to REVIEW"
+            return Finding(part, False, said, f"take it anew, or mend recipes.{name}.limits if it is as it should be")
+        sizes.append(picture.size)
     said = (
         f"{files[0]}, {sizes[0][0]} by {sizes[0][1]} pixels"
         if len(files) == 1

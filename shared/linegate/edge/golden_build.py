@@ -13,16 +13,18 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from linegate import imaging
+from linegate import imaging, sight
 from linegate.adapters.golden.materials import lightness
 from linegate.adapters.golden.picture import Golden, encode
 from linegate.adapters.golden.registration import register
 from linegate.edge.arguments import readable, writable, writing
 from linegate.edge.console import console
 from linegate.errors import ImageRejectedError, RegistrationError, UsageError
+from linegate.settings import Limits
 
 FEWEST, MOST = 3, 50
 BAND: Final = 256  # rows whose median is taken at a time: fifty large pictures need not lie in memory twice
@@ -43,7 +45,10 @@ class Built:
 
 
 def run(files: Sequence[Path], target: Path) -> int:
-    """Write the golden picture of these boards and say which of them stands out. 0. Raises UsageError."""
+    """Write the golden picture of these boards and say which of them stands out.
+
+    0; 1 if it shows so little that every board compared with it would go to REVIEW. Raises UsageError.
+    """
     if not FEWEST <= len(files) <= MOST:
         raise UsageError(
             f"{len(files)} pictures; a median needs {FEWEST} to {MOST} of them, or it keeps a defect that one has"
@@ -67,7 +72,10 @@ def run(files: Sequence[Path], target: Path) -> int:
     for file, part in sorted(zip(files, built.deviant, strict=True), key=lambda pair: -pair[1]):
         if part > SUSPICIOUS:
             out.print(f"  {100 * part:.2f} % of {file} stand out: look whether it is a good board", highlight=False)
-    return 0
+    blind = sight.blindness(sight.measure(Image.fromarray(built.golden.picture)).figures, Limits())
+    for reason in blind:
+        out.print(f"  FAULT: it {reason}. Every board would go to REVIEW; take the pictures anew", soft_wrap=True)
+    return 1 if blind else 0
 
 
 def build(pictures: Sequence[Picture], names: Sequence[str]) -> Built:

@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,11 @@ def _report(image: Path, inspection: Inspection, annotated: str | None) -> dict[
         "summary": decision.summary,
         "reasons": list(decision.reasons),
         "detector": manifest.detector if manifest else None,
+        "left_out": asdict(manifest.left_out) if manifest else None,
+        "figures": {
+            "picture": asdict(manifest.picture) if manifest and manifest.picture else None,
+            "golden": asdict(manifest.golden) if manifest and manifest.golden else None,
+        },
         "defects": [
             {
                 "class": detection.class_name,

@@ -6,8 +6,11 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from linegate import imaging, sight
 from linegate.config import command
 from linegate.edge.reference import schema
+from linegate.errors import ImageRejectedError
+from linegate.settings import Limits
 
 SCHEMA: Final = "linegate.schema.json"
 TEMPLATE: Final = """\
@@ -164,4 +167,21 @@ def write_configuration(path: Path) -> None:
     path.with_name(SCHEMA).write_text(json.dumps(schema(), indent=2) + "\n", encoding="utf-8")
     print(f"wrote {path}, and {SCHEMA} for your editor")
     started = f"{command()} edge --config {path}"
-    print(f"next: put the picture of a good board at {path.parent / 'golden.png'}, then: {started}")
+    golden = path.parent / "golden.png"
+    if not golden.exists():
+        print(f"next: put the picture of a good board at {golden}, then: {started}")
+    elif faults := _golden_faults(golden):
+        print(f"{golden} is there, and {'; it '.join(faults)}: put a better one there, then: {started}")
+    else:
+        print(f"{golden} is there and can be compared with; next: {started}")
+
+
+def _golden_faults(golden: Path) -> list[str]:
+    """Why no board could be compared with the picture that lies there."""
+    try:
+        picture = imaging.decode(golden.read_bytes())
+    except OSError as error:
+        return [f"can't be read: {error.strerror}"]
+    except ImageRejectedError as error:
+        return [f"can't be used: {error}"]
+    return sight.blindness(sight.measure(picture).figures, Limits())

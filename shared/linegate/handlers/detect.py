@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from linegate import imaging, sight
-from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingError, PermanentError
+from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingError, PermanentError, RegistrationError
 from linegate.events import CROPS, CropReady, ImageUploaded, to_message
 from linegate.handlers.context import Context, in_background
 from linegate.handlers.deciding import resume, settle
@@ -25,7 +25,7 @@ PREFIX = "uploads/"
 NAME = "detect"
 # How long an inspection may take whose recipe is not known: long enough for a replay by hand.
 DEFAULT_DEADLINE = timedelta(minutes=2)
-MOST_DOUBTS = 50  # that a manifest keeps; one is enough to keep a board from passing
+MOST_DOUBTS = 20  # that a manifest keeps; one is enough to keep a board from passing
 
 
 def detect(
@@ -162,7 +162,13 @@ def _answer(detector: Detector, picture: "Image", content: bytes, reference: Cal
         found = detector.detect(picture, content, reference)
     except PermanentError as error:
         found = Found((), "", doubts=(f"The detector could not answer: {error}",))
-    return _Answer(found, 1000 * (perf_counter() - started))
+    took_ms = 1000 * (perf_counter() - started)
+    try:
+        reference()
+    except RegistrationError as error:  # a detector that did not look at the golden picture would not know
+        doubt = f"Not compared: {error}."
+        found = found if doubt in found.doubts else replace(found, doubts=(*found.doubts, doubt))
+    return _Answer(found, took_ms)
 
 
 def _stored(

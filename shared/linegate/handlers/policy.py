@@ -8,9 +8,9 @@ from linegate.inspection import Box, Check, Detection, LeftOut, Result
 from linegate.logs import log
 from linegate.settings import Recipe, Zone
 
-# A document of Firestore holds a mebibyte: half of it for the manifest, the rest for the decision (see `decide`). What each
+# A document of Firestore holds a mebibyte: a third of it for the manifest, the rest for the decision (see `decide`). What each
 # detection takes there besides its texts, names of fields included.
-MOST_BYTES: Final = 400_000
+MOST_BYTES: Final = 350_000
 BYTES_EACH: Final = 260
 
 
