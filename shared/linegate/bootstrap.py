@@ -210,7 +210,7 @@ def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus
     context = Context(
         settings=settings,
         clock=SystemClock(),
-        images=FolderStore(database, settings.data, settings.edge.umask),
+        images=FolderStore(database, settings.data, settings.umask),
         inspections=SqliteInspections(database),
         publisher=bus or LocalBus(database),
     )

@@ -5,11 +5,13 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL.ExifTags import Base
 
+from linegate import containers, entropy
 from linegate.errors import ImageRejectedError
 from linegate.inspection import Box
+from linegate.pixels import rgb8
 
 ALLOWED_FORMATS: Final = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MINIMUM_SIDE: Final = 16
@@ -20,10 +22,13 @@ MAX_CROP_BYTES: Final = 256 * 1024
 # How files begin: (where, what, which format). Only for the words of a rejection; Pillow decides what is decoded.
 _SIGNATURES: Final = (
     (0, b"\xff\xd8", "JPEG"),
-    (0, b"\x89PNG", "PNG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (8, b"WEBP", "WEBP"),
     (0, b"II*\0", "TIFF"),
     (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "TIFF"),
+    (0, b"MM\0+", "TIFF"),
+    (0, b"BM", "BMP"),
     (0, b"GIF8", "GIF"),
     (4, b"ftypavi", "AVIF"),
     (4, b"ftyphe", "HEIC"),
@@ -60,28 +65,50 @@ def decode(data: bytes, max_pixels: int = 100_000_000) -> Image.Image:
     if not data:
         raise ImageRejectedError("the file is empty")
     try:
-        picture = _open(data)
-        _admit(picture, max_pixels)
-        picture.load()
-        upright = _upright(_rgb(picture), picture)
+        upright = _decoded(data, max_pixels)
     except ImageRejectedError:
         raise
     except MemoryError as error:
         raise ImageRejectedError("the picture needs more memory than there is") from error
     except Exception as error:  # decoders raise what they like: OSError, SyntaxError, struct.error, IndexError …
-        raise ImageRejectedError(_damaged(str(error) or type(error).__name__)) from error
+        raise containers.damaged(str(error) or type(error).__name__) from error
     # Comments and profiles are no part of the board, and Pillow would write them into every crop.
     upright.info.clear()
     return upright
 
 
-def _open(data: bytes) -> Image.Image:
+def _decoded(data: bytes, max_pixels: int) -> Image.Image:
+    kind = _format_of(data)
+    # Pillow walks the tags of these two before it says a picture's size.
+    scans = containers.jpeg_scans(data) if kind == "JPEG" else None
+    if kind == "TIFF":
+        containers.examine(data, kind)
+    picture = _open(data)
+    _admit(picture, max_pixels)
+    containers.not_empty(len(data), *picture.size)
+    if kind != "TIFF":
+        containers.examine(data, kind)
+    if kind == "WEBP":
+        containers.webp_zeros(data, *picture.size)
+    if scans is None:
+        picture.load()
+    else:
+        entropy.load(picture, data, scans)
+    turn = _turn(picture)
+    pixels = rgb8(picture, data)
+    del picture
+    if kind in ("TIFF", "BMP", "WEBP"):  # the formats without checksums or an end that can be missed
+        _seen(pixels)
+    return pixels if turn is None else pixels.transpose(turn)
+
+
+def _open(data: bytes) -> ImageFile.ImageFile:
     try:
         return Image.open(io.BytesIO(data), formats=ALLOWED_FORMATS)
     except UnidentifiedImageError as error:
         found = _format_of(data)
         if found in ALLOWED_FORMATS:
-            raise ImageRejectedError(_damaged(f"it begins like a {found} file and can't be read")) from error
+            raise containers.damaged(f"it begins like a {found} file and can't be read") from error
         what = f"the file's format is {found}" if found else "the file is no picture"
         raise ImageRejectedError(f"{what}; allowed are {', '.join(ALLOWED_FORMATS)}") from error
 
@@ -89,10 +116,6 @@ def _open(data: bytes) -> Image.Image:
 def _format_of(data: bytes) -> str:
     """What the file seems to be by its first bytes; empty if that can't be told."""
     return next((name for at, start, name in _SIGNATURES if data.startswith(start, at)), "")
-
-
-def _damaged(why: str) -> str:
-    return f"the picture is damaged or incomplete ({why}); upload it again"
 
 
 def _admit(picture: Image.Image, max_pixels: int) -> None:
@@ -104,50 +127,35 @@ def _admit(picture: Image.Image, max_pixels: int) -> None:
         )
     if min(width, height) < MINIMUM_SIDE:
         raise ImageRejectedError(f"the picture has {width} by {height} pixels; a side needs {MINIMUM_SIDE}")
+    if picture.format == "TIFF":  # whose pictures were counted already; Pillow would walk all of them
+        return
     frames = getattr(picture, "n_frames", 1)
     if frames > 1:
-        raise ImageRejectedError(
-            f"the file holds {frames} pictures; which one is the board can't be known, so store it alone"
-        )
+        raise containers.several(str(frames))
 
 
-def _upright(pixels: Image.Image, source: Image.Image) -> Image.Image:
-    """`pixels` turned as the EXIF orientation of `source` says; left as they lie where that can't be read.
+def _turn(source: Image.Image) -> Image.Transpose | None:
+    """What turns the picture upright by its EXIF orientation; None, so that it stays as it lies, if that can't be read.
 
     ImageOps.exif_transpose would also write the remaining tags anew and fails, unturned, when one of them is broken.
     A TIFF has already been turned by Pillow as it was loaded, and then says so.
     """
     try:
-        turn = _TURNS.get(source.getexif().get(Base.Orientation, 1))
+        return _TURNS.get(source.getexif().get(Base.Orientation, 1))
     except Exception:  # broken EXIF raises as variously as broken pictures, and must not cost the board
-        turn = None
-    return pixels if turn is None else pixels.transpose(turn)
+        return None
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):  # 16-bit grey; convert("L") would clip it
-        return _grey_to_8_bits(picture)
-    if picture.mode == "F":
-        raise ImageRejectedError("the picture has floating-point pixels; store it with 8 or 16 bits")
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        flat = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(flat, picture).convert("RGB")
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
-
-
-def _grey_to_8_bits(picture: Image.Image) -> Image.Image:
-    """Grey of up to 16 bits, scaled by the depth that the file names, not by its content: pictures stay comparable."""
-    bits = 16
-    if picture.format == "TIFF":  # 12-bit cameras; taken for 16 bits their pictures would be all but black
-        bits = min(16, picture.tag_v2.get(258, (16,))[0])  # type: ignore[attr-defined]
-    highest = 2**bits - 1
-    picture = picture.convert("I")
-    low, high = picture.getextrema()
-    if not (float(low) >= 0 and float(high) <= highest):  # type: ignore[arg-type]
-        raise ImageRejectedError(f"the picture has values of grey outside 0 … {highest}; store it with 8 or 16 bits")
-    # Half a step more, because the conversion cuts off.
-    return picture.point(lambda value: value * (255 / highest) + 0.5).convert("L").convert("RGB")
+def _seen(pixels: Image.Image) -> None:
+    """Refuse a picture of which whole rows were never written: black stripes where nothing else in it is black."""
+    rows = pixels.convert("L").reduce((pixels.width, 1)).tobytes()
+    black = rows.count(0)
+    # What is black at both ends is a frame.
+    if black < max(2, len(rows) // 200) or (rows[0] == 0 and rows[-1] == 0):
+        return
+    all_black = sum(pixels.convert("L").histogram()[:1]) - black * pixels.width
+    if all_black < 0.01 * (len(rows) - black) * pixels.width:
+        raise containers.damaged(f"{black} of its {len(rows)} rows are black from side to side, and nothing else is")
 
 
 @dataclass(frozen=True, slots=True)

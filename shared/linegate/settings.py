@@ -29,8 +29,10 @@ PART: Final = r"^[^/\s]+$"
 PROJECT: Final = r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$"
 REGION: Final = r"^[a-z]+-[a-z]+[0-9]+$"
 PREFIX: Final = r"^[a-z]([a-z0-9-]{0,12}[a-z0-9])?$"
+UMASK: Final = r"^0?[0-7]{3}$"
 # What each of them means, for a person
 IN_WORDS: Final = {
+    UMASK: 'must be octal digits in quotes, e.g. "0077"',
     NAME: "may hold letters, digits, '.', '_' and '-' only (63 at most, starting with a letter or digit)",
     PART: "must be one part of an address, without '/' and spaces",
     PROJECT: "must be a project's id: 6 to 30 lower-case letters, digits and '-'",
@@ -365,15 +367,8 @@ class Cloud(_Settings):
 
 
 def _umask(value: object) -> object:
-    """Octal digits in quotes; YAML itself reads 0027 as the number that it is."""
-    if not isinstance(value, str):
-        return value
-    if not re.fullmatch(r"0?o?[0-7]{3,4}", value):
-        raise ValueError('must be octal digits in quotes, e.g. "0077"')
-    return int(value.replace("o", ""), 8)
-
-
-Umask = Annotated[int, BeforeValidator(_umask), Field(ge=0, le=0o777)]
+    """Octal digits in quotes. YAML itself reads 0027 as the number that it is."""
+    return f"{value:04o}" if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o777 else value
 
 
 class Retry(_Settings):
@@ -420,7 +415,7 @@ class Edge(_Settings):
     """A file that was neither renamed in nor closed counts when it has not changed for this long."""
     share_settle_ms: Annotated[int, Field(ge=0, le=600_000)] = 5000
     """The same where the system can't tell whether somebody still writes: on a network share, say."""
-    umask: Umask = 0o077
+    umask: Annotated[str, BeforeValidator(_umask), StringConstraints(pattern=UMASK)] = "0077"
     """Permissions that files and folders of the gate lack; "0027" lets its group in."""
     scan_ms: Annotated[int, Field(ge=50, le=600_000)] = 1000
     """How often folders are looked through, besides being watched."""
@@ -467,6 +462,11 @@ class Settings(_Settings):
     def data(self) -> Path:
         """Where the one-machine runtime keeps its folders and its database."""
         return self._folder / self.edge.data
+
+    @property
+    def umask(self) -> int:
+        """Permissions that files and folders of the gate lack."""
+        return int(self.edge.umask, 8)
 
     @property
     def workers(self) -> int:

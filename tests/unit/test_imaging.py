@@ -68,7 +68,7 @@ def frames(image_format: str) -> bytes:
         (encoded(Image.new("F", (64, 48), 0.5), "TIFF"), "floating-point"),
         (encoded(Image.new("I", (64, 48), 70_000), "TIFF"), "outside 0 … 65535"),
         (encoded(Image.new("I", (64, 48), -1), "TIFF"), "outside 0 … 65535"),
-        (b"\xff\xd8\xff" + b"\0" * 500, "begins like a JPEG file"),
+        (b"\xff\xd8\xff" + b"\0" * 500, "damaged or incomplete"),
     ],
 )
 def test_what_can_not_be_inspected_is_refused_with_a_reason(data: bytes, reason: str) -> None:
@@ -76,15 +76,9 @@ def test_what_can_not_be_inspected_is_refused_with_a_reason(data: bytes, reason:
         decode(data, 1_000_000)
 
 
-def test_the_cause_of_a_rejection_is_kept_for_the_log() -> None:
-    with pytest.raises(ImageRejectedError) as caught:
-        decode(encoded(BOARD, "JPEG")[:2000])
-    assert isinstance(caught.value.__cause__, OSError)
-
-
 def test_the_configured_bound_rules_and_not_the_one_of_pillow() -> None:
     # More than Pillow warns of (an error in these tests), less than ours: what is refused is the missing content.
-    with pytest.raises(ImageRejectedError, match="damaged") as caught:
+    with pytest.raises(ImageRejectedError, match="that empty") as caught:
         decode(png(9_600, 10_000))
     assert "bomb" not in str(caught.value)
     # More than Pillow refuses.

@@ -17,6 +17,7 @@ LAYERS = (
     {"errors"},
     {"inspection", "logs"},
     {"ports", "settings", "blinding", "sight", "faults", "config"},
+    {"containers", "entropy", "pixels"},
     {"events", "imaging", "annotate", "notification"},
     {"handlers"},
     {"adapters"},

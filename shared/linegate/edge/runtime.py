@@ -123,7 +123,7 @@ def open_database(settings: Settings) -> Database:
 
 
 def _data_folder(settings: Settings) -> Path:
-    os.umask(settings.edge.umask)  # also for what libraries write, as the database
+    os.umask(settings.umask)  # also for what libraries write, as the database
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -23,8 +23,13 @@ edge:
   # Cameras write to {data}/uploads/LINE/STATION/SERIAL.jpg. Verdicts' pictures appear in results/, what could not be
   # inspected in quarantine/, and decided uploads move to archive/.
   data: linegate-data
-  # A file counts when it was renamed in or closed, or has not changed for this long. Names ending in .part are ignored.
+  # A file counts when it was renamed in, or when its writer has closed it. One that was not watched meanwhile has to lie
+  # unchanged for this long, and longer where the system can't tell who writes to it, as on a network share. Names that end
+  # in .part are ignored; with NAME.sha256 beside it, a file counts when its content fits.
   settle_ms: 500
+  # share_settle_ms: 5000
+  # Permissions that the gate's files and folders lack: "0077" is for nobody else, "0027" lets its group in.
+  # umask: "0077"
   # Decided uploads, verdicts and their pictures are removed after this time.
   retention_days: 30
   # scan_ms: 1000                                # how often folders are looked through, besides being watched

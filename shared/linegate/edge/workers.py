@@ -209,7 +209,7 @@ def _work(connection: Connection, settings: Settings, stages: tuple[str, ...], t
     # Ctrl-C and `systemctl stop` reach every process of the group: when to stop is the gate's to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.umask(settings.edge.umask)
+    os.umask(settings.umask)
     threading.stack_size(STACK_BYTES)
     sending = threading.Lock()
 
