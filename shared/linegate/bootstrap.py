@@ -171,14 +171,15 @@ def _webhook_target(settings: Settings, name: str) -> Target:
     from linegate.adapters.webhook import WebhookTarget
 
     target = settings.targets[name]
-    return WebhookTarget(target.url, target.secrets, _http_to(settings, name), target.timeout_s)
+    wait_s = target.longest_wait_s
+    return WebhookTarget(target.url, target.secrets, _http_to(settings, name), target.timeout_s, wait_s)
 
 
 def _slack_target(settings: Settings, name: str) -> Target:
     from linegate.adapters.slack import SlackTarget
 
     target = settings.targets[name]
-    return SlackTarget(target.url, _http_to(settings, name), target.timeout_s)
+    return SlackTarget(target.url, _http_to(settings, name), target.timeout_s, target.longest_wait_s)
 
 
 def _http_to(settings: Settings, name: str) -> "Http":

@@ -310,6 +310,11 @@ class Target(_Settings):
     give_up_after_s: Seconds = 86_400.0
     """A notification that was not taken until then is dead."""
 
+    @property
+    def longest_wait_s(self) -> float:
+        """For how long one answer of the target may keep it from being sent anything."""
+        return min(3600.0, self.give_up_after_s / 10)
+
 
 class Network(_Settings):
     """Where targets may lie besides the public internet. Only there they may be spoken to without encryption."""

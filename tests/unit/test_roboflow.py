@@ -188,18 +188,42 @@ def test_a_clean_board_has_no_detections_and_no_doubts(make: Make) -> None:
     assert (found.model, found.model_version) == ("roboflow:plant/pcb", "stand-in/1")
 
 
-def test_boxes_are_clipped_and_empty_ones_dropped(make: Make, workflows: Workflows) -> None:
+def test_boxes_are_clipped_and_narrow_ones_widened(make: Make, workflows: Workflows) -> None:
     finds(
         workflows,
         prediction(5, 50, 40, 20),  # hangs over the left edge
         prediction(50, 50, 0, 20),
-        prediction(50, 50, 0.5, 20),
-        prediction(-50, 50, 20, 20),  # wholly outside
+        prediction(50, 50, 20, 0.5),
+        prediction(100, 50, 0.8, 20),
         prediction(50, 50, 500, 500),
+        prediction(50, 50, 1e308, 20),
     )
     found = detect(make(), encoded(board(100, 100)))
-    assert [detection.box.corners for detection in found.detections] == [(0, 40, 25, 60), (0, 0, 100, 100)]
+    assert [detection.box.corners for detection in found.detections] == [
+        (0, 40, 25, 60),
+        (49, 40, 51, 60),
+        (40, 49, 60, 51),
+        (98, 40, 100, 60),
+        (0, 0, 100, 100),
+        (0, 40, 100, 60),
+    ]
     assert found.doubts == ()
+
+
+@pytest.mark.parametrize(
+    "nowhere",
+    [prediction(-50, 50, 20, 20), prediction(50, 150, 20, 20), prediction(1e308, 50, 20, 20)],
+    ids=["left of it", "below it", "far away"],
+)
+def test_a_prediction_that_lies_nowhere_on_the_picture_is_a_doubt(
+    make: Make, workflows: Workflows, nowhere: Any
+) -> None:
+    finds(workflows, nowhere)
+    found = detect(make(), encoded(board(100, 100)))
+    assert found.detections == ()
+    assert found.doubts == ("Predictions that lie nowhere on the picture: short 0.90",)
+    finds(workflows, nowhere | {"confidence": 0.1})
+    assert detect(make(), encoded(board(100, 100))).doubts == (), "it would not have counted anyway"
 
 
 @pytest.mark.parametrize(
@@ -248,7 +272,11 @@ def test_several_outputs_with_predictions_must_be_told_apart(make: Make, workflo
     ):
         detect(make(workflow={"predictions": "boards"}), file)
     workflows.name = "predictions"
-    assert len(detect(make(), file).detections) == 1, "the usual name wins"
+    with pytest.raises(TransientError, match=r"several outputs hold predictions \('predictions', 'parts'\)"):
+        detect(make(), file)
+    finds(workflows)
+    with pytest.raises(TransientError, match="several outputs hold predictions"):
+        detect(make(), file)
 
 
 def test_predictions_about_another_picture_are_refused(make: Make, workflows: Workflows) -> None:
@@ -367,8 +395,10 @@ def test_the_workflows_own_results_are_strictly_read(
     ]
 
 
-def test_results_belong_to_predictions_by_position_even_where_one_has_no_area(make: Make, workflows: Workflows) -> None:
-    finds(workflows, prediction(20, 20, 0, 10), prediction(60, 60, 10, 10, "spur"))
+def test_results_belong_to_predictions_by_position_even_where_one_can_not_be_used(
+    make: Make, workflows: Workflows
+) -> None:
+    finds(workflows, prediction(-90, 20, 10, 10), prediction(60, 60, 10, 10, "spur"))
     workflows.outputs = lambda _: {"crop_results": [None, "FAIL"]}
     (seen,) = detect(make({"verifier": "workflow"}), encoded(board(100, 100))).detections
     assert seen.class_name == "spur"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Final
 
-from linegate.adapters.exchange import Answer, Http, retry_after
+from linegate.adapters.exchange import LONGEST_WAIT_S, Answer, Http, retry_after
 from linegate.errors import TargetGoneError, TransientError
 from linegate.inspection import brief
 
@@ -16,9 +16,10 @@ UNTOLD_WAIT_S: Final = 5.0
 
 
 class Endpoint:
-    """Safe to share between threads. After an answer that asks to wait, nothing goes out until then."""
+    """Safe to share between threads. After an answer that asks to wait, nothing goes out until then, `longest_wait_s` at most."""
 
-    def __init__(self, url: str, http: Http, timeout_s: float) -> None:
+    def __init__(self, url: str, http: Http, timeout_s: float, longest_wait_s: float = LONGEST_WAIT_S) -> None:
+        self._longest_wait_s = longest_wait_s
         self._url = url
         self._http = http
         self._timeout_s = timeout_s
@@ -40,7 +41,7 @@ class Endpoint:
             raise TargetGoneError(text)
         wait = retry_after(answer.headers)
         if wait is not None or answer.status in THROTTLED:
-            wait = UNTOLD_WAIT_S if wait is None else wait
+            wait = min(UNTOLD_WAIT_S if wait is None else wait, self._longest_wait_s)
             with self._lock:
                 self._quiet_until = max(self._quiet_until, monotonic() + wait)
         raise TransientError(text, retry_after_s=wait)

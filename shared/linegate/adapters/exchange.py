@@ -33,6 +33,8 @@ T = TypeVar("T")
 CONNECTIONS: Final = 64  # kept alive per host
 MAX_ANSWER: Final = 64 * 1024 * 1024
 SHORTEST_ATTEMPT_S: Final = 1.0  # less than that is no chance, and its failure would say nothing
+# Whatever a service asks for: an answer of a moment must not silence it for longer.
+LONGEST_WAIT_S: Final = 3600.0
 _CHUNK: Final = 65_536
 
 
@@ -242,16 +244,19 @@ def _why(error: Exception) -> str:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that a header Retry-After asks to wait, given in seconds or as a date; None without a readable one."""
+    """Seconds that a header Retry-After asks to wait, given in seconds or as a date, LONGEST_WAIT_S at most.
+
+    None without a readable one.
+    """
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
-        return float(value)
+        return min(float(value[:20]), LONGEST_WAIT_S)
     try:
         until = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (until - (now or datetime.now(UTC))).total_seconds())
+    return min(max(0.0, (until - (now or datetime.now(UTC))).total_seconds()), LONGEST_WAIT_S)
 
 
 def persist(attempt: Callable[[float], T], budget_s: float, *, attempt_s: float, first_wait_s: float = 0.25) -> T:

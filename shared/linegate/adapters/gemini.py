@@ -14,7 +14,8 @@ from google import genai
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.genai import errors, types
 
-from linegate.adapters.exchange import Http, ServiceError, persist, retry_after
+from linegate.adapters import strict
+from linegate.adapters.exchange import LONGEST_WAIT_S, Http, ServiceError, persist, retry_after
 from linegate.inspection import Detection, Result, brief, printable
 from linegate.logs import log
 from linegate.ports import Judgement
@@ -60,6 +61,8 @@ _MENDS: Final = {
     404: "it knows no such model; check gemini.model",
     429: "the quota is used up for now",
 }
+# Fields of a part of an answer that are text, or belong to it
+_TEXT: Final = {"text", "thought", "thought_signature"}
 _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -165,6 +168,13 @@ class _Transport(httpx2.BaseTransport):
             body=request.read(),
             total_s=request.extensions["timeout"]["read"],
         )
+        if 200 <= answer.status < 300:
+            if answer.status != 200:
+                raise ServiceError(f"it answered {answer.status}, which is no whole answer", status=answer.status)
+            try:
+                strict.loads(answer.body)
+            except ValueError as error:
+                raise ServiceError(f"its answer can't be read ({brief(str(error))})") from error
         return httpx2.Response(answer.status, headers=_plain(answer.headers), content=answer.body)
 
 
@@ -196,7 +206,7 @@ def _retry_info(details: Any) -> float | None:
         ]
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    return max(0.0, found[0]) if found and math.isfinite(found[0]) else None
+    return min(max(0.0, found[0]), LONGEST_WAIT_S) if found and not math.isnan(found[0]) else None
 
 
 def read(response: types.GenerateContentResponse) -> tuple[Result, str]:
@@ -219,11 +229,18 @@ def _text(response: types.GenerateContentResponse) -> str:
     candidates = response.candidates or []
     if len(candidates) != 1:
         raise _UnusableError("there is none" if not candidates else f"there are {len(candidates)} of them")
-    finish = candidates[0].finish_reason
-    if finish is not types.FinishReason.STOP:
-        raise _UnusableError(f"it was cut off or withheld ({_name(finish)})")
-    content = candidates[0].content
-    text = "".join(part.text or "" for part in (content.parts if content else None) or [] if not part.thought)
+    candidate = candidates[0]
+    if candidate.finish_reason is not types.FinishReason.STOP:
+        raise _UnusableError(f"it was cut off or withheld ({_name(candidate.finish_reason)})")
+    if any(rating.blocked for rating in candidate.safety_ratings or []):
+        raise _UnusableError("a safety rating says that it was blocked")
+    parts = (candidate.content.parts if candidate.content else None) or []
+    others = sorted(
+        {name for part in parts for name in part.model_fields_set - _TEXT if getattr(part, name) is not None}
+    )
+    if others:
+        raise _UnusableError(f"it holds more than text ({', '.join(others)})")
+    text = "".join(part.text or "" for part in parts if not part.thought)
     if not text.strip():
         raise _UnusableError("it is empty")
     return text
@@ -231,26 +248,20 @@ def _text(response: types.GenerateContentResponse) -> str:
 
 def _by_the_schema(text: str) -> tuple[Result, str]:
     try:
-        content = json.loads(text, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
+        content = strict.loads(text)
+    except ValueError as error:
         raise _UnusableError(f"it is not JSON: {text[:80]!r}") from error
     if not isinstance(content, dict):
         raise _UnusableError(f"it is no JSON object: {text[:80]!r}")
-    word, reason = content.get("result"), content.get("reason")
-    result = {"pass": Result.PASS, "fail": Result.FAIL}.get(word.strip().casefold()) if isinstance(word, str) else None
+    result = strict.word(content.get("result"))
     if result is None:
-        raise _UnusableError(f"it says neither PASS nor FAIL: {str(word)[:80]!r}")
-    if not isinstance(reason, str) or not reason.strip():
+        raise _UnusableError(f"it says neither PASS nor FAIL: {str(content.get('result'))[:80]!r}")
+    if content.keys() != {"result", "reason"}:
+        raise _UnusableError(f"it says more than was asked: {str(sorted(content))[:80]}")
+    reason = content["reason"]
+    if not isinstance(reason, str) or not any(char.isalnum() for char in brief(reason)):
         raise _UnusableError(f"it says {result.value} without a reason")
     return result, brief(reason)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object that names a key twice says two things."""
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        raise ValueError("a key is given twice")
-    return content
 
 
 def _name(value: Any) -> str:

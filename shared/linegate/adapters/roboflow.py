@@ -10,9 +10,9 @@ import base64
 import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +21,9 @@ from inference_sdk import InferenceConfiguration, InferenceHTTPClient, Visualisa
 from inference_sdk.http.utils import executors
 
 from linegate import imaging
+from linegate.adapters import strict
 from linegate.adapters.exchange import Answer, Http, ServiceError, named, persist, retry_after
+from linegate.handlers.policy import minimum_confidence
 from linegate.inspection import Box, Check, Detection, Result, brief, printable
 from linegate.logs import log
 from linegate.ports import Found, Reference
@@ -30,7 +32,10 @@ from linegate.settings import Recipe, Roboflow, Workflow
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SMALLEST: Final = 1.0  # pixels of the picture; what is narrower is no detection
+SMALLEST: Final = 2.0  # pixels of the picture; what is narrower is made as wide
+# Under which names a service speaks of errors, and how deep its outputs may be nested.
+ERRORS: Final = frozenset({"error", "errors", "error_message", "exception"})
+DEEPEST: Final = 8
 # How far the sides of the picture that the answer speaks of may differ in proportion from the one that was sent
 PROPORTION: Final = 0.02
 # What the service's refusals mean, and who can mend it. They stay retryable: the upload must be inspected once it is mended.
@@ -66,6 +71,7 @@ class RoboflowDetector:
         self, settings: Roboflow, recipe: Recipe, workflow: Workflow, proxy_for: Callable[[str], str | None]
     ) -> None:
         self._settings = settings
+        self._recipe = recipe
         self._workflow = workflow
         self._parameters = {"confidence": recipe.lowest_confidence, **workflow.parameters}
         self._judged = recipe.verifier == "workflow"
@@ -97,7 +103,7 @@ class RoboflowDetector:
     def _once(self, encoded: str, sent: imaging.Payload, size: tuple[int, int], seconds: float) -> Found:
         outputs = self._run(encoded, seconds)
         name, predictions = _predictions(outputs, self._workflow.predictions)
-        read = _read(predictions, name, sent.size, size)
+        read = _read(predictions, name, sent.size, size, self._recipe)
         doubts = read.doubts
         detections = read.detections
         if self._judged:
@@ -138,8 +144,14 @@ class RoboflowDetector:
         """`requests.post` as the SDK knows it, over kept connections and bounded."""
         headers = {**headers, "content-type": "application/json"}
         answer = self._http.exchange("POST", url, headers=headers, body=json.dumps(payload).encode(), total_s=seconds)
-        if not 200 <= answer.status < 300:
+        if answer.status != 200:
             raise _refused(answer)
+        try:
+            content = strict.loads(answer.body)
+        except ValueError as error:
+            raise ServiceError(f"its answer can't be read ({brief(str(error))})") from error
+        if said := _error_in(content):
+            raise ServiceError(f"it answered 200 and an error: {said}")
         response = requests.Response()
         response.status_code = answer.status
         response.headers.update(answer.headers)
@@ -150,7 +162,7 @@ class RoboflowDetector:
 
 
 def _refused(answer: Answer) -> ServiceError:
-    """What a status other than 2xx means, with the words of the service where it has any."""
+    """What a status other than 200 means, with the words of the service where it has any."""
     if 300 <= answer.status < 400:
         to = brief(answer.headers.get("location", "nowhere"))
         return ServiceError(
@@ -187,18 +199,26 @@ class _Reading:
 
 
 def _predictions(outputs: Mapping[str, Any], wanted: str | None) -> tuple[str, Mapping[str, Any]]:
-    """Name and content of the output that holds the predictions, whatever it is called. Raises ServiceError."""
+    """Name and content of the output that holds the predictions, whatever it is called.
+
+    Raises ServiceError, also where another output holds predictions that are not the same: nobody has said which count.
+    """
     alike = {name: value for name, value in outputs.items() if _holds_predictions(value)}
     name = wanted or ("predictions" if "predictions" in alike else next(iter(alike), ""))
-    if name in alike and (wanted or name == "predictions" or len(alike) == 1):
-        return name, alike[name]
-    if len(alike) > 1 and not wanted:
+    if name not in alike:
+        what = f"no output named {wanted!r} holds predictions" if wanted else "no output holds predictions"
+        raise ServiceError(f"{what}; its outputs are: {_listed(outputs)}", again=False)
+    others = [
+        other
+        for other, value in outputs.items()
+        if other != name and value != alike[name] and _speaks_of_predictions(value)
+    ]
+    if others and not wanted:
         raise ServiceError(
-            f"several outputs hold predictions ({_listed(alike)}); name one in the recipe's workflow.predictions",
+            f"several outputs hold predictions ({_listed([name, *others])}); name one in the recipe's workflow.predictions",
             again=False,
         )
-    what = f"no output named {wanted!r} holds predictions" if wanted else "no output holds predictions"
-    raise ServiceError(f"{what}; its outputs are: {_listed(outputs)}", again=False)
+    return name, alike[name]
 
 
 def _holds_predictions(value: object) -> bool:
@@ -209,53 +229,84 @@ def _holds_predictions(value: object) -> bool:
     )
 
 
-def _listed(outputs: Mapping[str, Any]) -> str:
+def _speaks_of_predictions(value: object, depth: int = 0) -> bool:
+    """Whether something like a prediction is anywhere in an output."""
+    if depth > DEEPEST:
+        return True
+    if isinstance(value, Mapping):
+        if "confidence" in value and ("class" in value or "x" in value):
+            return True
+        return any(_speaks_of_predictions(part, depth + 1) for part in value.values())
+    return isinstance(value, list) and any(_speaks_of_predictions(part, depth + 1) for part in value)
+
+
+def _error_in(content: object, depth: int = 0) -> str:
+    """What an answer says under a name for errors, at its top or in an output; empty if nothing."""
+    if not isinstance(content, Mapping):
+        return ""
+    said = next((content[key] for key in content if str(key).lower() in ERRORS and content[key]), None)
+    if said is not None:
+        return brief(str(said)) or "unnamed"
+    inner = content.get("outputs") if depth == 0 else content.values() if depth < 2 else ()
+    parts = inner if isinstance(inner, list) else list(inner or ())
+    return next((found for part in parts if (found := _error_in(part, depth + 1))), "")
+
+
+def _listed(outputs: Iterable[str]) -> str:
     return brief(", ".join(repr(name) for name in outputs)) or "none"
 
 
-def _read(predictions: Mapping[str, Any], name: str, sent: tuple[int, int], size: tuple[int, int]) -> _Reading:
+def _read(
+    predictions: Mapping[str, Any], name: str, sent: tuple[int, int], size: tuple[int, int], recipe: Recipe
+) -> _Reading:
     """Predictions on a picture of `sent` pixels as detections on one of `size`, clipped to it.
 
-    What can't be read is a doubt, never left out in silence.
+    What can't be read or used is a doubt, never left out in silence; but for what lies below the recipe's confidence.
     """
-    across, down = _scale(predictions["image"], sent, size)
+    across, down = _scale(predictions, sent, size)
     detections: list[tuple[int, Detection]] = []
-    unread = dropped = 0
+    unread = 0
+    unusable: list[str] = []
     for index, entry in enumerate(predictions["predictions"]):
         detection = _detection(entry, across, down)
         if detection is None:
             unread += 1
             continue
-        clipped = _clipped(detection.box, *size)
-        if clipped is None:
-            dropped += 1
-            log.warning(
-                "detection.dropped", class_name=detection.class_name, box=[*detection.box.corners], why="no area"
-            )
-            continue
-        detections.append((index, Detection(detection.class_name, detection.confidence, clipped)))
-    doubts = (f"{unread} of the predictions in output {name!r} can't be read",) if unread else ()
+        box = _usable(detection.box, *size)
+        if box is not None:
+            detections.append((index, replace(detection, box=box)))
+        elif detection.confidence >= minimum_confidence(recipe, detection.class_name):
+            unusable.append(f"{detection.class_name} {detection.confidence:.2f}")
+    doubts: tuple[str, ...] = (f"{unread} of the predictions in output {name!r} can't be read",) if unread else ()
+    if unusable:
+        told = ", ".join(unusable[:3]) + (f" and {len(unusable) - 3} more" if len(unusable) > 3 else "")
+        doubts += (f"Predictions that lie nowhere on the picture: {told}",)
     return _Reading(detections, doubts)
 
 
-def _scale(image: Mapping[str, Any], sent: tuple[int, int], size: tuple[int, int]) -> tuple[float, float]:
-    """Factors from pixels of the predictions to pixels of the picture, across and down."""
-    width, height = sent
-    if _number(image.get("width")) and _number(image.get("height")):  # null where nothing was found
-        width, height = image["width"], image["height"]
-    if min(width, height) <= 0 or abs((width / height) / (sent[0] / sent[1]) - 1) > PROPORTION:
+def _scale(predictions: Mapping[str, Any], sent: tuple[int, int], size: tuple[int, int]) -> tuple[float, float]:
+    """Factors from pixels of the predictions to pixels of the picture, across and down. Raises ServiceError."""
+    image = predictions["image"]
+    told = (image.get("width"), image.get("height"))
+    if told == (None, None) and not predictions["predictions"]:  # as it is where nothing was found
+        return size[0] / sent[0], size[1] / sent[1]
+    width, height = (float(side) if strict.number(side) else 0.0 for side in told)
+    if min(width, height) <= 0:
+        raise ServiceError(f"its predictions do not say on a picture of which size: {brief(str(told))}")
+    if abs((width / height) / (sent[0] / sent[1]) - 1) > PROPORTION:
         raise ServiceError(
-            f"its predictions are about a picture of {width} by {height} pixels; {sent[0]} by {sent[1]} were sent"
+            f"its predictions are about a picture of {width:g} by {height:g} pixels; {sent[0]} by {sent[1]} were sent"
         )
     return size[0] / width, size[1] / height
 
 
 def _detection(entry: object, across: float, down: float) -> Detection | None:
+    """None for what is no prediction: all numbers must be numbers, and the class a name."""
     if not isinstance(entry, Mapping):
         return None
     numbers = [entry.get(key) for key in ("x", "y", "width", "height", "confidence")]
     name = entry.get("class")
-    if not isinstance(name, str) or not all(_number(number) for number in numbers):
+    if not isinstance(name, str) or not printable(name, 100).strip() or not all(map(strict.number, numbers)):
         return None
     x, y, width, height, confidence = (float(number) for number in numbers)  # type: ignore[arg-type]
     if not 0 <= confidence <= 1 or width < 0 or height < 0:
@@ -263,17 +314,22 @@ def _detection(entry: object, across: float, down: float) -> Detection | None:
     return Detection(printable(name, 100), confidence, Box(x * across, y * down, width * across, height * down))
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _clipped(box: Box, width: int, height: int) -> Box | None:
+def _usable(box: Box, width: int, height: int) -> Box | None:
+    """The box inside the picture, at least SMALLEST pixels each way; None for one that lies nowhere on it."""
     left, top, right, bottom = box.corners
-    left, right = max(0.0, left), min(float(width), right)
-    top, bottom = max(0.0, top), min(float(height), bottom)
-    if right - left < SMALLEST or bottom - top < SMALLEST:
+    if not all(map(math.isfinite, box.corners)) or right < 0 or bottom < 0 or left > width or top > height:
         return None
+    left, right = _grown(max(0.0, left), min(float(width), right), width)
+    top, bottom = _grown(max(0.0, top), min(float(height), bottom), height)
     return Box((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
+
+
+def _grown(start: float, end: float, side: int) -> tuple[float, float]:
+    """A stretch of at least SMALLEST pixels around this one, within 0 … side."""
+    if end - start >= SMALLEST:
+        return start, end
+    start = min(max(0.0, (start + end - SMALLEST) / 2), side - SMALLEST)
+    return start, start + SMALLEST
 
 
 # --- verifier `workflow`: what the complete workflow said of each crop
@@ -299,7 +355,7 @@ def _judged(
         if not matched:
             said = f"{len(answers)} answers for {predicted} crops" if isinstance(results, list) else "no answers"
             return Check(0, Result.UNSURE, f"The workflow gave {said}.", "workflow")
-        result = {"pass": Result.PASS, "fail": Result.FAIL}.get(_word(answers[index]), Result.UNSURE)
+        result = strict.word(answers[index]) or Result.UNSURE
         said = "nothing" if answers[index] is None else brief(f"neither PASS nor FAIL: {str(answers[index])[:80]!r}")
         return Check(0, result, _REASONS.get(result, f"The workflow's check answered {said}."), "workflow")
 
@@ -307,7 +363,3 @@ def _judged(
         (index, Detection(detection.class_name, detection.confidence, detection.box, settled=check(index)))
         for index, detection in detections
     ]
-
-
-def _word(answer: object) -> str:
-    return answer.strip().casefold() if isinstance(answer, str) else ""

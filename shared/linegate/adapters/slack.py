@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from linegate.adapters.endpoint import Endpoint
-from linegate.adapters.exchange import Http
+from linegate.adapters.exchange import LONGEST_WAIT_S, Http
 from linegate.errors import TransientError
 from linegate.inspection import visible
 
@@ -35,8 +35,15 @@ _SLANTED: Final = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 class SlackTarget:
     """The port Target: one channel, at most one message a second."""
 
-    def __init__(self, url: str, http: Http, timeout_s: float, interval_s: float = INTERVAL_S) -> None:
-        self._endpoint = Endpoint(url, http, timeout_s)
+    def __init__(
+        self,
+        url: str,
+        http: Http,
+        timeout_s: float,
+        longest_wait_s: float = LONGEST_WAIT_S,
+        interval_s: float = INTERVAL_S,
+    ) -> None:
+        self._endpoint = Endpoint(url, http, timeout_s, longest_wait_s)
         self._interval_s = interval_s
         self._next = 0.0
         self._lock = threading.Lock()

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from linegate.adapters.endpoint import Endpoint
-from linegate.adapters.exchange import Http
+from linegate.adapters.exchange import LONGEST_WAIT_S, Http
 
 TOLERANCE_S: Final = 300
 LONGEST_TIMESTAMP: Final = 15  # digits
@@ -48,9 +48,16 @@ def doubt(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: 
 class WebhookTarget:
     """The port Target: a signed POST to one address. 2xx counts as delivered, nothing else; redirects are not followed."""
 
-    def __init__(self, url: str, secrets: Sequence[str], http: Http, timeout_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        secrets: Sequence[str],
+        http: Http,
+        timeout_s: float,
+        longest_wait_s: float = LONGEST_WAIT_S,
+    ) -> None:
         self._secrets = tuple(secrets)
-        self._endpoint = Endpoint(url, http, timeout_s)
+        self._endpoint = Endpoint(url, http, timeout_s, longest_wait_s)
 
     def send(self, entry_id: str, body: str, now: datetime) -> None:
         content = body.encode()
