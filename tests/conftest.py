@@ -5,13 +5,22 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
+import structlog
 import urllib3
 
 from linegate.adapters.gcp.firestore import FirestoreInspections
 from linegate.adapters.gcp.storage import CloudImages
+from linegate.redaction import forget
 from tests.emulators import PROJECT, firestore_emulator, pubsub_emulator
 from tests.standins.service import Service
 from tests.standins.storage import Buckets
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_process_of_its_own() -> None:
+    """What a process knows of secrets and does with its log, no test leaves to the next."""
+    forget()
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -127,21 +127,16 @@ class MemoryInspections:
             if (entry.inspection_id, entry.revision, entry.state) == (inspection_id, revision, OutboxState.PENDING)
         ]
 
-    def outbox(self, entry_id: str) -> OutboxEntry | None:
-        return self.entries.get(entry_id)
+    def outbox(self, inspection_id: str, target: str) -> list[OutboxEntry]:
+        entries = [e for e in self.entries.values() if (e.inspection_id, e.target) == (inspection_id, target)]
+        return sorted(entries, key=lambda entry: entry.revision)
 
-    def sent_revision(self, inspection_id: str, target: str) -> int:
-        return max(
-            (
-                entry.revision
-                for entry in self.entries.values()
-                if (entry.inspection_id, entry.target, entry.state) == (inspection_id, target, OutboxState.SENT)
-            ),
-            default=0,
-        )
-
-    def update_outbox(self, entry: OutboxEntry) -> None:
-        self.entries[entry.entry_id] = entry
+    def update_outbox(self, entry: OutboxEntry) -> bool:
+        standing = self.entries.get(entry.entry_id)
+        if standing is None or standing.version != entry.version:
+            return False
+        self.entries[entry.entry_id] = replace(entry, version=entry.version + 1)
+        return True
 
     def disable_target(self, target: str, reason: str, now: datetime) -> None:
         self.disabled.setdefault(target, reason)
@@ -150,7 +145,7 @@ class MemoryInspections:
         self.disabled.pop(target, None)
         held = [e for e in self.entries.values() if (e.target, e.state) == (target, OutboxState.HELD)]
         for entry in held:
-            self.entries[entry.entry_id] = replace(entry, state=OutboxState.PENDING)
+            self.update_outbox(replace(entry, state=OutboxState.PENDING))
         return [self.entries[entry.entry_id] for entry in held]
 
     def disabled_targets(self, *, fresh: bool = False) -> dict[str, str]:
@@ -160,6 +155,9 @@ class MemoryInspections:
         late = [board for board in self.inspections.values() if board.revision is None and board.deadline <= now]
         return sorted(late, key=lambda board: board.deadline)[:limit]
 
+    def postpone(self, inspection_id: str, deadline: datetime) -> None:
+        self._change(inspection_id, deadline=deadline)
+
     def stranded(self, never_attempted_before: datetime, attempted_before: datetime, limit: int) -> list[OutboxEntry]:
         def lost(entry: OutboxEntry) -> bool:
             if entry.attempted_at is None:
@@ -167,7 +165,8 @@ class MemoryInspections:
             return entry.attempted_at <= attempted_before
 
         pending = (entry for entry in self.entries.values() if entry.state is OutboxState.PENDING)
-        return [entry for entry in pending if lost(entry)][:limit]
+        found = [entry for entry in pending if lost(entry)]
+        return sorted(found, key=lambda entry: entry.attempted_at or datetime.min.replace(tzinfo=UTC))[:limit]
 
     def _change(self, inspection_id: str, **fields: object) -> None:
         self.inspections[inspection_id] = replace(self.inspections[inspection_id], **fields)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from yaml.error import MarkedYAMLError
 from linegate import blinding
 from linegate.errors import ConfigError
 from linegate.faults import value_fault, yaml_fault
-from linegate.redaction import know
+from linegate.redaction import Redactor, know
 from linegate.settings import PLACEHOLDER, Network, Settings
 
 CONFIG_VARIABLE: Final = "LINEGATE_CONFIG"
@@ -142,7 +142,9 @@ def parse(
         found += [value_fault(entry) for entry in error.errors()]
     found += _references(filled)
     if found or settings is None:
-        raise ConfigError(found, source)
+        # What comes from the environment is nobody's to read, wherever in the file it was put.
+        quiet = Redactor(values[name] for name in PLACEHOLDER.findall(text) if name in environment)
+        raise ConfigError([quiet.redact(fault) for fault in found], source)
     settings._folder = folder
     settings._confidential = confidential
     return settings

@@ -26,6 +26,13 @@ class TransientError(LinegateError):
         self.retry_after_s = retry_after_s
 
 
+class DeferredError(TransientError):
+    """Refused by ourselves, without an attempt: a lane is full, or a wait that somebody asked for still runs.
+
+    It comes again as any TransientError does, and is counted as an attempt nowhere.
+    """
+
+
 class PermanentError(LinegateError):
     """Fails the same way however often it is tried."""
 

@@ -74,6 +74,7 @@ class NotificationDue:
     line: str
     target: str
     entry_id: str
+    published: int = 1  # which publication of the entry this is
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,8 @@ def to_message(event: Event) -> Message:
     data = {"schema": SCHEMA, **codec(cls).dump_python(event, mode="json")}
     attributes = {"type": _NAMES[cls]}
     attributes |= {key: data[key] for key in ("inspection_id", "line", "target") if key in data}
-    return Message(json.dumps(data, separators=(",", ":")).encode(), attributes)
+    key = event.entry_id if isinstance(event, NotificationDue) else ""
+    return Message(json.dumps(data, separators=(",", ":")).encode(), attributes, key)
 
 
 def _storage_notification(event: ImageUploaded) -> Message:

@@ -206,6 +206,7 @@ class Revision:
     decided_at: datetime
     decision: Decision
     annotated: str = ""  # object name in the results bucket
+    annotated_why: str = ""  # why there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +252,10 @@ class OutboxEntry:
     created_at: datetime
     state: OutboxState = OutboxState.PENDING
     attempts: int = 0
-    attempted_at: datetime | None = None
+    attempted_at: datetime | None = None  # when it was last tried, or published again
     last_error: str = ""
+    published: int = 1  # how often; the message of an earlier publication is stale
+    version: int = field(default=0, compare=False)  # grows with each update: what compare and set goes by
 
 
 def place_of(name: str, metadata: Mapping[str, str]) -> Place:

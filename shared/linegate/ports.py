@@ -28,6 +28,7 @@ class Message:
 
     data: bytes
     attributes: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""  # a bus that can keep one message of this key at a time puts the new one in the place of the old
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +136,13 @@ class InspectionStore(Protocol):
         """PENDING outbox entries of one revision."""
         ...
 
-    def outbox(self, entry_id: str) -> OutboxEntry | None: ...
-
-    def sent_revision(self, inspection_id: str, target: str) -> int:
-        """The highest revision that was SENT to this target, 0 if none was."""
+    def outbox(self, inspection_id: str, target: str) -> list[OutboxEntry]:
+        """What this target is told of this inspection, the lowest revision first."""
         ...
 
-    def update_outbox(self, entry: OutboxEntry) -> None: ...
+    def update_outbox(self, entry: OutboxEntry) -> bool:
+        """Compare and set: False, and nothing written, if the entry was updated since this one was read."""
+        ...
 
     def disable_target(self, target: str, reason: str, now: datetime) -> None:
         """It is sent nothing any more until it is enabled; its entries are HELD meanwhile."""
@@ -159,8 +160,15 @@ class InspectionStore(Protocol):
         """Undecided inspections whose deadline has passed, oldest first."""
         ...
 
+    def postpone(self, inspection_id: str, deadline: datetime) -> None:
+        """It could not be decided: overdue again from then on, behind those that wait already."""
+        ...
+
     def stranded(self, never_attempted_before: datetime, attempted_before: datetime, limit: int) -> list[OutboxEntry]:
-        """PENDING entries whose message must have got lost: created long ago and never tried, or not tried for long."""
+        """PENDING entries whose message must have got lost: created long ago and never tried, or not tried for long.
+
+        Those that were never tried come first, then the one whose attempt is the longest ago.
+        """
         ...
 
 

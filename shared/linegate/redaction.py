@@ -86,6 +86,12 @@ def know(values: Iterable[str]) -> None:
         _current[0] = Redactor(_known)
 
 
+def forget() -> None:
+    """No text is a secret any more: for a process that goes on with another configuration."""
+    _known.clear()
+    _current[0] = Redactor(())
+
+
 def redact(text: str) -> str:
     """`text` without any secret that this process knows."""
     return _current[0].redact(text)

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from cloudevents.http import CloudEvent
 from flask import request
-from werkzeug.exceptions import HTTPException, ServiceUnavailable
+from werkzeug.exceptions import HTTPException, ServiceUnavailable, TooManyRequests
 
 from linegate import bootstrap, config
 from linegate.admission import admit
-from linegate.errors import ConfigError, MessageError, PermanentError, TransientError
+from linegate.errors import ConfigError, DeferredError, MessageError, PermanentError, TransientError
 from linegate.events import TOPIC_OF, dead_letter, parse
 from linegate.inspection import place_of
 from linegate.logs import bound, log
@@ -53,7 +53,10 @@ def serve(event: CloudEvent, wanted: type[T], handle: Callable[[bootstrap.App, T
             except (TransientError, ConfigError) as error:
                 log.warning("message.failed", reason=str(error), duration_ms=_since(started))
                 wait = error.retry_after_s if isinstance(error, TransientError) else None
-                raise ServiceUnavailable(str(error), retry_after=None if wait is None else ceil(wait)) from error
+                # 429 for what we refused ourselves: at the edge it is no attempt. Pub/Sub counts it; what it buries, sweep
+                # publishes again.
+                refusal = TooManyRequests if isinstance(error, DeferredError) else ServiceUnavailable
+                raise refusal(str(error), retry_after=None if wait is None else ceil(wait)) from error
             except Exception:
                 log.exception("message.crashed", duration_ms=_since(started))
                 raise

@@ -129,7 +129,7 @@ def test_a_revision_is_committed_once_with_all_that_belongs_to_it(store: Inspect
     assert (stored.revision, stored.told) == (revision(), ("hmi", "slack"))
     assert stored.manifest == manifest("short"), "committing a verdict must not touch the manifest"
     assert {pending.target for pending in store.pending(ID, 1)} == {"hmi", "slack"}
-    assert store.outbox(outbox_id(ID, 1, "late")) is None
+    assert store.outbox(ID, "late") == []
 
 
 def test_a_manifest_that_comes_after_a_verdict_leaves_the_verdict(store: InspectionStore) -> None:
@@ -160,13 +160,50 @@ def test_of_32_deciding_at_once_one_wins(store: InspectionStore) -> None:
 def test_an_outbox_entry_changes_its_state(store: InspectionStore) -> None:
     store.open(board())
     store.commit(replace(board(), revision=revision()), revision(), [entry()])
-    assert store.outbox(entry().entry_id) == entry()
-    assert store.sent_revision(ID, "hmi") == 0
+    assert store.outbox(ID, "hmi") == [entry()]
     sent = replace(entry(), state=OutboxState.SENT, attempts=2, attempted_at=START, last_error="it answered 503")
-    store.update_outbox(sent)
-    assert store.outbox(entry().entry_id) == sent
+    assert store.update_outbox(sent)
+    assert store.outbox(ID, "hmi") == [sent]
     assert store.pending(ID, 1) == []
-    assert (store.sent_revision(ID, "hmi"), store.sent_revision(ID, "slack")) == (1, 0)
+
+
+def test_an_entry_is_updated_only_by_who_knows_its_present_state(store: InspectionStore) -> None:
+    store.open(board())
+    store.commit(replace(board(), revision=revision()), revision(), [entry()])
+    (read,) = store.outbox(ID, "hmi")
+    assert store.update_outbox(replace(read, state=OutboxState.SENT))
+    assert not store.update_outbox(replace(read, attempts=1)), "a stale duplicate must not write PENDING over SENT"
+    (sent,) = store.outbox(ID, "hmi")
+    assert (sent.state, sent.attempts) == (OutboxState.SENT, 0)
+    assert store.update_outbox(replace(sent, attempts=2))
+    assert not store.update_outbox(entry(target="nobody"))
+
+
+def test_of_16_updating_an_entry_at_once_one_wins(store: InspectionStore) -> None:
+    store.open(board())
+    store.commit(replace(board(), revision=revision()), revision(), [entry()])
+    (read,) = store.outbox(ID, "hmi")
+    with ThreadPoolExecutor(16) as pool:
+        won = list(pool.map(lambda number: store.update_outbox(replace(read, attempts=number)), range(16)))
+    assert won.count(True) == 1
+    assert [known.attempts for known in store.outbox(ID, "hmi")] == [won.index(True)]
+
+
+def test_what_a_target_is_told_of_a_board_comes_in_the_order_of_its_revisions(store: InspectionStore) -> None:
+    store.open(board())
+    store.commit(replace(board(), revision=revision()), revision(), [entry(), entry(1, "mes")])
+    store.commit(replace(board(), revision=revision(2)), revision(2), [entry(2)])
+    assert store.outbox(ID, "hmi") == [entry(1), entry(2)]
+
+
+def test_a_postponed_board_waits_behind_the_others(store: InspectionStore) -> None:
+    for number in range(3):
+        store.open(board(f"{number:032}", number))
+    now = START + timedelta(seconds=100)
+    store.postpone(f"{0:032}", now + timedelta(seconds=60))
+    assert [late.inspection_id for late in store.overdue(now, 10)] == [f"{1:032}", f"{2:032}"]
+    later = store.overdue(now + timedelta(seconds=60), 10)
+    assert [late.inspection_id for late in later] == [f"{1:032}", f"{2:032}", f"{0:032}"]
 
 
 def test_overdue_are_the_undecided_past_their_deadline_oldest_first(store: InspectionStore) -> None:
@@ -186,13 +223,13 @@ def test_stranded_are_pending_entries_that_nobody_has_tried_for_long(store: Insp
         revision(),
         [entry(target=name) for name in ("new", "tried", "sent", "lost")],
     )
-    store.update_outbox(replace(entry(target="new"), created_at=START + timedelta(seconds=100)))
+    assert store.update_outbox(replace(entry(target="new"), created_at=START + timedelta(seconds=100)))
     store.update_outbox(replace(entry(target="tried"), attempts=1, attempted_at=START + timedelta(seconds=100)))
     store.update_outbox(replace(entry(target="sent"), state=OutboxState.SENT, attempted_at=START))
     found = store.stranded(START + timedelta(seconds=50), START + timedelta(seconds=50), 10)
     assert [stranded.target for stranded in found] == ["lost"]
     found = store.stranded(START + timedelta(seconds=50), START + timedelta(seconds=100), 10)
-    assert {stranded.target for stranded in found} == {"lost", "tried"}
+    assert [stranded.target for stranded in found] == ["lost", "tried"]
 
 
 def test_a_disabled_target_holds_its_entries_until_it_is_enabled(store: InspectionStore) -> None:
@@ -208,6 +245,6 @@ def test_a_disabled_target_holds_its_entries_until_it_is_enabled(store: Inspecti
     assert sorted(freed, key=lambda held: held.revision) == [
         replace(held, state=OutboxState.PENDING) for held in entries
     ]
-    assert store.outbox(entries[0].entry_id) == replace(entries[0], state=OutboxState.PENDING)
+    assert store.outbox(ID, "hmi") == [replace(held, state=OutboxState.PENDING) for held in entries]
     assert store.disabled_targets() == {}
     assert store.enable_target("hmi") == []

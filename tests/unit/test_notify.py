@@ -6,7 +6,7 @@ import pytest
 
 from linegate.errors import TransientError
 from linegate.events import CHECKS, CROPS, NOTIFICATIONS, UPLOADS
-from linegate.handlers.deciding import publish_outbox
+from linegate.handlers.outbox import publish_outbox
 from linegate.inspection import OutboxState
 from tests.harness import Gate
 

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Final
 
 from linegate.adapters.exchange import LONGEST_WAIT_S, Answer, Http, retry_after
-from linegate.errors import TargetGoneError, TransientError
+from linegate.errors import DeferredError, TargetGoneError, TransientError
 from linegate.inspection import brief
 
 MAX_ANSWER: Final = 65_536  # nothing of it is needed but a few words for a person
@@ -31,7 +31,7 @@ class Endpoint:
         with self._lock:
             left = self._quiet_until - monotonic()
         if left > 0:
-            raise TransientError(f"it asked to be left alone for {left:.0f} s more", retry_after_s=left)
+            raise DeferredError(f"it asked to be left alone for {left:.0f} s more", retry_after_s=left)
         answer = self._exchange(content, headers)
         if 200 <= answer.status < 300:
             return

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from linegate.adapters.endpoint import Endpoint
 from linegate.adapters.exchange import LONGEST_WAIT_S, Http
-from linegate.errors import TransientError
+from linegate.errors import DeferredError
 from linegate.inspection import visible
 
 # An incoming webhook takes one message a second.
@@ -56,7 +56,7 @@ class SlackTarget:
         with self._lock:
             wait = self._next - time.monotonic()
             if wait > LONGEST_QUEUE_S:
-                raise TransientError("too many messages wait for this channel", retry_after_s=wait)
+                raise DeferredError("too many messages wait for this channel", retry_after_s=wait)
             self._next = max(self._next, time.monotonic()) + self._interval_s
         if wait > 0:
             time.sleep(wait)

@@ -76,6 +76,8 @@ def writable(path: Path) -> Path:
         raise UsageError(f"{path} is a folder; name a file")
     if not path.parent.is_dir():
         raise UsageError(f"{path} can't be written: there is no folder {path.parent}")
+    if path.exists() and not path.is_file():  # a pipe, a device: only trying will tell
+        return path
     with writing(path), path.open("r+b") if path.exists() else tempfile.TemporaryFile(dir=path.parent):
         return path
 

@@ -13,9 +13,9 @@ from linegate.errors import ConfigError, LinegateError, UsageError
 from linegate.inspection import visible
 from linegate.redaction import redact
 
-# Exit codes after sysexits.h, clear of the verdicts' 0 … 3; 141 is what a shell makes of SIGPIPE.
+# Exit codes after sysexits.h, clear of the verdicts' 0 … 3; 130 and 141 are what a shell makes of SIGINT and SIGPIPE.
 USAGE, UNAVAILABLE, INTERNAL, INPUT_OUTPUT, CONFIGURATION = 64, 69, 70, 74, 78
-NOBODY_READS = 141
+INTERRUPTED, NOBODY_READS = 130, 141
 
 # What is left out of a plain installation, and the extra that brings it
 EXTRAS = {"inference_sdk": "roboflow", "google": "cloud"}
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"{error.source}:", *(f"  {visible(fault)}" for fault in error.faults), sep="\n", file=sys.stderr)
         code = CONFIGURATION
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     except LinegateError as error:
         code = _said(INTERNAL, str(error))
     except BrokenPipeError:
@@ -310,7 +312,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from linegate.edge.evaluation.command import run
 
     logs.configure("CRITICAL")
-    _interruptible()
+    _on_interrupt(signal.default_int_handler)  # what has been inspected by then is told
     return run(
         Request(
             dataset=options.dataset,

@@ -19,12 +19,15 @@ from linegate.settings import Retry, Settings
 
 # The codes on which Pub/Sub takes a push as acknowledged.
 ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})
+DEFERRED = 429
 # Later stages first: a board that is nearly done is finished before a new one is begun.
 ORDER = ("notify", "aggregate", "verify", "sweep", "detect")
 # Another process may have published (`linegate replay`): look again after this long without a ring.
 POLL_S = 0.5
 # Whatever a service asks for: a board that waits longer has been given up by everybody.
 LONGEST_WAIT_S = 3600.0
+# A clock that moves against the machine's own by more than this was set.
+STEP_S = 2.0
 # What is under way may take this long when the gate is asked to stop.
 GRACE_S = 30.0
 # A message whose workers died goes to the dead letter from this attempt on: it would take one with it each time.
@@ -47,6 +50,7 @@ class Dispatcher:
         self._pools = {
             stage: ThreadPoolExecutor(self._limits[stage], thread_name_prefix=f"linegate-{stage}") for stage in ORDER
         }
+        self._ahead = time.time() - time.monotonic()
         self._thread = threading.Thread(target=self._run, name="linegate-dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -75,6 +79,7 @@ class Dispatcher:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
+                self._follow_clock()
                 self._lease_all()
                 due = self._bus.next_due()
             except TransientError as error:
@@ -85,6 +90,14 @@ class Dispatcher:
                 due = None
             wait = POLL_S if due is None else min(POLL_S, max(0.001, due - time.time()))
             self._bus.bell.wait(wait)
+
+    def _follow_clock(self) -> None:
+        """Times on the bus are of the wall clock, so that they survive a restart; where it is set, they are set with it."""
+        ahead = time.time() - time.monotonic()
+        step, self._ahead = ahead - self._ahead, ahead
+        if abs(step) > STEP_S:
+            log.warning("clock.stepped", seconds=round(step))
+            self._bus.move_times(step)
 
     def _lease_all(self) -> None:
         crops_wait = False
@@ -136,6 +149,9 @@ class Dispatcher:
         error = f"answered {response.status}: {printable(response.said, 500)}"
         if response.status in ACKNOWLEDGED:
             self._bus.acknowledge(delivery)
+        elif response.status == DEFERRED:  # refused by ourselves: no attempt was made
+            wait = max(self._settings.retry.minimum_s, min(response.retry_after_s, LONGEST_WAIT_S))
+            self._bus.retry(delivery, wait, error, counted=False)
         elif delivery.attempt >= (KILLS if response.killed else self._settings.retry.attempts):
             log.error("message.dead", stage=stage, attempts=delivery.attempt, **_ids(delivery))
             self._bus.bury(delivery, error)

@@ -21,7 +21,7 @@ from linegate.edge.runtime import open_database
 from linegate.errors import TransientError, UsageError
 from linegate.events import NOTIFICATIONS
 from linegate.handlers.context import Context
-from linegate.handlers.deciding import due, publish_outbox
+from linegate.handlers.outbox import due, publish_outbox
 from linegate.inspection import printable
 from linegate.settings import Settings
 

@@ -4,24 +4,27 @@ Two may try at the same moment, and each may be cut off anywhere. The revision d
 decided, everybody else finds that out and stops. Nothing here holds a lock or a transaction.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from linegate import imaging
 from linegate.annotate import annotate
-from linegate.errors import ImageRejectedError, ObjectMissingError
-from linegate.events import NOTIFICATIONS, NotificationDue, to_message
+from linegate.errors import LinegateError, PermanentError, TransientError
 from linegate.handlers.context import Context
-from linegate.inspection import Decision, Inspection, OutboxEntry, Revision, outbox_id, recipients
+from linegate.handlers.outbox import publish_outbox
+from linegate.inspection import Decision, Inspection, OutboxEntry, Revision, brief, outbox_id, recipients
 from linegate.logs import log
 from linegate.notification import notification_body
-from linegate.ports import Message
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+T = TypeVar("T")
 JPEG = "image/jpeg"
+# Nobody loses that often against others; a store that says so contradicts itself.
+MOST_REVISIONS = 50
+NOTHING_TO_DRAW = "no picture was inspected"
 
 
 def settle(
@@ -36,7 +39,7 @@ def settle(
     `decided_by` names the one deciding: a redelivery of the same finds its own revision and only publishes what is
     pending. `picture` is the upright upload if the caller has it at hand. Raises TransientError.
     """
-    while True:
+    for _ in range(MOST_REVISIONS):
         decision = decision_on(inspection)
         standing = inspection.revision
         if standing is not None and standing.decided_by == decided_by:
@@ -49,6 +52,7 @@ def settle(
             return
         again = context.inspections.get(inspection.inspection_id)
         inspection = again or inspection
+    raise TransientError(f"inspection {inspection.inspection_id} could not be decided: others always came first")
 
 
 def resume(context: Context, inspection: Inspection, decided_by: str) -> None:
@@ -58,20 +62,10 @@ def resume(context: Context, inspection: Inspection, decided_by: str) -> None:
         return
     entries = context.inspections.pending(inspection.inspection_id, revision.number)
     if entries:
-        drawn = _annotated(context, inspection, revision.decision)
+        drawn, _ = _annotated(context, inspection, revision.decision)
         if drawn and revision.annotated:
             context.images.write(context.settings.storage.results_bucket, revision.annotated, drawn, JPEG)
         publish_outbox(context, entries)
-
-
-def publish_outbox(context: Context, entries: Sequence[OutboxEntry]) -> None:
-    if entries:
-        context.publisher.publish(NOTIFICATIONS, due(entries))
-
-
-def due(entries: Sequence[OutboxEntry]) -> list[Message]:
-    """The messages that have these entries sent."""
-    return [to_message(NotificationDue(each.inspection_id, each.line, each.target, each.entry_id)) for each in entries]
 
 
 def _decide(
@@ -80,11 +74,13 @@ def _decide(
     """One attempt; False if somebody else was first."""
     number = 1 if inspection.revision is None else inspection.revision.number + 1
     bucket = context.settings.storage.results_bucket
-    drawn = _annotated(context, inspection, decision, picture)
-    name = f"results/{inspection.inspection_id}/r{number}.jpg" if drawn else ""
-    drawn_first = bool(drawn) and context.images.create(bucket, name, drawn, JPEG)
+    name = f"results/{inspection.inspection_id}/r{number}.jpg"
+    drawn, why = _annotated(context, inspection, decision, picture)
+    drawn_first = False
+    if drawn:
+        drawn_first, why = _without_fail(lambda: context.images.create(bucket, name, drawn, JPEG), False)
     now = context.clock.now()
-    revision = Revision(number, decided_by, now, decision, name)
+    revision = Revision(number, decided_by, now, decision, "" if why else name, why)
     subscribed = context.settings.subscribed(inspection.place.line)
     targets = recipients(subscribed, decision.verdict, inspection.told)
     decided = replace(
@@ -108,7 +104,7 @@ def _decide(
     ]
     if not context.inspections.commit(decided, revision, entries):
         return False
-    if drawn and not drawn_first:
+    if revision.annotated and not drawn_first:
         # Somebody who lost the race had drawn first, perhaps from fewer checks. Only the winner ever overwrites.
         context.images.write(bucket, name, drawn, JPEG)
     log.info(
@@ -124,15 +120,34 @@ def _decide(
     return True
 
 
-def _annotated(context: Context, inspection: Inspection, decision: Decision, picture: "Image | None" = None) -> bytes:
-    """The annotated picture (JPEG); empty where there is no picture to draw on: a verdict must not fail for that."""
+def _annotated(
+    context: Context, inspection: Inspection, decision: Decision, picture: "Image | None" = None
+) -> tuple[bytes, str]:
+    """The annotated picture (JPEG), or no bytes and why there are none."""
     manifest = inspection.manifest
     if manifest is None:
-        return b""
-    try:
-        if picture is None:
-            picture = imaging.decode(context.images.read(inspection.image), context.settings.images.max_pixels)
-    except (ImageRejectedError, ObjectMissingError) as error:
-        log.warning("board.not_annotated", reason=str(error))
-        return b""
-    return annotate(picture, manifest.detections, decision.checks, decision.verdict, decision.fail_count)
+        return b"", NOTHING_TO_DRAW
+
+    def draw() -> bytes:
+        upright = picture
+        if upright is None:
+            upright = imaging.decode(context.images.read(inspection.image), context.settings.images.max_pixels)
+        return annotate(upright, manifest.detections, decision.checks, decision.verdict, decision.fail_count)
+
+    return _without_fail(draw, b"")
+
+
+def _without_fail(work: Callable[[], T], otherwise: T) -> tuple[T, str]:
+    """What `work` returns and "", or `otherwise` and why: a verdict must not fail for its drawing.
+
+    Tried twice, for what a disk or a network does now and then; an adapter has its own retries inside that.
+    """
+    for last in (False, True):
+        try:
+            return work(), ""
+        except (LinegateError, OSError, MemoryError) as error:
+            if last or isinstance(error, PermanentError | MemoryError):
+                why = brief(str(error) or "it needs more memory than there is")
+                log.warning("board.not_annotated", reason=why)
+                return otherwise, why
+    raise AssertionError

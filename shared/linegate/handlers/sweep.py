@@ -1,36 +1,89 @@
-"""Once a minute: decides what is overdue, and publishes again what must have got lost."""
+"""Once a minute: decides what is overdue, and publishes again what must have got lost.
 
-from datetime import timedelta
+Each board and each entry is looked at by itself. What fails goes to the end of the queue, so that however much can't be
+decided, everything else still is.
+"""
 
-from linegate.errors import LinegateError
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Final, TypeVar
+
 from linegate.handlers.context import Context
-from linegate.handlers.deciding import publish_outbox, settle
-from linegate.inspection import Inspection, decide
+from linegate.handlers.deciding import settle
+from linegate.handlers.outbox import publish_outbox
+from linegate.inspection import Inspection, OutboxEntry, decide
 from linegate.logs import bound, log
 
-BATCH = 200
-NEVER_ATTEMPTED = timedelta(minutes=2)
+T = TypeVar("T")
+
+BATCH: Final = 200
+# One sweep works so long at most; the next one goes on.
+BUDGET_S: Final = 50.0
+NEVER_ATTEMPTED: Final = timedelta(minutes=2)
+# Of the subscriptions in the cloud; at the edge `retry.maximum_s`, if that is longer.
+LONGEST_BACKOFF_S: Final = 300.0
+# A board that could not be decided is tried again after this long.
+PAUSE: Final = timedelta(seconds=50)
 
 
 def sweep(context: Context) -> None:
     """Decide overdue inspections with what is known of them; republish stranded notifications. Raises TransientError."""
     store, now = context.inspections, context.clock.now()
-    for inspection in store.overdue(now, BATCH):
-        with bound(inspection_id=inspection.inspection_id, line=inspection.place.line):
-            try:
-                _decide_overdue(context, inspection)
-            except LinegateError as error:  # one board must not keep the others waiting
-                log.error("board.sweep_failed", error=str(error))
+    until = monotonic() + BUDGET_S
+    for board in _pages(lambda: store.overdue(now, BATCH), lambda board: board.inspection_id, until):
+        with bound(inspection_id=board.inspection_id, line=board.place.line):
+            _decide_overdue(context, board, now)
     # Twice the longest backoff: by then the message of an entry that was tried has come again, or is lost.
-    patience = timedelta(seconds=2 * context.settings.edge.retry.maximum_s)
-    stranded = store.stranded(now - NEVER_ATTEMPTED, now - patience, BATCH)
-    if stranded:
-        log.warning("outbox.stranded", entries=len(stranded))
-        publish_outbox(context, stranded)
+    patience = timedelta(seconds=2 * max(LONGEST_BACKOFF_S, context.settings.edge.retry.maximum_s))
+    republished = 0
+    for entry in _pages(
+        lambda: store.stranded(now - NEVER_ATTEMPTED, now - patience, BATCH), lambda entry: entry.entry_id, until
+    ):
+        republished += _republish(context, entry, now)
+    if republished:
+        log.warning("outbox.stranded", entries=republished)
 
 
-def _decide_overdue(context: Context, inspection: Inspection) -> None:
-    manifest = inspection.manifest
-    checks = context.inspections.checks(inspection.inspection_id, manifest.expected) if manifest else {}
-    log.warning("board.overdue", checks=len(checks), expected=manifest.expected if manifest else None)
-    settle(context, inspection, "sweep", lambda board: decide(board.manifest, checks, board.fault))
+def _pages(page: Callable[[], list[T]], key: Callable[[T], str], until: float) -> Iterator[T]:
+    """All that `page` gives, page by page, each once: what was worked on must not be on the next page."""
+    seen: set[str] = set()
+    while new := [item for item in page() if key(item) not in seen]:
+        for item in new:
+            if monotonic() >= until:
+                log.warning("sweep.unfinished", done=len(seen))
+                return
+            seen.add(key(item))
+            yield item
+
+
+def _decide_overdue(context: Context, inspection: Inspection, now: datetime) -> None:
+    manifest, store = inspection.manifest, context.inspections
+    try:
+        checks = store.checks(inspection.inspection_id, manifest.expected) if manifest else {}
+        log.warning("board.overdue", checks=len(checks), expected=manifest.expected if manifest else None)
+        settle(context, inspection, "sweep", lambda board: decide(board.manifest, checks, board.fault))
+    except Exception:  # whatever is wrong with one board, the others must not wait for it
+        log.exception("board.sweep_failed")
+        _postpone(context, inspection, now)
+
+
+def _postpone(context: Context, inspection: Inspection, now: datetime) -> None:
+    try:
+        context.inspections.postpone(inspection.inspection_id, now + PAUSE)
+    except Exception:
+        log.exception("board.not_postponed")
+
+
+def _republish(context: Context, entry: OutboxEntry, now: datetime) -> bool:
+    """The new message takes the place of the old one: a notification is on its way once, however often it is published."""
+    again = replace(entry, attempted_at=now, published=entry.published + 1)
+    try:
+        if not context.inspections.update_outbox(again):
+            return False
+        publish_outbox(context, [again])
+    except Exception:
+        log.exception("outbox.not_republished", entry=entry.entry_id)
+        return False
+    return True

@@ -126,17 +126,23 @@ class FirestoreInspections:
         found = self._outbox(inspection_id=inspection_id, revision=revision, state=OutboxState.PENDING)
         return sorted(found, key=lambda entry: entry.entry_id)
 
-    def outbox(self, entry_id: str) -> OutboxEntry | None:
-        with mapped(SERVICE):
-            return _load(OutboxEntry, self._entry(entry_id).get(retry=RETRY, timeout=BUDGET_S))
+    def outbox(self, inspection_id: str, target: str) -> list[OutboxEntry]:
+        return sorted(self._outbox(inspection_id=inspection_id, target=target), key=lambda entry: entry.revision)
 
-    def sent_revision(self, inspection_id: str, target: str) -> int:
-        sent = self._outbox(inspection_id=inspection_id, target=target, state=OutboxState.SENT)
-        return max((entry.revision for entry in sent), default=0)
-
-    def update_outbox(self, entry: OutboxEntry) -> None:
+    def update_outbox(self, entry: OutboxEntry) -> bool:
+        document = self._entry(entry.entry_id)
+        updated = _dump(replace(entry, version=entry.version + 1)) | self._expiry()
         with mapped(SERVICE):
-            self._entry(entry.entry_id).set(_dump(entry) | self._expiry(), retry=RETRY, timeout=BUDGET_S)
+            snapshot = document.get(retry=RETRY, timeout=BUDGET_S)
+            standing = _load(OutboxEntry, snapshot)
+            if standing is None or standing.version != entry.version:
+                return False
+            unchanged = self._client.write_option(last_update_time=snapshot.update_time)
+            try:
+                document.update(updated, option=unchanged, retry=RETRY, timeout=BUDGET_S)
+            except exceptions.FailedPrecondition:
+                return False  # or our own update, whose answer got lost: then nothing is wrong but one more attempt
+        return True
 
     def disable_target(self, target: str, reason: str, now: datetime) -> None:
         with mapped(SERVICE), suppress(exceptions.AlreadyExists):  # the first reason is the one to mend
@@ -151,9 +157,7 @@ class FirestoreInspections:
         self._disabled = (0.0, {})
         held = self._outbox(target=target, state=OutboxState.HELD)
         entries = [replace(entry, state=OutboxState.PENDING) for entry in sorted(held, key=lambda e: e.created_at)]
-        for entry in entries:
-            self.update_outbox(entry)
-        return entries
+        return [replace(entry, version=entry.version + 1) for entry in entries if self.update_outbox(entry)]
 
     def disabled_targets(self, *, fresh: bool = False) -> dict[str, str]:
         asked, known = self._disabled
@@ -168,6 +172,9 @@ class FirestoreInspections:
         boards = self._client.collection("inspections").where(filter=late).order_by("deadline").limit(limit)
         return [_value(Inspection, snapshot) for snapshot in self._stream(boards)]
 
+    def postpone(self, inspection_id: str, deadline: datetime) -> None:
+        self._update(inspection_id, {"deadline": deadline})
+
     def stranded(self, never_attempted_before: datetime, attempted_before: datetime, limit: int) -> list[OutboxEntry]:
         pending = FieldFilter("state", "==", OutboxState.PENDING.value)
         never = [FieldFilter("attempted_at", "==", None), FieldFilter("created_at", "<=", never_attempted_before)]
@@ -180,7 +187,7 @@ class FirestoreInspections:
             found += [_value(OutboxEntry, snapshot) for snapshot in self._stream(query)]
             if len(found) >= limit:
                 break
-        return sorted(found, key=lambda entry: entry.created_at)
+        return found  # a query comes in the order of the field that it compares
 
     def _board(self, inspection_id: str) -> firestore.DocumentReference:
         return self._client.collection("inspections").document(inspection_id)

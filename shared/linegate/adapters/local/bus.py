@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 from linegate.adapters.local.database import Database
 from linegate.events import TOPICS, dead_letter
+from linegate.inspection import place_of
 from linegate.ports import Message
 
 DEAD_SUFFIX = dead_letter("")
+# How the lane of a line begins, so that a target of the same name has another.
+LINE_LANE = "/"
 # SQL: messages that are not in a dead letter
 LIVE = f"topic NOT LIKE '%{DEAD_SUFFIX}'"
 
@@ -70,6 +73,7 @@ class LocalBus:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._last_lane: dict[str, str] = {}
         self.bell = Bell()
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
@@ -79,39 +83,50 @@ class LocalBus:
     def lease(
         self, topic: str, limit: int, seconds: float, in_lane: Mapping[str, int], per_lane: int
     ) -> list[Delivery]:
-        """Up to `limit` due messages, oldest first, each counted as attempted and hidden for `seconds`.
+        """Up to `limit` due messages, each counted as attempted and hidden for `seconds`.
 
-        Messages of the same lane (the target of a notification) must not crowd out the others: of each named lane at
-        most `per_lane` are in work at the same time, where `in_lane` counts those that are.
+        The lanes of a topic (the targets of notifications, the lines of uploads) take turns, each with its oldest message, so
+        that none crowds out the others. Of a target's lane at most `per_lane` are in work at the same time, where `in_lane`
+        counts those that are.
         """
         now = time.time()
-        full = [lane for lane, count in in_lane.items() if lane and count >= per_lane]
-        # By id, so that a long backlog is not sorted each time.
-        where = f"""FROM messages INDEXED BY messages_by_topic WHERE topic = ? AND due_at <= ? AND leased_until <= ?
-            AND lane NOT IN ({",".join("?" * len(full))}) ORDER BY id LIMIT ?"""
-        parameters = (topic, now, now, *full, limit)
-        if not self._database.read(f"SELECT 1 {where}", parameters):
+        any_due = """SELECT 1 FROM messages INDEXED BY messages_by_topic WHERE topic = ? AND due_at <= ? AND leased_until <= ?
+            LIMIT 1"""
+        if not self._database.read(any_due, (topic, now, now)):
             return []  # the common case, without a write
 
         def work(connection: sqlite3.Connection) -> list[Delivery]:
             taken: list[Delivery] = []
             busy = Counter(in_lane)
-            for identity, data, attributes, lane, attempts, published_at in connection.execute(
-                f"SELECT id, data, attributes, lane, attempts, published_at {where}",
-                parameters,
-            ):
-                if lane and busy[lane] >= per_lane:
-                    continue
-                busy[lane] += 1
-                message = Message(data, json.loads(attributes))
-                taken.append(Delivery(identity, topic, message, lane, attempts + 1, published_at))
-            connection.executemany(
-                "UPDATE messages SET attempts = attempts + 1, leased_until = ? WHERE id = ?",
-                [(now + seconds, delivery.message_id) for delivery in taken],
-            )
+            lanes = self._in_turn(connection, topic)
+            # Twice round: once for each lane's share, once for what the others have left.
+            for share in (max(1, limit // max(1, len(lanes))), limit):
+                for lane in lanes:
+                    most = min(share, limit - len(taken))
+                    if lane and not lane.startswith(LINE_LANE):
+                        most = min(most, per_lane - busy[lane])
+                    if most <= 0:
+                        continue
+                    found = _oldest(connection, topic, lane, now, now + seconds, most)
+                    taken += found
+                    busy[lane] += len(found)
+                    if found:
+                        self._last_lane[topic] = lane
             return taken
 
         return self._database.write(work)
+
+    def _in_turn(self, connection: sqlite3.Connection, topic: str) -> list[str]:
+        """The lanes of a topic, beginning behind the one that was served last."""
+        # From lane to lane by index, however many messages lie in each.
+        rows = connection.execute(
+            """WITH RECURSIVE lanes (lane) AS (SELECT min(lane) FROM messages WHERE topic = ?1 UNION ALL
+            SELECT (SELECT min(lane) FROM messages WHERE topic = ?1 AND lane > lanes.lane) FROM lanes WHERE lane IS NOT NULL)
+            SELECT lane FROM lanes WHERE lane IS NOT NULL""",
+            (topic,),
+        )
+        lanes, last = [lane for (lane,) in rows], self._last_lane.get(topic, "")
+        return [lane for lane in lanes if lane > last] + [lane for lane in lanes if lane <= last]
 
     def acknowledge(self, delivery: Delivery) -> None:
         """The message is done. Need not wait for the disk: at worst it is delivered once more."""
@@ -119,12 +134,22 @@ class LocalBus:
             lambda connection: connection.execute("DELETE FROM messages WHERE id = ?", (delivery.message_id,))
         )
 
-    def retry(self, delivery: Delivery, delay: float, error: str) -> None:
-        """The attempt failed: deliver again after `delay` seconds."""
+    def retry(self, delivery: Delivery, delay: float, error: str, *, counted: bool = True) -> None:
+        """The attempt failed, or was none where it is not `counted`: deliver again after `delay` seconds."""
         self._database.write_soon(
             lambda connection: connection.execute(
-                "UPDATE messages SET leased_until = 0, due_at = ?, last_error = ? WHERE id = ?",
-                (time.time() + delay, error, delivery.message_id),
+                "UPDATE messages SET leased_until = 0, due_at = ?, last_error = ?, attempts = attempts - ? WHERE id = ?",
+                (time.time() + delay, error, 0 if counted else 1, delivery.message_id),
+            )
+        )
+
+    def move_times(self, seconds: float) -> None:
+        """The clock was set by so many seconds: what waits, or is leased, goes on as if it had not been."""
+        self._database.write(
+            lambda connection: connection.execute(
+                """UPDATE messages SET due_at = due_at + ?1,
+                leased_until = CASE WHEN leased_until > 0 THEN leased_until + ?1 ELSE 0 END""",
+                (seconds,),
             )
         )
 
@@ -137,9 +162,16 @@ class LocalBus:
             )
         )
 
-    def release_leases(self) -> None:
-        """Make every leased message due again: for a runtime that starts after one that died."""
-        self._database.write(lambda connection: connection.execute("UPDATE messages SET leased_until = 0"))
+    def release_leases(self, longest_s: float = 3600.0) -> None:
+        """Make every leased message due again, and none later than in `longest_s` seconds, whatever the clock was set to: for a
+        runtime that starts after one that died.
+        """
+        latest = time.time() + longest_s
+        self._database.write(
+            lambda connection: connection.execute(
+                "UPDATE messages SET leased_until = 0, due_at = min(due_at, ?)", (latest,)
+            )
+        )
 
     def next_due(self) -> float | None:
         """When (seconds since 1970) the next of the messages is due that wait after a failure; None if none does."""
@@ -186,13 +218,41 @@ class LocalBus:
         return count
 
 
+def _oldest(
+    connection: sqlite3.Connection, topic: str, lane: str, now: float, until: float, most: int
+) -> list[Delivery]:
+    """Lease the oldest due messages of one lane."""
+    rows = connection.execute(
+        """SELECT id, data, attributes, attempts, published_at FROM messages INDEXED BY messages_by_lane
+        WHERE topic = ? AND due_at <= ? AND leased_until <= ? AND lane = ? ORDER BY id LIMIT ?""",
+        (topic, now, now, lane, most),
+    ).fetchall()
+    connection.executemany(
+        "UPDATE messages SET attempts = attempts + 1, leased_until = ? WHERE id = ?", [(until, row[0]) for row in rows]
+    )
+    return [
+        Delivery(identity, topic, Message(data, json.loads(attributes)), lane, attempts + 1, published_at)
+        for identity, data, attributes, attempts, published_at in rows
+    ]
+
+
 def insert(connection: sqlite3.Connection, topic: str, messages: Sequence[Message]) -> None:
-    """Publish inside a transaction of the caller's."""
+    """Publish inside a transaction of the caller's. A message with a key takes the place of the one that has it."""
     now = time.time()
     connection.executemany(
-        "INSERT INTO messages (topic, data, attributes, lane, published_at, due_at) VALUES (?, ?, ?, ?, ?, ?)",
+        "DELETE FROM messages WHERE topic = ? AND key = ? AND key <> ''",
+        [(topic, message.key) for message in messages if message.key],
+    )
+    connection.executemany(
+        """INSERT INTO messages (topic, data, attributes, lane, key, published_at, due_at) VALUES (?, ?, ?, ?, ?, ?, ?)""",
         [
-            (topic, message.data, json.dumps(dict(message.attributes)), message.attributes.get("target", ""), now, now)
+            (topic, message.data, json.dumps(dict(message.attributes)), _lane(message), message.key, now, now)
             for message in messages
         ],
     )
+
+
+def _lane(message: Message) -> str:
+    """The target of a notification, or the line of an upload; empty for what needs no turn of its own."""
+    name = message.attributes.get("objectId")
+    return message.attributes.get("target", "") if name is None else LINE_LANE + place_of(name, {}).line

@@ -60,6 +60,10 @@ MIGRATIONS: Final = (
     "ALTER TABLE objects ADD COLUMN digest TEXT NOT NULL DEFAULT ''",
     # What the gate remembers of itself.
     "CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    # A message that takes the place of the one of its key; lanes are served in turn.
+    "ALTER TABLE messages ADD COLUMN key TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX messages_by_key ON messages (topic, key) WHERE key <> ''",
+    "CREATE INDEX messages_by_lane ON messages (topic, lane, id)",
 )
 
 

@@ -86,21 +86,19 @@ class SqliteInspections:
         query = "SELECT document FROM outbox WHERE inspection_id = ? AND revision = ? AND state = 'PENDING' ORDER BY id"
         return [_load(OutboxEntry, text) for (text,) in self._database.read(query, (inspection_id, revision))]
 
-    def outbox(self, entry_id: str) -> OutboxEntry | None:
-        rows = self._database.read("SELECT document FROM outbox WHERE id = ?", (entry_id,))
-        return _load(OutboxEntry, rows[0][0]) if rows else None
+    def outbox(self, inspection_id: str, target: str) -> list[OutboxEntry]:
+        query = "SELECT document FROM outbox WHERE inspection_id = ? AND target = ? ORDER BY revision"
+        return [_load(OutboxEntry, text) for (text,) in self._database.read(query, (inspection_id, target))]
 
-    def sent_revision(self, inspection_id: str, target: str) -> int:
-        query = "SELECT max(revision) FROM outbox WHERE inspection_id = ? AND target = ? AND state = ?"
-        rows = self._database.read(query, (inspection_id, target, OutboxState.SENT.value))
-        return int(rows[0][0] or 0)
+    def update_outbox(self, entry: OutboxEntry) -> bool:
+        def work(connection: sqlite3.Connection) -> bool:
+            row = connection.execute("SELECT document FROM outbox WHERE id = ?", (entry.entry_id,)).fetchone()
+            if row is None or _load(OutboxEntry, row[0]).version != entry.version:
+                return False
+            _replace(connection, entry)
+            return True
 
-    def update_outbox(self, entry: OutboxEntry) -> None:
-        self._database.write(
-            lambda connection: connection.execute(
-                "REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _outbox_row(entry)
-            )
-        )
+        return self._database.write(work)
 
     def disable_target(self, target: str, reason: str, now: datetime) -> None:
         row = (target, reason, now.timestamp())
@@ -113,9 +111,7 @@ class SqliteInspections:
             connection.execute("DELETE FROM disabled_targets WHERE name = ?", (target,))
             query = "SELECT document FROM outbox WHERE target = ? AND state = 'HELD' ORDER BY created_at"
             held = [_load(OutboxEntry, text) for (text,) in connection.execute(query, (target,)).fetchall()]
-            entries = [replace(entry, state=OutboxState.PENDING) for entry in held]
-            connection.executemany("REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_outbox_row, entries))
-            return entries
+            return [_replace(connection, replace(entry, state=OutboxState.PENDING)) for entry in held]
 
         return self._database.write(work)
 
@@ -126,9 +122,19 @@ class SqliteInspections:
         query = "SELECT document FROM inspections WHERE revision = 0 AND deadline <= ? ORDER BY deadline LIMIT ?"
         return [_load(Inspection, text) for (text,) in self._database.read(query, (now.timestamp(), limit))]
 
+    def postpone(self, inspection_id: str, deadline: datetime) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            _change(connection, inspection_id, deadline=deadline)
+            connection.execute(
+                "UPDATE inspections SET deadline = ? WHERE id = ?", (deadline.timestamp(), inspection_id)
+            )
+
+        self._database.write(work)
+
     def stranded(self, never_attempted_before: datetime, attempted_before: datetime, limit: int) -> list[OutboxEntry]:
         query = """SELECT document FROM outbox WHERE state = 'PENDING' AND
-            CASE WHEN attempted_at IS NULL THEN created_at <= ? ELSE attempted_at <= ? END ORDER BY created_at LIMIT ?"""
+            CASE WHEN attempted_at IS NULL THEN created_at <= ? ELSE attempted_at <= ? END
+            ORDER BY attempted_at, created_at LIMIT ?"""
         parameters = (never_attempted_before.timestamp(), attempted_before.timestamp(), limit)
         return [_load(OutboxEntry, text) for (text,) in self._database.read(query, parameters)]
 
@@ -168,6 +174,13 @@ def _change(connection: sqlite3.Connection, inspection_id: str, **fields: object
         "UPDATE inspections SET document = ?, revision = ? WHERE id = ?",
         (_dump(changed), changed.revision.number if changed.revision else 0, inspection_id),
     )
+
+
+def _replace(connection: sqlite3.Connection, entry: OutboxEntry) -> OutboxEntry:
+    """Write the entry as its next version, which is returned."""
+    updated = replace(entry, version=entry.version + 1)
+    connection.execute("REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _outbox_row(updated))
+    return updated
 
 
 def _outbox_row(entry: OutboxEntry) -> tuple[object, ...]:
