@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
-from linegate.edge.housekeeping import remove_expired
+from linegate.edge.housekeeping import Housekeeper
 from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError
 from tests.boards import clean_board, defective_board, draw, encoded
@@ -177,7 +177,7 @@ def test_old_boards_are_removed_with_all_that_hangs_on_them_and_young_ones_stay(
         until(lambda: files(line.data / "uploads") == [] and runtime.dispatcher.idle)
         long_ago = "UPDATE inspections SET received_at = received_at - 31 * 86400 WHERE id IN (?, ?)"
         runtime.database.write(lambda connection: connection.execute(long_ago, (old, bad)))
-        assert remove_expired(runtime.database, line.settings) == 2
+        assert Housekeeper(runtime.database, line.settings).run() == 2
         left = {
             table: runtime.database.read(f"SELECT * FROM {table}")
             for table in ("objects", "checks", "revisions", "outbox")

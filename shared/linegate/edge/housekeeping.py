@@ -1,44 +1,111 @@
-"""Removes what is older than `edge.retention_days`: pictures, verdicts and everything that hangs on them."""
+"""Removes what is older than `edge.retention_days`: pictures, verdicts and everything that hangs on them.
+
+A clock that is wrong must not empty the archive. So what is removed follows the time that the gate has run, not the time of day
+alone: from one run to the next at most a day's worth, and nothing at all while the clock disagrees with the newest records.
+"""
 
 import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
+from linegate.adapters.local import folders
 from linegate.adapters.local.database import Database
+from linegate.adapters.local.storage import inside
+from linegate.errors import ObjectMissingError
 from linegate.logs import log
 from linegate.settings import Settings
 
-BATCH = 500
+BATCH: Final = 500
+DAY_S: Final = 86_400.0
+# A line may stand still for so long; a larger gap between the newest record and now looks like a clock that was set.
+GAP_S: Final = 14 * DAY_S
+# After such a gap, how long the gate must have run before anything is removed.
+PROBATION_S: Final = DAY_S
+NOTE: Final = "removed_until"
 
 
-def remove_expired(database: Database, settings: Settings) -> int:
-    """Remove decided inspections past their retention; returns how many. Undecided ones stay, however old."""
-    cutoff = time.time() - settings.edge.retention_days * 86_400
-    total = 0
-    while True:
-        rows = database.read(
-            "SELECT id FROM inspections WHERE received_at < ? AND revision > 0 LIMIT ?", (cutoff, BATCH)
+class Housekeeper:
+    """Called every hour or so. `clock` tells seconds since 1970, `running` seconds that go on whatever the clock is set to."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+        running: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database, self._settings = database, settings
+        self._clock, self._running = clock, running
+        self._trusted_from = 0.0
+        self._ahead = clock() - running()
+        if abs(self._clock() - self._newest()) > GAP_S:
+            self._doubt("the newest record is far from now")
+
+    def run(self) -> int:
+        """Remove decided inspections past their retention; returns how many. Undecided ones stay, however old."""
+        now, ahead = self._clock(), self._clock() - self._running()
+        step, self._ahead = ahead - self._ahead, ahead
+        if abs(step) > 3600:
+            self._doubt("the clock was set")
+        if self._running() < self._trusted_from or self._newest() > now + 3600:
+            return 0
+        wanted = now - self._settings.edge.retention_days * DAY_S
+        done = self._removed_until(wanted)
+        until = min(wanted, done + DAY_S)
+        if wanted - until > DAY_S:
+            log.warning("housekeeping.behind", days=round((wanted - until) / DAY_S))
+        total = self._remove_before(until)
+        self._database.write(
+            lambda connection: connection.execute("REPLACE INTO notes VALUES (?, ?)", (NOTE, repr(max(done, until))))
         )
-        for (inspection_id,) in rows:
-            _remove(database, settings, inspection_id)
-        total += len(rows)
-        if len(rows) < BATCH:
-            break
-    if total:
-        log.info("housekeeping.removed", inspections=total)
-    return total
+        if total:
+            log.info("housekeeping.removed", inspections=total)
+        return total
+
+    def _doubt(self, reason: str) -> None:
+        self._trusted_from = self._running() + PROBATION_S
+        log.warning("housekeeping.waits", reason=reason, hours=round(PROBATION_S / 3600))
+
+    def _newest(self) -> float:
+        """When the newest inspection was received; now, where there is none to disagree."""
+        newest = self._database.read("SELECT max(received_at) FROM inspections")[0][0]
+        return self._clock() if newest is None else float(newest)
+
+    def _removed_until(self, wanted: float) -> float:
+        """Up to when everything decided has been removed; before the first run, where the oldest begins."""
+        rows = self._database.read("SELECT value FROM notes WHERE name = ?", (NOTE,))
+        if rows:
+            return float(rows[0][0])
+        oldest = self._database.read("SELECT min(received_at) FROM inspections")[0][0]
+        return wanted if oldest is None else min(wanted, float(oldest))
+
+    def _remove_before(self, cutoff: float) -> int:
+        total = 0
+        while True:
+            rows = self._database.read(
+                "SELECT id FROM inspections WHERE received_at < ? AND revision > 0 LIMIT ?", (cutoff, BATCH)
+            )
+            for (inspection_id,) in rows:
+                _remove(self._database, self._settings, inspection_id)
+            total += len(rows)
+            if len(rows) < BATCH:
+                return total
 
 
 def _remove(database: Database, settings: Settings, inspection_id: str) -> None:
     """Files first: if the process dies in between, the rows are still there to find the rest by."""
-    data, bucket = settings.data, settings.storage.results_bucket
+    root, bucket = settings.data.absolute(), settings.storage.results_bucket
     for (raw,) in database.read("SELECT path FROM objects WHERE inspection_id = ?", (inspection_id,)):
-        Path(os.fsdecode(raw)).unlink(missing_ok=True)
-    shutil.rmtree(data / "results" / inspection_id, ignore_errors=True)
+        _unlink(root, os.fsdecode(raw))
     for name in (inspection_id, f"{inspection_id}.json"):
-        (data / "quarantine" / name).unlink(missing_ok=True)
+        _unlink(root, str(root / "quarantine" / name))
+    with suppress(OSError), folders.entered(root, ["results"]) as results:
+        shutil.rmtree(inspection_id, ignore_errors=True, dir_fd=results)
 
     def work(connection: sqlite3.Connection) -> None:
         for table in ("checks", "revisions", "outbox", "objects"):
@@ -49,3 +116,11 @@ def _remove(database: Database, settings: Settings, inspection_id: str) -> None:
         connection.execute("DELETE FROM inspections WHERE id = ?", (inspection_id,))
 
     database.write(work)
+
+
+def _unlink(root: Path, path: str) -> None:
+    """Remove a file below the root, if it is there; no link is followed."""
+    with suppress(OSError, ObjectMissingError):
+        *parts, name = inside(root, Path(path))
+        with folders.entered(root, parts) as folder:
+            os.unlink(name, dir_fd=folder)

@@ -43,11 +43,12 @@ def removed_if_interrupted(folder: Path) -> Iterator[None]:
 def leave(number: int, _: FrameType | None) -> None:
     """Handles a signal: removes what is temporary, and ends the process as a shell tells it (130 for Ctrl-C)."""
     signal.signal(number, signal.SIG_DFL)  # a second one is obeyed at once
-    # Where this process and its workers meet is removed by an exit that waits for threads, which this one does not.
-    meeting_place = str(multiprocessing.util.get_temp_dir()) if "multiprocessing.forkserver" in sys.modules else ""
-    for folder in (*_folders, meeting_place):
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+    folders = set(_folders)
+    if "multiprocessing.forkserver" in sys.modules:
+        # Where this process and its workers meet; an exit that waits for threads, which this one does not, removes it.
+        folders.add(Path(str(multiprocessing.util.get_temp_dir())))
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and stream.isatty():  # a table under way hides it
             os.write(stream.fileno(), _SHOW_CURSOR.encode())

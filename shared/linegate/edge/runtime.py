@@ -16,7 +16,7 @@ from linegate.adapters.local.storage import HASHED, TEMPORARY
 from linegate.edge.archive import ARCHIVE_FOLDER, ASIDE_FOLDER, UPLOADS_FOLDER
 from linegate.edge.dispatcher import Dispatcher
 from linegate.edge.functions import Response, in_process, load_all
-from linegate.edge.housekeeping import remove_expired
+from linegate.edge.housekeeping import Housekeeper
 from linegate.edge.intake import Intake
 from linegate.edge.workers import WorkerPool
 from linegate.errors import ConfigError, LinegateError
@@ -51,6 +51,7 @@ class Runtime:
         self.workers = WorkerPool(settings, self._worked) if self._worked else None
         self.dispatcher = Dispatcher(self.bus, settings, self._deliver)
         self.intake = Intake(self.database, self.bus.bell, settings)
+        self._housekeeper = Housekeeper(self.database, settings)
         self._stopping = threading.Event()
         self._clocks = [
             threading.Thread(
@@ -114,7 +115,7 @@ class Runtime:
             self.bus.publish(SWEEPS, [to_message(SweepDue())])
 
     def _keep_house(self) -> None:
-        remove_expired(self.database, self.settings)
+        self._housekeeper.run()
 
 
 def open_database(settings: Settings) -> Database:
