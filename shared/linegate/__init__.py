@@ -1,1 +1,3 @@
 """Linegate: a quality gate for production lines."""
+
+__version__ = "0.1.0"

@@ -303,6 +303,14 @@ def brief(text: str) -> str:
     return printable(line if len(line) <= 300 else f"{line[:299]}…", 300)
 
 
+def archived_name(image: ObjectRef) -> str:
+    """Where a gate beside a line keeps an upload once it is decided: archive/LINE/STATION/SERIAL.GENERATION.EXT."""
+    folder, _, file = image.name.partition("/")[2].rpartition("/")
+    stem, dot, extension = file.rpartition(".")
+    named = f"{stem}.{image.generation}.{extension}" if dot and stem else f"{file}.{image.generation}"
+    return printable("/".join(filter(None, ("archive", folder, named))), 1024)
+
+
 def outbox_id(inspection_id: str, revision: int, target: str) -> str:
     return f"{inspection_id}_r{revision}_{target}"
 

@@ -2,14 +2,29 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import jsonschema
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linegate.inspection import Check, Detection, Inspection, Manifest, ObjectRef, Place, Result, Revision, decide
+from linegate.inspection import (
+    Check,
+    Detection,
+    Inspection,
+    Manifest,
+    ObjectRef,
+    Place,
+    Result,
+    Revision,
+    decide,
+    rejected,
+)
 from linegate.notification import MAX_BYTES, notification_body
 from linegate.settings import Storage
 from tests.fakes import START, detection
+from tests.harness import Gate
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
 
@@ -42,3 +57,47 @@ def test_what_is_kept_are_the_defects_not_what_was_cleared() -> None:
     data = json.loads(body(found, checks))["data"]
     assert [defect["result"] for defect in data["defects"][:4]] == ["FAIL", "FAIL", "FAIL", "PASS"]
     assert data["omitted"]["defects"] > 0
+
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "shared/docs/webhook.schema.json").read_text())
+
+
+def told(found: list[str], answers: dict[str, Result], data: bytes | None = None) -> list[str]:
+    """What an HMI is told of a board, through all handlers; a finding without an answer is corrected later."""
+    gate = Gate()
+    gate.finds(*found)
+    gate.verifier.answers = answers
+    gate.upload(data=data)
+    gate.run()
+    gate.clock.advance(1000)
+    gate.sweep()
+    gate.run()
+    return [body for _, body in gate.targets["hmi"].sent]
+
+
+@pytest.mark.parametrize(
+    ("found", "answers", "data", "verdict"),
+    [
+        ([], {}, None, "PASS"),
+        (["short", "spur"], {"short": Result.FAIL, "spur": Result.PASS}, None, "FAIL"),
+        (["short"], {"short": Result.UNSURE}, None, "REVIEW"),
+        ([], {}, b"no picture", "ERROR"),
+    ],
+)
+def test_the_published_schema_describes_what_is_sent(
+    found: list[str], answers: dict[str, Result], data: bytes | None, verdict: str
+) -> None:
+    (body,) = told(found, answers, data)
+    event = json.loads(body)
+    assert event["data"]["verdict"] == verdict
+    jsonschema.Draft202012Validator(SCHEMA).validate(event)
+    assert set(event["data"]) == set(SCHEMA["properties"]["data"]["properties"]), "no key goes undescribed"
+
+
+def test_a_name_without_end_makes_no_notification_too_long() -> None:
+    image = ObjectRef("b", "uploads/smt-1/aoi/" + "\x01\u202e" * 4000, 7)
+    board = Inspection(image.inspection_id, image, Place("smt-1", "aoi", "x"), "pcb", START, START, START)
+    text = notification_body(board, Revision(1, "detect", START, rejected("\x01" * 9000)), Storage(), None)
+    assert len(text.encode()) < MAX_BYTES
+    assert "\\u0001" not in text
+    assert "\u202e" not in text

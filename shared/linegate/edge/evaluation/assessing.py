@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+import linegate
 from linegate.edge.cost import per_thousand, prices_of
 from linegate.edge.evaluation import scoring
 from linegate.edge.evaluation.advising import choices
@@ -82,7 +82,7 @@ def assess(gate: Gate, dataset: Dataset, outcomes: Sequence[Outcome], request: R
     costs = per_thousand(gate.settings, recipe, prices_of(None), crops)
     return {
         "evaluated_at": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "software": f"linegate {metadata.version('linegate')}",
+        "software": f"linegate {linegate.__version__}",
         "configuration": _configuration(gate, request),
         "golden": _goldens(gate),
         "dataset": {
