@@ -195,6 +195,8 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser("replay", help="put dead letters back to work")
     replay.add_argument("--topic", choices=_topics(), help="only those of this topic")
     replay.set_defaults(run=_replay)
+    recover = commands.add_parser("recover", help="set a damaged database aside and save what can be read of it")
+    recover.set_defaults(run=_recover)
     enable = commands.add_parser("enable", help="send again to a target that was disabled by its answer 410")
     enable.add_argument("target", metavar="TARGET")
     enable.set_defaults(run=_enable)
@@ -204,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_doctor)
     for command in (status, replay, enable):
         command.add_argument("--cloud", action="store_true", help="of the gate on Google Cloud that the file names")
-    for command in (edge, status, latest, show, replay, enable, doctor):
+    for command in (edge, status, latest, show, replay, recover, enable, doctor):
         command.add_argument(
             "--config", type=Path, default=Path("linegate.yaml"), metavar="FILE", help="(linegate.yaml)"
         )
@@ -383,6 +385,13 @@ def _show(options: argparse.Namespace) -> int:
     from linegate.edge.records import shown
 
     return shown(config.without_secrets(options.config), options.wanted, as_json=options.json)
+
+
+def _recover(options: argparse.Namespace) -> int:
+    from linegate import config
+    from linegate.edge.recover import run
+
+    return run(config.load(options.config))
 
 
 def _replay(options: argparse.Namespace) -> int:

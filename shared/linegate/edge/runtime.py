@@ -27,7 +27,7 @@ from linegate.settings import Settings
 HOUSEKEEPING_S = 3600.0
 # What the data folder holds besides files.
 FOLDERS = (UPLOADS_FOLDER, ARCHIVE_FOLDER, ASIDE_FOLDER, TEMPORARY, HASHED, "results", "quarantine")
-LOCK = ".lock"
+LOCK, DATABASE = ".lock", "linegate.db"
 # What is under way may take this long when the process is asked to stop; service managers wait ten seconds and more.
 GRACE_S = 7.0
 
@@ -37,13 +37,17 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        data = _data_folder(settings)
+        data = data_folder(settings)
         _refuse_links(data)
-        self._lock = _lock(data)
+        self._lock = lock(data)
         with folders.entered(settings.data, [TEMPORARY], create=True) as incoming:
             for leftover in os.scandir(incoming):  # written to by a process that died
                 os.unlink(leftover.name, dir_fd=incoming)
-        self.database = open_database(settings)
+        try:
+            self.database = open_database(settings)
+        except LinegateError:
+            self._lock.close()
+            raise
         self.bus = LocalBus(self.database)
         self.app = bootstrap.local(settings, self.database, self.bus)
         self._here = in_process(self.app)
@@ -120,10 +124,11 @@ class Runtime:
 
 def open_database(settings: Settings) -> Database:
     """The database of the runtime's folder, running or not. Raises ConfigError, TransientError."""
-    return Database(_data_folder(settings) / "linegate.db")
+    return Database(data_folder(settings) / DATABASE)
 
 
-def _data_folder(settings: Settings) -> Path:
+def data_folder(settings: Settings) -> Path:
+    """The folder of the runtime, made if it is not there. Raises ConfigError."""
     os.umask(settings.umask)  # also for what libraries write, as the database
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -143,8 +148,11 @@ def _refuse_links(data: Path) -> None:
         raise ConfigError(faults, str(data))
 
 
-def _lock(data: Path) -> TextIO:
-    """One runtime per folder: two would take each other's leases. The lock goes with the process, however it ends."""
+def lock(data: Path) -> TextIO:
+    """One runtime per folder: two would take each other's leases. The lock goes with the process, however it ends.
+
+    Raises ConfigError while another one has it.
+    """
     file = (data / LOCK).open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
