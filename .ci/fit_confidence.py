@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from linegate.adapters.golden.comparison import WEIGHTS, Candidate, candidates
 from linegate.adapters.golden.registration import register
-from linegate.edge.evaluation.datasets import read
-from linegate.edge.evaluation.labels import Sample
-from linegate.edge.evaluation.scoring import overlap
 from linegate.errors import RegistrationError
+from linegate.evaluation.datasets import read
+from linegate.evaluation.labels import Sample
+from linegate.evaluation.scoring import overlap
 
 Picture = NDArray[np.uint8]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from linegate.adapters.exchange import Http
     from linegate.adapters.gcp.storage import CloudImages
     from linegate.adapters.gcp.tokens import PushTokens
-    from linegate.adapters.gemini import GeminiClient
+    from linegate.adapters.gemini.verifier import GeminiClient
     from linegate.adapters.local.bus import LocalBus
     from linegate.adapters.local.database import Database
 
@@ -103,7 +103,7 @@ class App:
 
     def gemini(self) -> "GeminiClient":
         def build() -> "GeminiClient":
-            from linegate.adapters.gemini import GeminiClient
+            from linegate.adapters.gemini.verifier import GeminiClient
 
             settings = self.settings.gemini
             assert settings is not None  # the configuration was validated
@@ -141,7 +141,7 @@ def _golden_detector(_: Settings, recipe: Recipe) -> Detector:
 
 def _roboflow_detector(settings: Settings, recipe: Recipe) -> Detector:
     try:
-        from linegate.adapters.roboflow import RoboflowDetector
+        from linegate.adapters.roboflow.detector import RoboflowDetector
     except ImportError as error:  # not installed; or the OpenCV that it brings lacks a library of the system
         absent = isinstance(error, ModuleNotFoundError)
         mend = "install Linegate with its extra roboflow" if absent else "on a bare Debian or Ubuntu, install libgl1"
@@ -158,7 +158,7 @@ def _golden_verifier(_: App, __: Recipe) -> Verifier:
 
 
 def _gemini_verifier(app: App, recipe: Recipe) -> Verifier:
-    from linegate.adapters.gemini import GeminiVerifier
+    from linegate.adapters.gemini.verifier import GeminiVerifier
 
     return GeminiVerifier(app.gemini(), recipe)
 
@@ -168,7 +168,7 @@ def _no_verifier(_: App, __: Recipe) -> Verifier:
 
 
 def _webhook_target(settings: Settings, name: str) -> Target:
-    from linegate.adapters.webhook import WebhookTarget
+    from linegate.adapters.targets.webhook import WebhookTarget
 
     target = settings.targets[name]
     wait_s = target.longest_wait_s
@@ -176,7 +176,7 @@ def _webhook_target(settings: Settings, name: str) -> Target:
 
 
 def _slack_target(settings: Settings, name: str) -> Target:
-    from linegate.adapters.slack import SlackTarget
+    from linegate.adapters.targets.slack import SlackTarget
 
     target = settings.targets[name]
     return SlackTarget(target.url, _http_to(settings, name), target.timeout_s, target.longest_wait_s)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import pytest
 
 from linegate.adapters.exchange import Http
-from linegate.adapters.slack import SlackTarget
-from linegate.adapters.webhook import WebhookTarget
+from linegate.adapters.targets.slack import SlackTarget
+from linegate.adapters.targets.webhook import WebhookTarget
 from linegate.errors import TargetGoneError, TransientError
 from linegate.ports import Target
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from linegate.commands.listener import Listener, Received
 from linegate.config import load
-from linegate.edge.listener import Listener, Received
 from linegate.edge.runtime import Runtime
 from linegate.edge.workers import forkserver
 from linegate.settings import Settings
@@ -25,7 +25,7 @@ SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 @pytest.fixture(scope="session", autouse=True)
 def quick_workers() -> None:
     """The tests share one process to fork workers from: it has the detectors of all of them loaded."""
-    forkserver(("linegate.adapters.roboflow",))
+    forkserver(("linegate.adapters.roboflow.detector",))
     multiprocessing.forkserver.ensure_running()
 
 

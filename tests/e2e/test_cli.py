@@ -24,7 +24,7 @@ def linegate(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Comp
     command = [
         sys.executable,
         "-c",
-        "from linegate.edge.cli import main; raise SystemExit(main())",
+        "from linegate.commands.main import main; raise SystemExit(main())",
         *map(str, arguments),
     ]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120, check=False)
@@ -131,7 +131,7 @@ def test_from_init_to_a_running_line_and_its_status(tmp_path: Path) -> None:
     uploads = tmp_path / "linegate-data" / "uploads" / "smt-1" / "aoi"
     uploads.mkdir(parents=True)
     (uploads / "A.png").write_bytes(defective_board())
-    code = "from linegate.edge.cli import main; raise SystemExit(main())"
+    code = "from linegate.commands.main import main; raise SystemExit(main())"
     edge = subprocess.Popen([sys.executable, "-c", code, "edge"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert edge.stderr is not None
     try:

@@ -18,8 +18,8 @@ import yaml
 from linegate.adapters.exchange import Http
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteInspections
-from linegate.adapters.webhook import WebhookTarget
-from linegate.edge.cli import main
+from linegate.adapters.targets.webhook import WebhookTarget
+from linegate.commands.main import main
 from linegate.errors import TransientError
 from tests.boards import clean_board
 from tests.e2e.conftest import SECRET
@@ -222,7 +222,7 @@ def listening() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def listen(*arguments: str) -> subprocess.Popen[str]:
-        code = "from linegate.edge.cli import main; raise SystemExit(main())"
+        code = "from linegate.commands.main import main; raise SystemExit(main())"
         command = [sys.executable, "-c", code, "webhook-listen", "--port", "0", *arguments]
         started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         return started[-1]

@@ -26,9 +26,9 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from google.pubsub_v1.types import PubsubMessage, PushConfig, RetryPolicy, Subscription
 
 from linegate.bootstrap import STAGE_OF, STAGES
-from linegate.edge.cli import main
-from linegate.edge.listener import Listener
-from linegate.edge.packaging import pack
+from linegate.commands.listener import Listener
+from linegate.commands.main import main
+from linegate.commands.package import pack
 from linegate.events import SWEEPS, dead_letter
 from tests.boards import clean_board
 from tests.e2e.conftest import SECRET, Hmi
@@ -382,7 +382,7 @@ def test_a_zip_holds_its_function_and_no_more_and_changes_only_with_its_content(
     with zipfile.ZipFile(tmp_path / "one.zip") as archive:
         names = archive.namelist()
     assert {"main.py", "requirements.txt", "linegate/bootstrap.py"} <= set(names)
-    assert not [name for name in names if name.startswith(("linegate/edge", "tests"))]
+    assert not [name for name in names if name.startswith(("linegate/edge", "linegate/commands", "tests"))]
 
 
 def test_how_long_each_function_takes_to_import(installed: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from linegate import logs
-from linegate.edge.cli import main
+from linegate.commands.main import main
 from linegate.edge.machine import look, worries
 from linegate.settings import Settings
 from tests.boards import clean_board, defective_board
@@ -118,7 +118,7 @@ def test_doctor_leaves_nothing_behind_where_nothing_can_be_written(make_line: Ma
     def nothing_may_grow() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
-    code = "from linegate.edge.cli import main; raise SystemExit(main())"
+    code = "from linegate.commands.main import main; raise SystemExit(main())"
     done = subprocess.run(
         [sys.executable, "-c", code, "doctor", "--config", line.config],
         capture_output=True,

@@ -20,8 +20,8 @@ import structlog
 import yaml
 from PIL import Image, ImageDraw
 
-from linegate.edge.cli import main
-from linegate.edge.samples import Board, golden_board, jpeg, sample
+from linegate.commands.main import main
+from linegate.samples import Board, golden_board, jpeg, sample
 from tests.boards import clean_board, draw, encoded
 from tests.standins import gemini, roboflow
 from tests.standins.service import Service
@@ -384,7 +384,7 @@ def test_what_is_interrupted_tells_what_it_has(tmp_path: Path) -> None:
     file, scratch = tmp_path / "figures.json", tmp_path / "scratch"
     scratch.mkdir()
     golden = golden_file(tmp_path / "golden.png")
-    code = "import sys; from linegate.edge.cli import main; sys.exit(main())"
+    code = "import sys; from linegate.commands.main import main; sys.exit(main())"
     arguments = ["evaluate", str(tmp_path), "--format", "yolo", "--golden", str(golden), "--json", str(file)]
     with subprocess.Popen(
         [sys.executable, "-c", code, *arguments, "--parallel", "1"],

@@ -27,7 +27,7 @@ def start(line: Line) -> subprocess.Popen[bytes]:
             [
                 sys.executable,
                 "-c",
-                "from linegate.edge.cli import main; raise SystemExit(main())",
+                "from linegate.commands.main import main; raise SystemExit(main())",
                 "edge",
                 "--config",
                 str(line.config),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from linegate.edge.cli import main
+from linegate.commands.main import main
 from linegate.edge.runtime import Runtime
 from linegate.errors import TransientError
 from tests.boards import clean_board, defective_board

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from PIL import Image, ImageDraw
 
+from linegate.commands.status import collect, enable
 from linegate.config import load
-from linegate.edge.status import collect, enable
 from tests.e2e.conftest import SECRET, Hmi, Line, running
 from tests.standins import gemini, roboflow
 from tests.standins.roboflow import find_cells

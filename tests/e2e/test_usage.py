@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from linegate.edge.cli import main
+from linegate.commands.main import main
 from tests.boards import clean_board, defective_board
 
-COMMAND = [sys.executable, "-c", "from linegate.edge.cli import main; raise SystemExit(main())"]
+COMMAND = [sys.executable, "-c", "from linegate.commands.main import main; raise SystemExit(main())"]
 VALID = "recipes: {pcb: {golden: golden.png}}\nlines: {l1: {recipe: pcb}}\n"
 
 
@@ -166,7 +166,7 @@ def test_a_reader_that_has_heard_enough_is_no_fault(desk: Path, arguments: tuple
 
 @pytest.mark.parametrize("seconds", [0.03, 0.1, 0.3, 0.5, 0.8])
 def test_ctrl_c_never_ends_in_a_traceback(desk: Path, seconds: float) -> None:
-    code = "from linegate.edge.cli import main; print('begun', flush=True); raise SystemExit(main())"
+    code = "from linegate.commands.main import main; print('begun', flush=True); raise SystemExit(main())"
     command = [sys.executable, "-c", code, "demo", "--boards", "40"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None

@@ -18,9 +18,9 @@ from structlog.testing import capture_logs
 
 from linegate.adapters.local.database import Database
 from linegate.bootstrap import local
+from linegate.commands.status import collect
 from linegate.config import load
 from linegate.edge.functions import Response
-from linegate.edge.status import collect
 from linegate.edge.workers import WorkerPool
 from linegate.events import ImageUploaded, SweepDue, push_body, to_message
 from linegate.inspection import ObjectRef
@@ -140,7 +140,7 @@ def test_a_picture_beyond_a_workers_memory_is_refused_and_not_a_crash(make_line:
 
 
 def test_a_stop_is_obeyed_within_ten_seconds_whatever_hangs_and_the_upload_is_not_lost(hanging: Line) -> None:
-    command = [sys.executable, "-c", "from linegate.edge.cli import main; raise SystemExit(main())"]
+    command = [sys.executable, "-c", "from linegate.commands.main import main; raise SystemExit(main())"]
     process = subprocess.Popen([*command, "edge", "--config", str(hanging.config)], stderr=subprocess.DEVNULL)
     try:
         hanging.upload("smt-1/aoi/A.png", clean_board())

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from linegate.commands.init import write_configuration
 from linegate.config import load, parse
-from linegate.edge.reference import models, page, schema
-from linegate.edge.starting import write_configuration
 from linegate.errors import ConfigError
 from linegate.inspection import Verdict
+from linegate.reference import models, page, schema
 from linegate.settings import Settings
 
 SECRET = "whsec_" + "A" * 43 + "="

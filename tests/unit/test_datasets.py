@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from linegate.edge.evaluation.datasets import read
-from linegate.edge.evaluation.labels import Dataset, Kind, warnings
 from linegate.errors import UsageError
+from linegate.evaluation.datasets import read
+from linegate.evaluation.labels import Dataset, Kind, warnings
 
 
 def picture(path: Path, size: tuple[int, int] = (200, 100), orientation: int | None = None) -> Path:

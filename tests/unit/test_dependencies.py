@@ -31,7 +31,7 @@ DISTRIBUTION = {
     "httpx2": "google-genai",
     "requests": "inference-sdk",
 }
-EXTRAS = {"adapters/roboflow.py": "roboflow", "adapters/gcp": "cloud", "edge/bench_services.py": "roboflow"}
+EXTRAS = {"adapters/roboflow": "roboflow", "adapters/gcp": "cloud", "commands/bench/services.py": "roboflow"}
 
 
 def names(requirements: list[str]) -> set[str]:

@@ -13,10 +13,10 @@ from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar
 from linegate.adapters.golden.comparison import compare
 from linegate.adapters.golden.registration import register
 from linegate.adapters.golden.verifier import GoldenVerifier
-from linegate.edge.samples import DEFECTS, Board, golden_board, jpeg, sample
 from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.inspection import Box, Detection, Result
 from linegate.ports import Found
+from linegate.samples import DEFECTS, Board, golden_board, jpeg, sample
 from linegate.settings import Recipe
 
 BOARD = golden_board(11)

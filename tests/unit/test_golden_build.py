@@ -11,10 +11,10 @@ from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar
 from linegate.adapters.golden.comparison import compare
 from linegate.adapters.golden.picture import Golden, decode, encode
 from linegate.adapters.golden.registration import register
-from linegate.edge.cli import main
-from linegate.edge.golden_build import build
-from linegate.edge.samples import golden_board, jpeg, sample
+from linegate.commands.golden import build
+from linegate.commands.main import main
 from linegate.errors import ImageRejectedError
+from linegate.samples import golden_board, jpeg, sample
 
 DESIGN = golden_board(21)
 

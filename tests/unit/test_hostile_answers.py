@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from linegate.adapters.gemini import GeminiClient, GeminiVerifier
-from linegate.adapters.roboflow import RoboflowDetector
+from linegate.adapters.gemini.verifier import GeminiClient, GeminiVerifier
+from linegate.adapters.roboflow.detector import RoboflowDetector
 from linegate.config import parse
 from linegate.events import CHECKS, CROPS, UPLOADS
 from linegate.inspection import Result, Verdict

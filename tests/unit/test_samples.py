@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from linegate.edge.samples import DEFECTS, OVERSAMPLING, SIZE, Board, Sample, golden_board, jpeg, sample
+from linegate.samples import DEFECTS, OVERSAMPLING, SIZE, Board, Sample, golden_board, jpeg, sample
 
 SEEDS = range(4)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from linegate.edge.evaluation import scoring
-from linegate.edge.evaluation.labels import Truth
-from linegate.edge.evaluation.scoring import NONE, Board, choose, evaluate
+from linegate.evaluation import scoring
+from linegate.evaluation.labels import Truth
+from linegate.evaluation.scoring import NONE, Board, choose, evaluate
 from linegate.inspection import Box, Check, Detection, Manifest, Result, Verdict
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from linegate.edge.samples import golden_board, sample
 from linegate.errors import TransientError
 from linegate.events import UPLOADS
+from linegate.samples import golden_board, sample
 from linegate.settings import Limits
 from linegate.sight import Sight, doubts, measure
 from tests.boards import SIDE, draw, encoded

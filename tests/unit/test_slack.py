@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linegate.adapters.exchange import Http
-from linegate.adapters.slack import SlackTarget, message
+from linegate.adapters.targets.slack import SlackTarget, message
 from linegate.errors import TransientError
 from linegate.inspection import Check, Inspection, Manifest, ObjectRef, Place, Result, Revision, decide
 from linegate.notification import notification_body

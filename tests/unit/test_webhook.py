@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linegate.adapters.exchange import Http
-from linegate.adapters.webhook import WebhookTarget, doubt, signature
-from linegate.edge.listener import Listener, Received
+from linegate.adapters.targets.webhook import WebhookTarget, doubt, signature
+from linegate.commands.listener import Listener, Received
 from linegate.errors import TransientError
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()

@@ -43,9 +43,9 @@ def function_app(stage: str) -> Flask:
 
 
 def functions_folder() -> Path:
-    """Where the functions lie: in the repository, or beside this module in an installed package."""
+    """Where the functions lie: in the repository, or inside the installed package."""
     here = Path(__file__).resolve()
-    for folder in (here.parents[3] / "functions", here.parent / "functions"):
+    for folder in (here.parents[3] / "functions", here.parents[1] / "functions"):
         if (folder / "detect" / "main.py").is_file():
             return folder
     raise FileNotFoundError("the folder functions/ is missing from this installation")

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from linegate.edge.leaving import temporary_folder
 from linegate.edge.runtime import Runtime
 from linegate.inspection import Inspection
 from linegate.settings import Settings
+from linegate.temporary import temporary_folder
 
 POLL_S: Final = 0.005
 

@@ -1,0 +1,72 @@
+"""`linegate bench --throughput`: boards a second with all of them there at once, in worker processes and in one process."""
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from linegate import logs
+from linegate.console import console
+from linegate.edge import scratch
+from linegate.errors import TransientError
+from linegate.samples.uploads import GOLDEN_FOLDER, Upload, drawn, from_folder
+from linegate.settings import CORES, Edge, Line, Recipe, Settings, Workers
+
+LINE: Final = "bench"
+DRAWN: Final = 40
+ROUNDS: Final = 3
+PATIENCE_S: Final = 600.0
+
+
+def run(images: Path | None, golden: Path | None, *, as_json: bool) -> int:
+    """Measure the pictures of a folder, or drawn boards, in turns, and print medians. 0. Raises UsageError, TransientError."""
+    logs.configure("ERROR")
+    with tempfile.TemporaryDirectory(prefix="linegate-bench-") as name:
+        folder = Path(name)
+        uploads = from_folder(images, golden, folder) if images else drawn(DRAWN, folder)
+        rates: dict[int, list[float]] = {0: [], CORES: []}
+        for _ in range(ROUNDS):
+            for processes, measured in rates.items():
+                measured.append(_boards_a_second(uploads, folder, processes))
+    alone, together = (statistics.median(measured) for measured in rates.values())
+    report: dict[str, Any] = {
+        "boards": len(uploads),
+        "one_process": round(alone, 2),
+        "worker_processes": round(together, 2),
+        "processes": CORES,
+        "ratio": round(together / alone, 2),
+    }
+    if as_json:
+        print(json.dumps(report, indent=2))
+    else:
+        console().print(
+            f"{report['boards']} boards at once: {report['one_process']} a second in one process, "
+            f"{report['worker_processes']} with {CORES} worker processes, {report['ratio']} times as many"
+        )
+    return 0
+
+
+def _boards_a_second(uploads: Sequence[Upload], folder: Path, processes: int) -> float:
+    """The first board finds everything built and is not counted."""
+    settings = Settings(
+        recipes={LINE: Recipe(golden=f"{folder}/{GOLDEN_FOLDER}/{{serial}}", deadline_s=PATIENCE_S)},
+        lines={LINE: Line(recipe=LINE)},
+        edge=Edge(workers=Workers(processes=processes)),
+    )
+    with scratch.runtime(settings) as runtime:
+
+        def inspect(some: Sequence[Upload], decided: int) -> float:
+            started = time.monotonic()
+            for upload in some:
+                scratch.upload(runtime, upload.source, LINE, "bench", upload.serial)
+            while scratch.count_decided(runtime) < decided:
+                if time.monotonic() > started + PATIENCE_S:
+                    raise TransientError("not all boards got their verdicts")
+                time.sleep(scratch.POLL_S)
+            return time.monotonic() - started
+
+        inspect(uploads[:1], 1)
+        return (len(uploads) - 1) / inspect(uploads[1:], len(uploads))

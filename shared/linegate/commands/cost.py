@@ -1,0 +1,107 @@
+"""`linegate cost`: what a thousand boards cost on Google Cloud, from a recipe and a file of prices."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from rich.table import Table
+
+from linegate.console import console
+from linegate.errors import UsageError
+from linegate.settings import Recipe, Settings
+
+BOARDS: Final = 1000
+CROP_BYTES: Final = 20_000  # of a message with a crop; another of this size with its golden reference
+CHECK_BYTES: Final = 1_000
+# Seconds of instance time a message takes, by stage, and how many share an instance (Terraform's sizing)
+SECONDS: Final = {
+    "detect": (1.0, 4, 2.0),
+    "verify": (2.0, 64, 1.0),
+    "aggregate": (0.05, 8, 2.0),
+    "notify": (0.3, 32, 0.5),
+}
+
+
+def run(settings: Settings, recipe_name: str | None, prices: Path | None, crops: float, *, as_json: bool) -> int:
+    """Print the cost of a thousand boards with `crops` findings each on average. 0. Raises UsageError."""
+    name = recipe_name or next(iter(settings.recipes))
+    if name not in settings.recipes:
+        raise UsageError(f"there is no recipe {name!r}; there is {', '.join(settings.recipes)}")
+    try:
+        costs = per_thousand(settings, settings.recipes[name], prices_of(prices), crops)
+    except KeyError as error:
+        raise UsageError(f"the prices in {prices} can't be used: {error} is missing") from error
+    except (TypeError, ZeroDivisionError) as error:
+        raise UsageError(f"the prices in {prices} can't be used: {error}") from error
+    if as_json:
+        print(json.dumps(costs, indent=2))
+        return 0
+    table = Table("per 1000 boards", "US$", box=None, header_style="bold")
+    for part, cost in costs.items():
+        table.add_row(part, f"{cost:.2f}")
+    table.add_section()
+    table.add_row("in all", f"{sum(costs.values()):.2f}")
+    console().print(table)
+    return 0
+
+
+def prices_of(file: Path | None) -> dict[str, Any]:
+    """The prices in this file, or the built-in list. Raises UsageError."""
+    file = file or Path(__file__).parent / "prices.yaml"
+    try:
+        listed: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"the prices in {file} can't be used: {' '.join(str(error).split())}") from error
+    for name, price in _leaves(listed, ""):
+        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
+            raise UsageError(f"the prices in {file} can't be used: {name} is {str(price)[:40]}, which is no price")
+    return listed
+
+
+def _leaves(value: object, name: str) -> list[tuple[str, object]]:
+    """The dotted name and the value of each entry."""
+    if not isinstance(value, dict):
+        return [(name or "the file", value)]
+    return [leaf for key, item in value.items() for leaf in _leaves(item, f"{name}.{key}".lstrip("."))]
+
+
+def per_thousand(settings: Settings, recipe: Recipe, prices: dict[str, Any], crops: float) -> dict[str, float]:
+    """US dollars for each service and 1000 boards."""
+    asked = crops if recipe.verifier in ("gemini", "golden") else 0.0
+    targets = max(1, len(settings.targets))
+    costs = {}
+    if recipe.detector == "roboflow":
+        roboflow = prices["roboflow"]
+        seconds = roboflow["overhead_s"] + roboflow["model_s"]
+        costs["Roboflow"] = BOARDS * seconds / roboflow["seconds_per_credit"] * roboflow["credit"]
+    if recipe.verifier == "gemini":
+        gemini = prices["gemini"]
+        resolution = (settings.gemini.resolution if settings.gemini else None) or "default"
+        pictures = 2 if recipe.golden else 1
+        tokens_in = gemini["prompt_tokens"] + pictures * gemini["image_tokens"][resolution]
+        each = tokens_in * gemini["input_per_million"] + gemini["output_tokens"] * gemini["output_per_million"]
+        costs["Gemini"] = BOARDS * asked * each / 1e6
+    crop_bytes = CROP_BYTES * (2 if recipe.golden else 1) * 4 / 3  # base64
+    # Counted when published and again when delivered.
+    per_board = 2 * (asked * (crop_bytes + CHECK_BYTES) + (1 + targets) * CHECK_BYTES)
+    costs["Pub/Sub"] = BOARDS * per_board / 2**40 * prices["pubsub"]["per_tebibyte"]
+    storage = prices["storage"]
+    costs["Cloud Storage"] = BOARDS / 1000 * (2 * storage["write_per_thousand"] + 3 * storage["read_per_thousand"])
+    firestore = prices["firestore"]
+    reads, writes = 2 * asked + 4 + 2 * targets, asked + 4 + 2 * targets
+    costs["Firestore"] = (
+        BOARDS
+        * (reads * firestore["read_per_hundred_thousand"] + writes * firestore["write_per_hundred_thousand"])
+        / 1e5
+    )
+    messages = {"detect": 1.0, "verify": asked, "aggregate": asked, "notify": float(targets)}
+    price = prices["run"]
+    costs["Cloud Run"] = sum(
+        BOARDS
+        * count
+        * (seconds / shared * (price["vcpu_second"] + gib * price["gib_second"]) + price["per_million_requests"] / 1e6)
+        for count, (seconds, shared, gib) in ((messages[stage], SECONDS[stage]) for stage in messages)
+    )
+    return costs

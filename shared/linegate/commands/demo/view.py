@@ -1,0 +1,114 @@
+"""What a person sees of the demo: a live table on a terminal, lines elsewhere, a summary at the end."""
+
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from linegate import config
+from linegate.console import STYLE, console
+from linegate.inspection import printable
+
+if TYPE_CHECKING:
+    from linegate.commands.demo import Outcome
+
+ROWS: Final = 14
+
+
+class View:
+    """Shows outcomes as they come; use as a context manager."""
+
+    def __init__(self, total: int, *, silent: bool) -> None:
+        self._console = console(stderr=silent)
+        self._silent = silent
+        self._last: deque[Outcome] = deque(maxlen=ROWS)
+        self._progress = Progress(
+            TextColumn("boards"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console
+        )
+        self._task = self._progress.add_task("boards", total=total)
+        self._live: Live | None = None
+
+    def __enter__(self) -> "View":
+        if self._console.is_terminal:
+            self._live = Live(self._render(), console=self._console, refresh_per_second=8)
+            self._live.start()
+        elif not self._silent:
+            self._console.print("Two cameras upload boards; the HMI hears of each:", soft_wrap=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, outcome: "Outcome") -> None:
+        """Add one outcome; called from any thread."""
+        self._last.append(outcome)
+        self._progress.advance(self._task)
+        if self._live:
+            self._live.update(self._render())
+        elif not self._silent:
+            with suppress(BrokenPipeError):  # the last words tell who is to know
+                self._console.print(Text("  ".join(_cells(outcome))), soft_wrap=True)
+
+    def _render(self) -> Group:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("Board", "Line", "Verdict", "Defects", "Time"):
+            table.add_column(heading, no_wrap=True, overflow="ellipsis")
+        for outcome in list(self._last):
+            board, line, verdict, defects, took = _cells(outcome)
+            # Text, not markup: what a file is called must not colour the screen.
+            table.add_row(
+                Text(board), Text(line), Text(verdict, STYLE.get(verdict.strip(), "")), Text(defects), Text(took)
+            )
+        return Group(table, self._progress)
+
+
+def _cells(outcome: "Outcome") -> tuple[str, str, str, str, str]:
+    failed = [defect["class"].replace("_", " ") for defect in outcome.data["defects"] if defect["result"] == "FAIL"]
+    listed = ", ".join(failed[:4]) + (f" and {len(failed) - 4} more" if len(failed) > 4 else "")
+    if outcome.verdict in ("ERROR", "REVIEW") and not failed:
+        listed = "; ".join(outcome.data["reasons"])[:80]
+    return (
+        f"{printable(outcome.upload.name):16}",
+        f"{outcome.line:6}",
+        f"{outcome.verdict or '':7}",
+        listed,
+        f"{outcome.upload_to_alert_ms:4.0f} ms",
+    )
+
+
+def summary(report: dict[str, Any], folder: Path, *, own_pictures: bool) -> None:
+    """The last words of the demo."""
+    out = console(soft_wrap=True)
+    verdicts = ", ".join(f"{count} {word}" for word, count in report["verdicts"].items() if count)
+    answered = report["boards"] - report["missing"]
+    out.print(f"\n{report['boards']} uploads, {answered} verdicts: {verdicts or 'none'}", style="bold")
+    if report["missing"]:
+        lost = [result["board"] for result in report["results"] if not result["verdict"]]
+        out.print(Text(f"{report['missing']} without a verdict: {', '.join(map(printable, lost[:5]))}", "bold red"))
+    if report["correct"] + report["wrong"]:
+        out.print(f"Against truth: {report['correct']} right, {report['wrong']} wrong")
+        for result in report["results"]:
+            if result["verdict"] and result["truth"] and result["verdict"] != result["truth"]:
+                wrong = f"{result['board']}: {result['verdict']} instead of {result['truth']}: {result['summary']}"
+                out.print(Text(f"  {printable(wrong, 400)}"))
+    alert, overhead = report["upload_to_alert_ms"], report["overhead_ms"]
+    out.print(
+        f"Upload to alert: median {alert['p50']} ms, p95 {alert['p95']} ms; {report['boards_per_second']} boards a second"
+    )
+    out.print(f"  of it Linegate's own (without detector and slowest check): median {overhead['p50']} ms")
+    webhooks = report["webhooks"]
+    out.print(f"Webhooks: {webhooks['received']} received, {webhooks['bad_signatures']} with a bad signature")
+    out.print("Detector and verifier: comparison with the golden board, on this machine; no model, no network")
+    out.print(f"Annotated pictures: {folder}/results/*/r1.jpg")
+    out.print(f"What could not be inspected: {folder}/quarantine/   Logs: {folder}/linegate.log")
+    if not own_pictures:
+        linegate = config.command()
+        out.print(f"\nYour own pictures:  {linegate} demo --images DIR --golden GOOD_BOARD.png")
+        out.print(f"Beside a line:      {linegate} init && {linegate} edge")

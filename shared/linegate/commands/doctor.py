@@ -1,0 +1,242 @@
+"""`linegate doctor`: every part of a configuration tried against reality, and for each fault what to do."""
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+from rich.text import Text
+
+from linegate import bootstrap, imaging, sight
+from linegate.adapters.exchange import Http
+from linegate.adapters.local.database import Database
+from linegate.adapters.local.store import SqliteInspections
+from linegate.config import command, load, proxy_for
+from linegate.console import console
+from linegate.edge.runtime import open_database
+from linegate.errors import LinegateError
+from linegate.inspection import Box, Detection, Result, printable
+from linegate.settings import Recipe, Settings, Target
+
+# Receivers refuse webhooks that are five minutes off; well before that somebody should look.
+SKEW_S: Final = 60.0
+SPACE: Final = 1 << 30
+ANSWER_S: Final = 10.0
+# Why a folder can't be written, and what helps; else it is a matter of rights
+_WRITING: Final = {
+    errno.ENOSPC: "make room on this disk, or shorten edge.retention_days",
+    errno.EDQUOT: "make room, or have this user's quota raised",
+    errno.EFBIG: "raise this user's limit on the size of files",
+    errno.EROFS: "the disk is mounted read-only: mount it for writing, and look whether it is failing",
+    errno.EIO: "the disk is failing: replace it",
+    errno.ENOTDIR: "a file stands where the folder should be: name another folder",
+    errno.EEXIST: "a file stands where the folder should be: name another folder",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one part of the configuration; `mend` says what to do where it is not sound."""
+
+    part: str
+    sound: bool
+    said: str
+    mend: str = ""
+
+
+def run(configuration: Path, *, send: bool, as_json: bool) -> int:
+    """Print a finding for each part as it is found; 0 if all are sound, else 1. Raises ConfigError."""
+    settings = load(configuration)
+    out, findings = console(), []
+    for found in examine(settings, configuration, send=send):
+        finding = replace(found, said=printable(found.said, 600))
+        findings.append(finding)
+        if not as_json:
+            mark = Text("  ok   ", "green") if finding.sound else Text(" FAULT ", "bold red")
+            out.print(mark, Text(f"{finding.part}: {finding.said}"), soft_wrap=True)
+            if finding.mend:
+                out.print(Text(f"        ▸ {finding.mend}"), soft_wrap=True)
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    return 0 if all(finding.sound for finding in findings) else 1
+
+
+def examine(settings: Settings, configuration: Path, *, send: bool = False) -> Iterator[Finding]:
+    """Each part in turn; with `send` every target gets a message that says it is a test."""
+    said = f"{len(settings.recipes)} recipes, {len(settings.lines)} lines, {len(settings.targets)} targets"
+    yield Finding("configuration", True, f"{configuration} is valid: {said}")
+    yield _data(settings)
+    try:
+        opened = open_database(settings)
+    except LinegateError as error:
+        yield Finding("database", False, str(error), "mend the folder first; the rest was not tried")
+        return
+    with closing(opened) as database:
+        yield _clock(settings, configuration, database)
+        app = bootstrap.local(settings, database)
+        for name, recipe in settings.recipes.items():
+            if recipe.golden and settings.cloud is None:  # in the cloud it lies in a bucket, which the functions read
+                yield _golden(name, recipe, settings)
+            if recipe.detector == "roboflow":
+                yield _roboflow(name, recipe, app)
+            if recipe.verifier == "gemini":
+                yield _gemini(name, recipe, app)
+        disabled = SqliteInspections(database).disabled_targets()
+        for name, target in settings.targets.items():
+            yield _target(name, target, settings, app, disabled.get(name), send=send)
+
+
+def _data(settings: Settings) -> Finding:
+    part = "edge.data"
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.data) as probe:  # has no name: nothing is left behind
+            probe.write(bytes(1 << 16))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        mend = _WRITING.get(error.errno or 0, "give this user the folder")
+        return Finding(part, False, f"{settings.data} can't be written: {error.strerror}", mend)
+    free = shutil.disk_usage(settings.data).free
+    said = f"{settings.data} can be written, {free / SPACE:.1f} GiB are free"
+    if free < SPACE:
+        return Finding(part, False, said, "make room, or shorten edge.retention_days")
+    return Finding(part, True, said)
+
+
+def _clock(settings: Settings, configuration: Path, database: Database) -> Finding:
+    """Against the services' clocks where there are any, and against what this machine itself has written before."""
+    mend = "set this machine's clock (NTP): webhooks are refused and deadlines are wrong by it"
+    now = time.time()
+    latest = database.read("SELECT max(received_at) FROM inspections")[0][0] or 0.0
+    if max(latest, configuration.stat().st_mtime) > now + SKEW_S:
+        return Finding("clock", False, "it runs behind what this machine has written before", mend)
+    urls = [settings.roboflow.api_url] if settings.roboflow else []
+    if settings.gemini:
+        urls.append(settings.gemini.api_url or "https://generativelanguage.googleapis.com")
+    for url in urls:
+        skew = _skew(url)
+        if skew is not None:
+            said = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} that of {url}"
+            return Finding("clock", abs(skew) <= SKEW_S, said, "" if abs(skew) <= SKEW_S else mend)
+    return Finding("clock", True, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC; there is no service to compare it with")
+
+
+def _skew(url: str) -> float | None:
+    """Seconds by which this machine is ahead of a server, from its header Date; None if it can't be told."""
+    try:
+        answer = Http(proxy_for=proxy_for).exchange("HEAD", url, headers={}, total_s=ANSWER_S)
+        return time.time() - parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (LinegateError, KeyError, ValueError):
+        return None
+
+
+def _golden(name: str, recipe: Recipe, settings: Settings) -> Finding:
+    part, golden = f"recipes.{name}.golden", recipe.golden or ""
+    pattern = golden
+    for key in ("{line}", "{station}", "{serial}"):
+        pattern = pattern.replace(key, "*")
+    folder = settings.folder.resolve()
+    files = [Path(folder, golden)] if pattern == golden else sorted(folder.glob(pattern))
+    mend = "put the picture of a good board there"
+    if not files:
+        return Finding(part, False, f"no file fits {golden!r} in {folder}", mend)
+    sizes = []
+    for file in files:
+        try:
+            picture = imaging.decode(file.read_bytes(), settings.images.max_pixels)
+        except OSError as error:
+            return Finding(part, False, f"{file} can't be read: {error.strerror}", mend)
+        except LinegateError as error:
+            return Finding(part, False, f"{file}: {error}", mend)
+        if blind := sight.blindness(sight.measure(picture).figures, recipe.limits):
+            said = f"{file} {'; it '.join(blind)}: every board would go to REVIEW"
+            return Finding(part, False, said, f"take it anew, or mend recipes.{name}.limits if it is as it should be")
+        sizes.append(picture.size)
+    said = (
+        f"{files[0]}, {sizes[0][0]} by {sizes[0][1]} pixels"
+        if len(files) == 1
+        else f"{len(files)} pictures can be read"
+    )
+    return Finding(part, True, said)
+
+
+def _roboflow(name: str, recipe: Recipe, app: bootstrap.App) -> Finding:
+    """The workflow is run once, on the golden picture if there is one, else on a plain one."""
+    picture = _picture(recipe, app.settings)
+
+    def ask() -> str:
+        found = app.detector(recipe).detect(picture, b"", lambda: None)
+        doubts = "; ".join(found.doubts)
+        said = f"{found.model} answered with {len(found.detections)} predictions"
+        return said + (f" of {found.model_version}" if found.model_version else "") + (f"; {doubts}" if doubts else "")
+
+    return _timed(f"recipes.{name}.workflow", ask, f"mend what it says, then try `{command()} inspect` with a board")
+
+
+def _gemini(name: str, recipe: Recipe, app: bootstrap.App) -> Finding:
+    crop = imaging.jpeg(_picture(recipe, app.settings).resize((128, 128)), 90)
+    detection = Detection(next(iter(recipe.classes), "spur"), 0.5, Box(64, 64, 32, 32))
+
+    def ask() -> str:
+        judgement = app.verifier(recipe).verify(crop, None, detection)
+        if judgement.result is Result.UNSURE:
+            raise LinegateError(judgement.reason)
+        return f"{judgement.model_version or judgement.model} answered, {judgement.tokens} tokens"
+
+    return _timed(
+        f"recipes.{name}.verifier", ask, "mend what it says; until then every finding is UNSURE and goes to REVIEW"
+    )
+
+
+def _target(
+    name: str, target: Target, settings: Settings, app: bootstrap.App, disabled: str | None, *, send: bool
+) -> Finding:
+    part = f"targets.{name}"
+    if disabled is not None:
+        return Finding(part, False, f"it is disabled: {disabled}", f"{command()} enable {name}")
+
+    def ask() -> str:
+        if send:
+            app.target(name).send(f"doctor-{time.time_ns()}", _test_body(), datetime.now(UTC))
+            return "took a test message"
+        http = Http(refusal=settings.network.refusal)
+        answer = http.exchange("HEAD", target.url, headers={}, total_s=min(ANSWER_S, target.timeout_s), whole=False)
+        return f"is there (HEAD answered {answer.status}); --send sends a test message"
+
+    return _timed(part, ask, "see that it runs, that this machine reaches it, and that address and secret are right")
+
+
+def _test_body() -> str:
+    now = datetime.now(UTC).isoformat()
+    return json.dumps({"type": "linegate.test", "timestamp": now, "data": {"message": "This is a test of Linegate."}})
+
+
+def _timed(part: str, ask: Callable[[], str], mend: str) -> Finding:
+    started = time.perf_counter()
+    try:
+        said = ask()
+    except LinegateError as error:
+        return Finding(part, False, str(error), mend)
+    return Finding(part, True, f"{said} ({1000 * (time.perf_counter() - started):.0f} ms)")
+
+
+def _picture(recipe: Recipe, settings: Settings) -> Image.Image:
+    if recipe.golden and "{" not in recipe.golden:
+        try:
+            return imaging.decode(
+                Path(settings.folder.resolve(), recipe.golden).read_bytes(), settings.images.max_pixels
+            )
+        except (OSError, LinegateError):  # said by its own finding
+            pass
+    return Image.new("RGB", (640, 640), (16, 88, 46))

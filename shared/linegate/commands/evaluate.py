@@ -1,0 +1,152 @@
+"""What `linegate evaluate` does: read, inspect, score, tell."""
+
+import json
+import os
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from linegate import config
+from linegate.commands.cost import per_thousand, prices_of
+from linegate.errors import ConfigError, TransientError, UsageError
+from linegate.evaluation import running
+from linegate.evaluation.advising import advice
+from linegate.evaluation.assessing import Gate, Request, assess, tell_classes
+from linegate.evaluation.datasets import read
+from linegate.evaluation.goldens import KEYS, Naming, assign
+from linegate.evaluation.labels import Dataset, Kind, shown
+from linegate.evaluation.running import Outcome
+from linegate.evaluation.telling import on_terminal
+from linegate.files import writable, writing
+from linegate.settings import Recipe, Settings
+
+UNNAMED: Final = "evaluate"
+
+
+def run(request: Request) -> int:
+    """Evaluate and tell: 0, whatever the gate is worth. Raises UsageError, ConfigError, TransientError.
+
+    What stops it early (Ctrl-C, say) is raised after the figures of the boards that were inspected by then are told.
+    """
+    for file in (request.json, request.html):
+        if file:
+            writable(file)
+    if request.json and request.html and request.json.resolve() == request.html.resolve():
+        raise UsageError(f"--json and --html name the same file {shown(request.json)}")
+    gate = _gate(request)
+    dataset = read(request.dataset, request.layout, request.limit, missing_are_good=request.missing_are_good)
+    naming = Naming(gate.line, request.station, request.serial)
+    given = str(request.golden) if request.golden else None
+    gate = replace(gate, goldens=assign(gate.recipe, gate.settings, dataset, given, naming))
+    if gate.recipe.detector == "roboflow":
+        for sample in dataset.samples:
+            if "train" in sample.picture.relative_to(request.dataset).parts[:-1] if request.dataset.is_dir() else ():
+                dataset.fault(sample.picture, 0, "lies in train", Kind.TRAINED_ON)
+    outcomes, stopped = _with_progress(gate, dataset, request.parallel)
+    if stopped and not outcomes:
+        raise stopped
+    tell_classes(dataset, gate.recipe, outcomes)
+    cost = partial(per_thousand, gate.settings, gate.recipe, prices_of(None))
+    report = assess(gate, dataset, outcomes, request, cost)
+    if request.json:
+        _write(request.json, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    if request.html:
+        from linegate.evaluation.report import page
+
+        _write(request.html, page(report, advice(report), outcomes, gate.counts()))
+    on_terminal(report)
+    for file in (request.json, request.html):
+        if file:
+            print(f"wrote {shown(file)}")
+    if stopped:
+        raise stopped
+    return 0
+
+
+def _write(file: Path, text: str) -> None:
+    """The whole file or none of it, a link followed; into what is no file, a pipe say, as it is. Raises UsageError."""
+    with writing(file):
+        if (file.exists() and not file.is_file()) or file.absolute().parts[1] in ("dev", "proc"):
+            file.write_text(text, "utf-8")
+            return
+        target = file.resolve()
+        unfinished = target.with_name(f".linegate-{os.getpid()}.part")
+        try:
+            unfinished.write_text(text, "utf-8")
+            os.replace(unfinished, target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def _gate(request: Request) -> Gate:
+    """The line's recipe with what the command line changes. Raises ConfigError, UsageError."""
+    if request.configuration is None:
+        line, name, recipe = request.line or UNNAMED, UNNAMED, Recipe()
+        settings = Settings.model_validate({"recipes": {UNNAMED: {}}, "lines": {UNNAMED: {"recipe": UNNAMED}}})
+    else:
+        settings = config.load(request.configuration)
+        line = request.line or next(iter(settings.lines))
+        known = settings.recipe_of(line)
+        if known is None:
+            told = f"lines: no line named {line!r}; there is {', '.join(settings.lines)}"
+            raise ConfigError([told], str(request.configuration))
+        name, recipe = known
+    asked = {"detector": request.detector, "verifier": request.verifier}
+    recipe = recipe.model_copy(update={key: value for key, value in asked.items() if value})
+    if request.golden and not request.golden.is_file() and not any(key in str(request.golden) for key in KEYS):
+        raise UsageError(f"there is no golden picture {shown(request.golden)}")
+    if recipe.detector == "roboflow" and (settings.roboflow is None or recipe.workflow is None):
+        raise UsageError("detector roboflow needs --config FILE with a section roboflow and the recipe's workflow")
+    if recipe.verifier == "gemini" and settings.gemini is None:
+        raise UsageError("verifier gemini needs --config FILE with a section gemini")
+    if recipe.verifier == "workflow" and recipe.detector != "roboflow":
+        raise UsageError("verifier workflow is part of Roboflow's answer: it needs detector roboflow")
+    return Gate(settings, recipe, line, name)
+
+
+def _with_progress(
+    gate: Gate, dataset: Dataset, parallel: int
+) -> tuple[list[Outcome], KeyboardInterrupt | TransientError | None]:
+    """The outcomes, and what stopped the inspections before all were there."""
+    recipe = running.lowered(gate.recipe, running.floor_of(gate.recipe))
+    columns = (
+        TextColumn("inspecting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("boards"),
+        TimeElapsedColumn(),
+        TextColumn("to go"),
+        TimeRemainingColumn(),
+    )
+    outcomes: list[Outcome] = []
+    stopped: KeyboardInterrupt | TransientError | None = None
+    told: set[str] = set()
+    screen = Console(stderr=True, highlight=False)
+
+    def trouble(fault: str) -> None:
+        if fault not in told:
+            told.add(fault)
+            print(f"boards wait, and will go to REVIEW at their deadline: {shown(fault)}", file=sys.stderr)
+
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
+        task = progress.add_task("boards", total=len(dataset.samples))
+        try:
+            for outcome in running.inspected(gate.settings, recipe, dataset.samples, gate.goldens, parallel, trouble):
+                outcomes.append(outcome)
+                progress.advance(task)
+                _any_answer(outcomes, min(max(2, parallel), len(dataset.samples)))
+        except (KeyboardInterrupt, TransientError) as reason:
+            stopped = reason
+    return sorted(outcomes, key=lambda outcome: outcome.sample.name), stopped
+
+
+def _any_answer(outcomes: list[Outcome], first: int) -> None:
+    """Not to wait a deadline a board for nothing: raises TransientError where the first few all got no answer."""
+    faults = [outcome.inspection.fault for outcome in outcomes if outcome.inspection.manifest is None]
+    if len(outcomes) == first and len(faults) == first and all(faults):
+        raise TransientError(f"the first boards ({first}) got no answer from the detector: {faults[-1]}")

@@ -1,0 +1,134 @@
+"""`linegate golden build`: one golden picture out of several pictures of good boards.
+
+The median of boards laid over each other keeps what they have in common. A scratch, a hair or a glint on one of them is
+gone from it, and so is most of the noise. How far they differ from it at each pixel is kept with it: where good boards
+differ, a difference is no defect.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from linegate import imaging, sight
+from linegate.adapters.golden.materials import lightness
+from linegate.adapters.golden.picture import Golden, encode
+from linegate.adapters.golden.registration import register
+from linegate.console import console
+from linegate.errors import ImageRejectedError, RegistrationError, UsageError
+from linegate.files import readable, writable, writing
+from linegate.settings import Limits
+
+FEWEST, MOST = 3, 50
+BAND: Final = 256  # rows whose median is taken at a time: fifty large pictures need not lie in memory twice
+# Grey levels from the median, and part of the pixels, from which a person should look at a board again
+DEVIANT, SUSPICIOUS = 48, 0.002
+# Part of the picture in which boards may differ by that much before a person should know
+UNSETTLED: Final = 0.05
+
+Picture = NDArray[np.uint8]  # height x width x 3, RGB
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The golden picture, and of each board the part (0 … 1) of its pixels that stand out from it."""
+
+    golden: Golden
+    deviant: tuple[float, ...]
+
+
+def run(files: Sequence[Path], target: Path) -> int:
+    """Write the golden picture of these boards and say which of them stands out.
+
+    0; 1 if it shows so little that every board compared with it would go to REVIEW. Raises UsageError.
+    """
+    if not FEWEST <= len(files) <= MOST:
+        raise UsageError(
+            f"{len(files)} pictures; a median needs {FEWEST} to {MOST} of them, or it keeps a defect that one has"
+        )
+    if target.exists():
+        raise UsageError(f"{target} exists and is left as it is; name another file or remove it")
+    if target.suffix.lower() != ".png":
+        raise UsageError(f"{target} must end in .png: a golden picture is kept without loss")
+    writable(target)
+    pictures = [_read(file) for file in files]
+    built = build(pictures, [str(file) for file in files])
+    with writing(target):
+        target.write_bytes(encode(built.golden))
+    out = console()
+    height, width = built.golden.picture.shape[:2]
+    out.print(f"wrote {target}, the median of {len(files)} boards and how far they differ, {width} by {height} pixels")
+    assert built.golden.variation is not None
+    unsettled = float((built.golden.variation > DEVIANT).mean())
+    if unsettled > UNSETTLED:
+        out.print(f"  in {unsettled:.0%} of it the boards differ so much that a defect there may not be seen")
+    for file, part in sorted(zip(files, built.deviant, strict=True), key=lambda pair: -pair[1]):
+        if part > SUSPICIOUS:
+            out.print(f"  {100 * part:.2f} % of {file} stand out: look whether it is a good board", highlight=False)
+    blind = sight.blindness(sight.measure(Image.fromarray(built.golden.picture)).figures, Limits())
+    for reason in blind:
+        out.print(f"  FAULT: it {reason}. Every board would go to REVIEW; take the pictures anew", soft_wrap=True)
+    return 1 if blind else 0
+
+
+def build(pictures: Sequence[Picture], names: Sequence[str]) -> Built:
+    """The median of boards of one design, in the pose and light of the first. Raises UsageError for one that does not fit."""
+    first = pictures[0]
+    laid = [first]
+    others = list(zip(names, pictures, strict=True))[1:]
+    progress = Console(stderr=True)
+    for name, picture in track(others, "laying boards over each other", console=progress, transient=True):
+        try:
+            laid.append(_in_the_light_of(first, register(first, picture)))
+        except RegistrationError as error:
+            raise UsageError(f"{name} can't be laid over {names[0]}: {error}; leave it out") from error
+    golden = np.empty_like(first)
+    for band in _bands(first):
+        golden[band] = np.median(np.stack([picture[band] for picture in laid]), axis=0).astype(np.uint8)
+    deviant = tuple(float((cv2.absdiff(picture, golden).max(axis=2) > DEVIANT).mean()) for picture in laid)
+    return Built(Golden(golden, _variation(golden, laid)), deviant)
+
+
+def _variation(golden: Picture, laid: Sequence[Picture]) -> NDArray[np.uint8]:
+    """The second largest difference from the golden picture: the largest may be a defect of one board.
+
+    Looked at as the comparison does, in lightness and a little blurred.
+    """
+
+    def seen(picture: Picture) -> NDArray[np.uint8]:
+        return np.asarray(cv2.GaussianBlur(lightness(picture), (3, 3), 0), np.uint8)
+
+    middle = seen(golden)
+    differences = [cv2.absdiff(seen(picture), middle) for picture in laid]
+    variation = np.empty_like(middle)
+    for band in _bands(golden):
+        variation[band] = np.sort(np.stack([difference[band] for difference in differences]), axis=0)[-2]
+    return variation
+
+
+def _bands(picture: Picture) -> list[slice]:
+    return [np.s_[top : top + BAND] for top in range(0, len(picture), BAND)]
+
+
+def _in_the_light_of(first: Picture, picture: Picture) -> Picture:
+    """`picture` with the mean and the contrast of `first`, channel by channel."""
+    mean, spread = picture.mean((0, 1)), picture.std((0, 1)) + 1e-6
+    wanted_mean, wanted_spread = first.mean((0, 1)), first.std((0, 1))
+    changed = (picture.astype(np.float32) - mean) * (wanted_spread / spread) + wanted_mean
+    return np.asarray(np.clip(changed, 0, 255), np.uint8)
+
+
+def _read(file: Path) -> Picture:
+    try:
+        return np.asarray(imaging.decode(readable(file, "picture").read_bytes()))
+    except OSError as error:
+        raise UsageError(f"{file} can't be read: {error.strerror}") from error
+    except ImageRejectedError as error:
+        raise UsageError(f"{file}: {error}") from error

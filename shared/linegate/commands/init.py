@@ -1,0 +1,192 @@
+"""`linegate init`: a configuration to start from, with a secret of its own, and a schema that editors complete it by."""
+
+import base64
+import json
+import secrets
+from pathlib import Path
+from typing import Final
+
+from linegate import imaging, sight
+from linegate.config import command
+from linegate.errors import ImageRejectedError
+from linegate.reference import schema
+from linegate.settings import Limits
+
+SCHEMA: Final = "linegate.schema.json"
+TEMPLATE: Final = """\
+# yaml-language-server: $schema=@schema@
+# Linegate beside a line. Start it with:  @command@ edge --config @name@
+# Relative paths start at this file. ${NAME} in a text is replaced by the environment variable NAME.
+# What is commented out shows a default or an example; every key has its bounds in shared/docs/configuration.md.
+
+edge:
+  # Cameras write to {data}/uploads/LINE/STATION/SERIAL.jpg. Verdicts' pictures appear in results/, what could not be
+  # inspected in quarantine/, and decided uploads move to archive/.
+  data: linegate-data
+  # A file counts when it was renamed in, or when its writer has closed it. One that was not watched meanwhile has to lie
+  # unchanged for this long, and longer where the system can't tell who writes to it, as on a network share. Names that end
+  # in .part are ignored; with NAME.sha256 beside it, a file counts when its content fits.
+  settle_ms: 500
+  # share_settle_ms: 5000
+  # Permissions that the gate's files and folders lack: "0077" is for nobody else, "0027" lets its group in.
+  # umask: "0077"
+  # Decided uploads, verdicts and their pictures are removed after this time.
+  retention_days: 30
+  # scan_ms: 1000                                # how often folders are looked through, besides being watched
+  # sweep_s: 5                                   # how often overdue boards and lost notifications are looked for
+  # lease_s: 600                                 # a message in work for longer is given to somebody else
+  # How what failed is tried again, before it goes to the dead letter:
+  # retry: {minimum_s: 1, maximum_s: 60, attempts: 20}
+  # How much is in work at the same time; detect and verify are chosen by the machine and the services, if left out:
+  # concurrency: {detect: 2, verify: 64, aggregate: 8, notify_per_target: 4}
+  # Processes that open and compare pictures, and their limits; chosen by the machine and the recipes, if left out:
+  # workers: {processes: 2, time_limit_s: 60, memory_mb: 2048}
+
+# Roboflow detects where a recipe says `detector: roboflow`; an Inference server of yours differs in api_url only.
+# roboflow:
+#   workspace: my-workspace
+#   api_key: ${ROBOFLOW_API_KEY}
+#   api_url: https://serverless.roboflow.com
+#   input_side: 512                              # of the model, in pixels
+#   send_side: 1024                              # longest side that is sent; twice input_side, if left out
+#   use_cache: true                              # of workflow definitions: 15 minutes on Roboflow's side
+#   connect_timeout_s: 5
+#   read_timeout_s: 20                           # of silence
+#   timeout_s: 25                                # of one call
+#   budget_s: 45                                 # of all attempts together
+
+# Gemini verifies where a recipe says `verifier: gemini`: by key, or on Vertex AI by project.
+# gemini:
+#   api_key: ${GEMINI_API_KEY}                   # in its place, for Vertex AI:  project: my-project, location: global
+#   model: gemini-3-flash-preview
+#   api_url: https://gemini-proxy.my-plant.example   # only where a proxy stands before Google
+#   thinking: low                                # minimal, low, medium, high
+#   resolution: medium                           # of the crops as the model sees them: low, medium, high
+#   max_output_tokens: 2048                      # thinking included
+#   connect_timeout_s: 5
+#   timeout_s: 20                                # of one call
+
+recipes:
+  pcb:
+    # golden: compare with the picture of a good board, on this machine, without any account or network.
+    # roboflow: ask a workflow, named under `workflow`.
+    detector: golden
+    # Of detector roboflow; `id` is as in its address, the rest may be left out:
+    # workflow:
+    #   id: pcb-inspection
+    #   version: "3"                             # the newest, if left out
+    #   image_input: image                       # name of the input for the picture
+    #   parameters: {}                           # further inputs
+    #   predictions: predictions                 # the output that holds them, where several look like it
+    #   results: crop_results                    # output of the complete workflow's per-crop results
+    #   exclude: [crops, output_image]           # outputs that need not travel
+    # golden: look at each finding once more beside its reference.  gemini: ask Gemini, beside its reference if there is one.
+    # workflow: take the results of the complete workflow.  none: every detection counts as a defect.
+    verifier: golden
+    # The good board. {line}, {station} and {serial} may stand in the name, e.g. golden/{station}.png
+    golden: golden.png
+    # copper: dark                               # on pictures for detector golden; auto: dark on scans, else bright
+    # Detections below this confidence (0 … 1) are dropped.
+    confidence: 0.3
+    # A board without all its answers by then goes to REVIEW; one check may take this long, repeats included.
+    deadline_s: 60
+    check_budget_s: 30
+    # max_checks: 200                            # a picture with more findings goes to REVIEW unchecked
+    # max_findings: 1000                         # with more, the surest are kept and a person looks
+    # crop_padding: 0.25                         # margin around a crop, in parts of its box
+    # prompt: You look at a crop of a circuit board.   # in place of Linegate's own text for Gemini
+    # Per class, if it needs its own rule:
+    # classes:
+    #   missing_hole: {verify: never}            # counts without a check
+    #   short: {auto_fail_above: 0.95}           # so sure that no check is spent on it
+    #   spur: {minimum_confidence: 0.5, definition: copper juts out by more than a third of the track's width}
+    # What lies wholly inside these parts of the picture is ignored (a fiducial, a label):
+    # ignore:
+    #   - {left: 0, top: 0, right: 0.12, bottom: 0.08}
+    # What a picture must show; outside of it a person looks at the board and no detector is asked. 0 switches a limit off.
+    # The last five hold for the golden picture too, the others are in parts of what it shows (shared/docs/pictures.md):
+    # limits:
+    #   resolution: 0.7
+    #   aspect: 0.08
+    #   contrast: 0.7
+    #   colour: 0.33
+    #   brightness: 0.25
+    #   blur: 2
+    #   noise: 0.06
+    #   hidden: 0.02
+    #   least_contrast: 48                       # grey levels
+    #   least_side: 160                          # pixels
+    #   black: 0.5
+    #   white: 0.2
+    #   softest: 0.015
+
+lines:
+  smt-1: {recipe: pcb}
+
+# Where targets may lie besides the public internet, and be spoken to without encryption.
+# network:
+#   private_addresses: [192.168.10.0/24]
+
+targets: {}
+# targets:
+#   hmi-1:
+#     type: webhook                              # signed after standardwebhooks.com
+#     url: http://hmi-1.local:8080/linegate
+#     secrets: ["@secret@"]
+#     verdicts: [FAIL, REVIEW, ERROR]            # all, if left out
+#     lines: [smt-1]                             # all, if left out
+#     timeout_s: 15                              # of one call
+#     give_up_after_s: 86400                     # a notification that was not taken until then is dead
+#   quality:
+#     type: slack
+#     url: ${SLACK_WEBHOOK_URL}
+#     verdicts: [FAIL, REVIEW, ERROR]
+
+# What is let through:
+# images: {max_bytes: 20000000, max_pixels: 100000000}
+
+# Names of the buckets, which are folders here; and where a browser finds a picture, for links in notifications:
+# storage:
+#   uploads_bucket: uploads
+#   results_bucket: results
+#   picture_url: https://pictures.my-plant.example/{bucket}/{name}
+
+# Only for a gate on Google Cloud, which terraform/ provisions from this file:
+# cloud:
+#   project: my-plant-dev
+#   region: europe-west1
+#   database: (default)
+#   prefix: linegate                             # of resources' names
+#   golden_bucket: my-plant-dev-golden           # where golden pictures lie
+#   retention_days: 365                          # of documents
+"""
+
+
+def write_configuration(path: Path) -> None:
+    """Write the commented file and its schema, and say what comes next. Raises OSError."""
+    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    text = TEMPLATE
+    for mark, value in {"schema": SCHEMA, "command": command(), "name": path.name, "secret": secret}.items():
+        text = text.replace(f"@{mark}@", value)
+    path.write_text(text, encoding="utf-8")
+    path.with_name(SCHEMA).write_text(json.dumps(schema(), indent=2) + "\n", encoding="utf-8")
+    print(f"wrote {path}, and {SCHEMA} for your editor")
+    started = f"{command()} edge --config {path}"
+    golden = path.parent / "golden.png"
+    if not golden.exists():
+        print(f"next: put the picture of a good board at {golden}, then: {started}")
+    elif faults := _golden_faults(golden):
+        print(f"{golden} is there, and {'; it '.join(faults)}: put a better one there, then: {started}")
+    else:
+        print(f"{golden} is there and can be compared with; next: {started}")
+
+
+def _golden_faults(golden: Path) -> list[str]:
+    """Why no board could be compared with the picture that lies there."""
+    try:
+        picture = imaging.decode(golden.read_bytes())
+    except OSError as error:
+        return [f"can't be read: {error.strerror}"]
+    except ImageRejectedError as error:
+        return [f"can't be used: {error}"]
+    return sight.blindness(sight.measure(picture).figures, Limits())

@@ -1,0 +1,153 @@
+"""`linegate inspect`: one picture through the same functions, in a folder that is gone afterwards."""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from linegate import config
+from linegate.edge import scratch
+from linegate.edge.runtime import Runtime
+from linegate.errors import ConfigError, TransientError, UsageError
+from linegate.files import golden_picture, writable, writing
+from linegate.handlers.detect import golden_name
+from linegate.inspection import Inspection, Verdict, place_of
+from linegate.settings import Line, Recipe, Settings
+
+EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.REVIEW: 2, Verdict.ERROR: 3}
+UNNAMED, STATION = "line", "inspect"
+
+
+def run(
+    image: Path,
+    golden: Path | None,
+    configuration: Path | None,
+    line: str | None,
+    annotated: Path | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Inspect `image`, print what was found, return the verdict's exit code. Raises ConfigError, UsageError."""
+    settings, line = _settings(golden, configuration, line)
+    if golden:
+        golden_picture(golden)
+    else:
+        _look_at_golden(settings, line, image)
+    if annotated:
+        _refuse_to_annotate(annotated, (image, golden))
+    with scratch.runtime(settings) as runtime:
+        inspection = _inspect(runtime, image, line)
+        revision = inspection.revision
+        assert revision is not None
+        picture = runtime.settings.data / revision.annotated if revision.annotated else None
+        if annotated and picture:
+            with writing(annotated):
+                shutil.copyfile(picture, annotated)
+    report = _report(image, inspection, str(annotated) if annotated and picture else None)
+    if as_json:
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        _print(report)
+    if annotated and not picture:
+        print(f"there is no annotated picture of a board with verdict {revision.decision.verdict}", file=sys.stderr)
+    return EXIT[revision.decision.verdict]
+
+
+def _settings(golden: Path | None, configuration: Path | None, line: str | None) -> tuple[Settings, str]:
+    """The settings to inspect with, and the line whose recipe they use."""
+    if configuration is None:
+        line = line or UNNAMED
+        settings = Settings(recipes={"inspect": Recipe()}, lines={line: Line(recipe="inspect")})
+    else:
+        settings = config.load(configuration)
+        line = line or next(iter(settings.lines))
+    known = settings.recipe_of(line)
+    if known is None:
+        raise ConfigError([f"lines: no line named {line!r}; there is {', '.join(settings.lines)}"], str(configuration))
+    name, recipe = known
+    recipe = recipe.model_copy(update={"golden": str(golden.resolve())}) if golden else recipe
+    return settings.model_copy(update={"recipes": {**settings.recipes, name: recipe}}), line
+
+
+def _look_at_golden(settings: Settings, line: str, image: Path) -> None:
+    """A golden picture that is missing or broken is said at once: the gate itself waits for it until the deadline.
+
+    Raises UsageError.
+    """
+    _, recipe = settings.recipe_of(line) or ("", Recipe())
+    if recipe.golden:
+        place = place_of(f"uploads/{line}/{STATION}/{_serial(image)}{image.suffix}", {})
+        golden_picture(settings.folder.resolve() / golden_name(recipe, place))
+
+
+def _refuse_to_annotate(target: Path, sources: Iterable[Path | None]) -> None:
+    """Raises UsageError for a file that can't be written, should not be, or would not be what its name says."""
+    if target.suffix.lower() not in (".jpg", ".jpeg"):
+        raise UsageError(f"{target} must end in .jpg: annotated pictures are JPEG")
+    if any(source and target.exists() and target.samefile(source) for source in sources):
+        raise UsageError(f"{target} is one of the pictures to inspect with; name another file")
+    writable(target)
+
+
+def _serial(image: Path) -> str:
+    """Hidden and .part files are none of the intake's; somebody who names one here means it."""
+    return image.stem.lstrip(".") or "board"
+
+
+def _inspect(runtime: Runtime, image: Path, line: str) -> Inspection:
+    """Leave the picture where a camera would and wait for the verdict, which comes at the deadline at the latest."""
+    settings = runtime.settings
+    scratch.upload(runtime, image, line, STATION, _serial(image))
+    patience = time.monotonic() + scratch.patience_s(settings, line)
+    while time.monotonic() < patience:
+        for inspection in scratch.decided(runtime):
+            return inspection
+        time.sleep(scratch.POLL_S)
+    raise TransientError("no verdict came, not even at the deadline")
+
+
+def _report(image: Path, inspection: Inspection, annotated: str | None) -> dict[str, Any]:
+    revision = inspection.revision
+    assert revision is not None
+    decision, manifest = revision.decision, inspection.manifest
+    detections = manifest.detections if manifest else ()
+    return {
+        "image": str(image),
+        "verdict": decision.verdict.value,
+        "inspection_result": decision.inspection_result,
+        "fail_count": decision.fail_count,
+        "summary": decision.summary,
+        "reasons": list(decision.reasons),
+        "detector": manifest.detector if manifest else None,
+        "left_out": asdict(manifest.left_out) if manifest else None,
+        "figures": {
+            "picture": asdict(manifest.picture) if manifest and manifest.picture else None,
+            "golden": asdict(manifest.golden) if manifest and manifest.golden else None,
+        },
+        "defects": [
+            {
+                "class": detection.class_name,
+                "confidence": round(detection.confidence, 3),
+                "box": {key: round(getattr(detection.box, key), 1) for key in ("x", "y", "width", "height")},
+                "result": check.result.value,
+                "reason": check.reason,
+            }
+            for detection, check in zip(detections, decision.checks, strict=True)
+        ],
+        "annotated": annotated,
+    }
+
+
+def _print(report: dict[str, Any]) -> None:
+    print(f"{report['verdict']}  {report['image']}")
+    print(f"  {report['summary']}")
+    for defect in report["defects"]:
+        box = defect["box"]
+        where = f"x {box['x']:.0f}, y {box['y']:.0f}, {box['width']:.0f} by {box['height']:.0f} px"
+        print(f"  {defect['result']:6} {defect['class']} {defect['confidence']:.2f}  {where}: {defect['reason']}")
+    if report["annotated"]:
+        print(f"  annotated picture: {report['annotated']}")

@@ -1,0 +1,236 @@
+"""`linegate status` and `linegate replay`: what is under way, what got stuck, and the way back."""
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from linegate import bootstrap
+from linegate.adapters.local.bus import LocalBus
+from linegate.adapters.local.database import Database
+from linegate.adapters.local.store import SqliteInspections
+from linegate.bootstrap import STAGES
+from linegate.config import command, emulator
+from linegate.console import console
+from linegate.edge.machine import ago, look, worries
+from linegate.edge.runtime import open_database
+from linegate.errors import TransientError, UsageError
+from linegate.events import NOTIFICATIONS
+from linegate.handlers.context import Context
+from linegate.handlers.outbox import due, publish_outbox
+from linegate.inspection import printable
+from linegate.settings import Settings
+
+
+def show(settings: Settings, *, as_json: bool) -> int:
+    """Print how the machine stands, then the state of the runtime's folder, running or not. 0."""
+    machine = look(settings)
+    out = console()
+    try:
+        with closing(open_database(settings)) as database:
+            state = collect(database)
+            newest = database.read("SELECT max(received_at) FROM inspections")[0][0]
+    except TransientError:  # on a full disk: what can be told is told, first of all
+        if not as_json:
+            _print_machine(machine, worries(machine), out)
+        raise
+    found = worries(machine, newest)
+    if as_json:
+        print(json.dumps({"worries": found, **_dated(machine), **state}, indent=2))
+    else:
+        _print_machine(machine, found, out)
+        _print(state, out)
+    return 0
+
+
+def _dated(machine: dict[str, Any]) -> dict[str, Any]:
+    """The same with times as text."""
+    runtime, uploads = machine["runtime"], machine["uploads"]
+    return {
+        "at": _time(machine["at"]),
+        "runtime": runtime | {"since": _time(runtime["since"]) if runtime["since"] else None},
+        "disk": machine["disk"],
+        "uploads": uploads | {"oldest": _time(uploads["oldest"]) if uploads["oldest"] else None},
+    }
+
+
+def _print_machine(machine: dict[str, Any], found: list[str], out: Console) -> None:
+    for worry in found:
+        out.print(Text(worry, "bold red"))
+    told, runtime, uploads = _dated(machine), machine["runtime"], machine["uploads"]
+    if runtime["running"]:
+        up = ago(machine["at"] - runtime["since"])
+        out.print(f"Gate: running for {up}, since {told['runtime']['since']} (process {runtime['process']})")
+    oldest = f", the oldest for {ago(machine['at'] - uploads['oldest'])}" if uploads["oldest"] else ""
+    out.print(f"Pictures in uploads/: {uploads['waiting']}{oldest}")
+    free = machine["disk"]["free_bytes"] / (1 << 30)
+    out.print(f"Disk: {free:,.1f} GiB free ({machine['disk']['free_part']:.0%})   Clock: {told['at']}")
+
+
+def replay(settings: Settings, topic: str | None) -> int:
+    """Put dead letters back on the bus. 0."""
+    with closing(open_database(settings)) as database:
+        count = LocalBus(database).replay(topic)
+    print(f"{count} dead letter{'' if count == 1 else 's'} put back to work")
+    return 0
+
+
+def replay_in_cloud(settings: Settings, topic: str | None) -> int:
+    """Put dead letters of the cloud's stages back to work. 0. Raises UsageError, TransientError."""
+    from linegate.adapters.gcp.replay import replay as replay_letters
+
+    if settings.cloud is None:
+        raise UsageError("--cloud: the file has no section cloud")
+    for stage, name in STAGES.items():
+        if topic in (None, name):
+            count = replay_letters(settings.cloud.project, settings.cloud.prefix, stage, name, emulator("PUBSUB"))
+            print(f"{stage}: {count} dead letter{'' if count == 1 else 's'} put back to work")
+    return 0
+
+
+def enable(settings: Settings, target: str) -> int:
+    """Send to a disabled target again, first what was held meanwhile. 0. Raises UsageError for one nobody knows."""
+    with closing(open_database(settings)) as database:
+        store = SqliteInspections(database)
+        if target not in settings.targets and target not in store.disabled_targets():
+            raise UsageError(f"there is no target {target!r}; there is {', '.join(settings.targets) or 'none'}")
+        entries = store.enable_target(target)
+        LocalBus(database).publish(NOTIFICATIONS, due(entries))
+    print(f"target {target} is enabled; {len(entries)} held notification{'' if len(entries) == 1 else 's'} on the way")
+    return 0
+
+
+def enable_in_cloud(settings: Settings, target: str) -> int:
+    """As `enable`, for the gate on Google Cloud. 0. Raises UsageError, TransientError."""
+    context = _cloud(settings)
+    disabled = context.inspections.disabled_targets(fresh=True)
+    if target not in settings.targets and target not in disabled:
+        raise UsageError(f"there is no target {target!r}; there is {', '.join(settings.targets) or 'none'}")
+    entries = context.inspections.enable_target(target)
+    publish_outbox(context, entries)
+    print(f"target {target} is enabled; {len(entries)} held notification{'' if len(entries) == 1 else 's'} on the way")
+    return 0
+
+
+def show_in_cloud(settings: Settings, *, as_json: bool) -> int:
+    """Which targets are disabled on Google Cloud; messages and dead letters are on its dashboard. 0."""
+    disabled = _cloud(settings).inspections.disabled_targets(fresh=True)
+    if as_json:
+        print(
+            json.dumps(
+                {"disabled_targets": [{"target": name, "reason": why} for name, why in disabled.items()]}, indent=2
+            )
+        )
+        return 0
+    for name, why in disabled.items():
+        print(
+            f"target {name} is disabled: {why}; "
+            f"`{command()} enable {name} --cloud` sends again, beginning with what was held"
+        )
+    if not disabled:
+        print("no target is disabled")
+    return 0
+
+
+def _cloud(settings: Settings) -> Context:
+    if settings.cloud is None:
+        raise UsageError("--cloud: the file has no section cloud")
+    return bootstrap.cloud(settings).context
+
+
+def collect(database: Database) -> dict[str, Any]:
+    """Everything that `status` tells, as plain data."""
+    bus = LocalBus(database)
+    backlog = bus.backlog()
+    undecided, overdue = database.read(
+        "SELECT count(*), coalesce(sum(deadline <= ?), 0) FROM inspections WHERE revision = 0",
+        (datetime.now(UTC).timestamp(),),
+    )[0]
+    disabled = SqliteInspections(database).disabled_targets()
+    undelivered = database.read(
+        """SELECT target, state, count(*), max(json_extract(document, '$.attempts')), min(created_at),
+        max(json_extract(document, '$.last_error')) FROM outbox
+        WHERE state IN ('PENDING', 'DEAD', 'HELD') GROUP BY target, state"""
+    )
+    return {
+        "stages": {
+            stage: {
+                "waiting": backlog[topic].waiting if topic in backlog else 0,
+                "in_work": backlog[topic].in_work if topic in backlog else 0,
+                "retrying": backlog[topic].retrying if topic in backlog else 0,
+            }
+            for stage, topic in STAGES.items()
+        },
+        "inspections": {"undecided": undecided, "overdue": overdue},
+        "dead_letters": [
+            {
+                "topic": letter.topic,
+                "inspection_id": letter.attributes.get("inspection_id"),
+                "object": letter.attributes.get("objectId"),
+                "attempts": letter.attempts,
+                "reason": letter.reason,
+                "at": _time(letter.died_at),
+            }
+            for letter in bus.dead_letters()
+        ],
+        "disabled_targets": [{"target": target, "reason": reason} for target, reason in disabled.items()],
+        "undelivered": [
+            {
+                "target": target,
+                "state": state,
+                "notifications": count,
+                "attempts": attempts,
+                "oldest": _time(oldest),
+                "last_error": error,
+            }
+            for target, state, count, attempts, oldest, error in undelivered
+        ],
+    }
+
+
+def _print(state: dict[str, Any], out: Console) -> None:
+    stages = _table("Messages", "stage", "waiting", "in work", "retrying")
+    for stage, counts in state["stages"].items():
+        stages.add_row(*_texts(stage, *(counts[key] for key in ("waiting", "in_work", "retrying"))))
+    out.print(stages)
+    inspections = state["inspections"]
+    out.print(f"Undecided boards: {inspections['undecided']} ({inspections['overdue']} past their deadline)")
+    if state["dead_letters"]:
+        letters = _table("Dead letters", "topic", "of", "attempts", "since", "reason")
+        for letter in state["dead_letters"]:
+            of = letter["object"] or letter["inspection_id"] or "?"
+            letters.add_row(*_texts(letter["topic"], of, letter["attempts"], letter["at"], letter["reason"]))
+        out.print(letters)
+        out.print(f"When the cause is mended, `{command()} replay` puts them back to work.")
+    else:
+        out.print("Dead letters: none")
+    if state["disabled_targets"]:
+        targets = _table("Disabled targets", "target", "reason")
+        for target in state["disabled_targets"]:
+            targets.add_row(*_texts(*target.values()))
+        out.print(targets)
+        out.print(f"They are sent nothing. `{command()} enable TARGET` sends again, beginning with what was held.")
+    if state["undelivered"]:
+        entries = _table("Undelivered", "target", "state", "count", "attempts", "oldest", "last error")
+        for entry in state["undelivered"]:
+            entries.add_row(*_texts(*entry.values()))
+        out.print(entries)
+    else:
+        out.print("Undelivered notifications: none")
+
+
+def _table(title: str, *headings: str) -> Table:
+    return Table(*headings, title=title, title_justify="left")
+
+
+def _texts(*values: object) -> list[Text]:
+    """Cells as they are: an error's brackets are no markup, and a file's name moves no cursor."""
+    return [Text(printable(str(value), 1000)) for value in values]
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).astimezone().isoformat(timespec="seconds")

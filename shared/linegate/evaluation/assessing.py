@@ -1,0 +1,192 @@
+"""Everything that was measured, as it goes into the JSON; the terminal and the report tell of it."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import linegate
+from linegate.evaluation import scoring
+from linegate.evaluation.advising import choices
+from linegate.evaluation.labels import Dataset, Kind, class_name, shown, warnings
+from linegate.evaluation.running import Outcome
+from linegate.handlers.policy import minimum_confidence
+from linegate.inspection import Detection
+from linegate.settings import Recipe, Settings
+
+# What the golden detector can name
+GOLDEN_CLASSES: Final = frozenset(
+    ("open_circuit", "short", "mouse_bite", "spur", "spurious_copper", "pin_hole", "missing_hole")
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line."""
+
+    dataset: Path
+    layout: str
+    configuration: Path | None = None
+    line: str | None = None
+    station: str | None = None
+    serial: str = "{name}"
+    golden: Path | None = None
+    detector: str | None = None
+    verifier: str | None = None
+    missing_are_good: bool = False
+    iou: float = 0.5
+    limit: int | None = None
+    parallel: int = 2
+    recall: float = 0.98
+    escape_rate: float = 0.0
+    json: Path | None = None
+    html: Path | None = None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What was evaluated: a line's recipe, with what the command line changes; `goldens` belong to the samples."""
+
+    settings: Settings
+    recipe: Recipe
+    line: str
+    recipe_name: str
+    goldens: Sequence[Path | None] = ()
+
+    def counts(self) -> Callable[[Detection], bool]:
+        """Whether a detection counts by this recipe, its class spelled as datasets' are."""
+        classes = {class_name(name): policy for name, policy in self.recipe.classes.items()}
+        spelled = self.recipe.model_copy(update={"classes": classes})
+        return lambda detection: detection.confidence >= minimum_confidence(spelled, detection.class_name)
+
+
+def assess(
+    gate: Gate,
+    dataset: Dataset,
+    outcomes: Sequence[Outcome],
+    request: Request,
+    cost: Callable[[float], dict[str, float]],
+) -> dict[str, Any]:
+    """The whole evaluation, as it goes into the JSON.
+
+    `cost` gives the US dollars of a thousand boards with so many findings each on average, service by service.
+    """
+    recipe, counts = gate.recipe, gate.counts()
+    boards = [outcome.board for outcome in outcomes]
+    after = scoring.evaluate(boards, request.iou, counts, verified=True)
+    before = scoring.evaluate(boards, request.iou, counts, verified=False)
+    manifests = [outcome.inspection.manifest for outcome in outcomes if outcome.inspection.manifest]
+    checked = [
+        detection
+        for manifest in manifests
+        for detection in manifest.detections
+        if detection.settled is None and detection.confidence >= minimum_confidence(recipe, detection.class_name)
+    ]
+    crops = len(checked) / max(1, len(outcomes))
+    checks = [check for outcome in outcomes for check in _checks(outcome)]
+    costs = cost(crops)
+    return {
+        "evaluated_at": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "software": f"linegate {linegate.__version__}",
+        "configuration": _configuration(gate, request),
+        "golden": _goldens(gate),
+        "dataset": {
+            "path": shown(request.dataset),
+            "format": request.layout,
+            "pictures": len(outcomes),
+            "asked_for": len(dataset.samples),
+            "defects": sum(len(board.truths) for board in boards),
+            "bad_labels": sum(fault.kind is Kind.BAD_LABEL for fault in dataset.faults),
+            "counts": dataset.counts(),
+            "warnings": warnings(dataset.faults),
+            "faults": [asdict(fault) for fault in dataset.faults],
+        },
+        "gate": {
+            "detector": recipe.detector,
+            "detector_model": sorted({manifest.detector for manifest in manifests if manifest.detector}),
+            "verifier": recipe.verifier,
+            "verifier_model": sorted({check.model for check in checks if check.model}),
+            "confidence": recipe.confidence,
+        },
+        "iou": request.iou,
+        **after,
+        "before_verification": before,
+        "not_judged": scoring.why_not_judged(boards, counts),
+        "choose": choices(boards, after, request.recall, request.escape_rate),
+        "latency_ms": {
+            "board": _quantiles([outcome.inspection.timings.decided_ms for outcome in outcomes]),
+            "detector": _quantiles([manifest.detector_ms for manifest in manifests]),
+            "check": _quantiles([check.latency_ms for check in checks if check.latency_ms]),
+            "under_way": request.parallel,
+        },
+        "cost": {
+            "currency": "USD",
+            "per_board": sum(costs.values()) / 1000,
+            "per_thousand_boards": costs,
+            "crops_per_board": crops,
+            "tokens": sum(check.tokens for check in checks),
+        },
+        "boards_list": [_board(outcome, counts) for outcome in outcomes],
+    }
+
+
+def tell_classes(dataset: Dataset, recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
+    """Say which labelled classes the detector has no name for."""
+    known = {class_name(name) for name in recipe.classes} | {
+        detection.class_name for outcome in outcomes for detection in outcome.board.detections
+    }
+    if recipe.detector == "golden":
+        known.update(GOLDEN_CLASSES)
+    labelled = Counter(truth.class_name for sample in dataset.samples for truth in sample.truths)
+    for name, count in sorted(labelled.items()):
+        if name not in known:
+            told = f"class {name!r} ({count} labels): the detector {recipe.detector} has named nothing so"
+            dataset.fault(name, 0, told, Kind.UNKNOWN_CLASS)
+
+
+def _configuration(gate: Gate, request: Request) -> dict[str, Any]:
+    recipe = gate.recipe.model_dump(mode="json", exclude={"workflow": {"parameters"}}, exclude_defaults=True)
+    told: dict[str, Any] = {"file": None, "sha256": None, "line": gate.line, "recipe_name": gate.recipe_name}
+    if request.configuration:
+        told["file"] = shown(request.configuration)
+        told["sha256"] = hashlib.sha256(request.configuration.read_bytes()).hexdigest()
+    return {**told, "recipe": recipe}
+
+
+def _goldens(gate: Gate) -> dict[str, Any]:
+    distinct = list(dict.fromkeys(golden for golden in gate.goldens if golden))
+    (single,) = distinct if len(distinct) == 1 else (None,)
+    return {
+        "pictures": len(distinct),
+        "file": shown(single) if single else None,
+        "sha256": hashlib.sha256(single.read_bytes()).hexdigest() if single else None,
+    }
+
+
+def _board(outcome: Outcome, counts: Callable[[Detection], bool]) -> dict[str, Any]:
+    board = outcome.board
+    verdict = board.decided(verified=True, counts=counts)
+    return {
+        "name": board.name,
+        "picture": shown(outcome.sample.picture),
+        "labelled": len(board.truths),
+        "found": len(board.found(verified=True, counts=counts)),
+        "verdict": verdict.value,
+        "reasons": list(board.not_judged(counts)),
+        "decided_ms": round(outcome.inspection.timings.decided_ms, 1),
+    }
+
+
+def _checks(outcome: Outcome) -> Sequence[Any]:
+    revision = outcome.inspection.revision
+    return revision.decision.checks if revision else ()
+
+
+def _quantiles(values: Iterable[float]) -> dict[str, float | None]:
+    ordered = sorted(values)
+    if not ordered:
+        return {"p50": None, "p95": None}
+    return {f"p{part}": round(ordered[min(len(ordered) - 1, len(ordered) * part // 100)], 1) for part in (50, 95)}

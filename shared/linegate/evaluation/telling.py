@@ -1,0 +1,123 @@
+"""An evaluation on the terminal."""
+
+import sys
+from typing import Any, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from linegate.console import console
+from linegate.evaluation.advising import UNKNOWN, advice, number
+
+MOST: Final = 10  # faults, reasons and boards of one reason that are listed; --json holds all
+
+
+def header(report: dict[str, Any]) -> list[str]:
+    """What was evaluated, when, by which software and settings: the lines that make a report one to file."""
+    data, gate, configuration, golden = (report[key] for key in ("dataset", "gate", "configuration", "golden"))
+    of = f" of {data['asked_for']}, stopped early," if data["pictures"] < data["asked_for"] else ""
+    file = f"{configuration['file']} (sha256 {configuration['sha256'][:12]})" if configuration["file"] else "none"
+    if golden["file"]:
+        compared = f"golden picture {golden['file']} (sha256 {golden['sha256'][:12]})"
+    else:
+        compared = f"{golden['pictures']} golden pictures" if golden["pictures"] else "no golden picture"
+    pictures = _plural(data["pictures"], "picture") + of
+    limits = f"confidence {gate['confidence']:g}, IoU {report['iou']:g}"
+    return [
+        f"{report['evaluated_at']}, {report['software']}",
+        f"{pictures} with {_plural(data['defects'], 'labelled defect')}: {data['path']} ({data['format']})",
+        f"detector {gate['detector']}, verifier {gate['verifier']}, {limits}",
+        f"configuration {file}, line {configuration['line']}, recipe {configuration['recipe_name']}; {compared}",
+    ]
+
+
+def counted(count: int, whole: int) -> str:
+    """A count where there was something to count: of no boards at all, nobody knows."""
+    return str(count) if whole else UNKNOWN
+
+
+def rows(report: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What precision and recall are told of, and their figures."""
+    return [
+        *report["per_class"].items(),
+        ("overall", report["overall"]),
+        ("overall, before verification", report["before_verification"]["overall"]),
+        ("boxes alone, whatever the class", report["localisation"]),
+    ]
+
+
+def measures(report: dict[str, Any]) -> dict[str, str]:
+    """Key and title of what is told of each row; AP at the chosen overlap only where that is another than 0.5."""
+    titles = {"precision": "precision", "recall": "recall", "f1": "F1", "ap50": "AP@50"}
+    return titles if report["iou"] == 0.5 else {**titles, "ap": f"AP@{100 * report['iou']:g}"}
+
+
+def on_terminal(report: dict[str, Any]) -> None:
+    """Print the figures; what is wrong with the dataset goes to standard error."""
+    out = console()
+
+    def tell(text: str) -> None:
+        out.print(Text(text), soft_wrap=True)
+
+    for line in header(report):
+        tell(line)
+    table = Table(box=None, header_style="bold")
+    table.add_column("")
+    titles = measures(report)
+    for title in (*titles.values(), "defects"):
+        table.add_column(title, justify="right")
+    for name, values in rows(report):
+        if name == "overall":
+            table.add_section()
+        table.add_row(Text(name), *(number(values[key]) for key in titles), str(values["support"]))
+    out.print(table)
+    for title, part in (("boards", report), ("before verification", report["before_verification"])):
+        tell(f"{title}: {_boards(part['boards'])}")
+    for reason in report["not_judged"][:MOST]:
+        more = f" and {len(reason['boards']) - MOST} more" if len(reason["boards"]) > MOST else ""
+        tell(f"{reason['verdict']}, {_plural(reason['count'], 'board')}: {reason['reason']}")
+        tell(f"    {', '.join(reason['boards'][:MOST])}{more}")
+    if len(report["not_judged"]) > MOST:
+        tell(f"… and {len(report['not_judged']) - MOST} more reasons; --json lists all")
+    latency, cost = report["latency_ms"], report["cost"]
+    tell(
+        f"latency: board p50 {_ms(latency['board']['p50'])}, p95 {_ms(latency['board']['p95'])}, detector p50 "
+        f"{_ms(latency['detector']['p50'])}, with {_plural(latency['under_way'], 'board')} under way"
+    )
+    tell(f"on Google Cloud: US$ {cost['per_board']:.4f} a board, {cost['crops_per_board']:.1f} crops each")
+    for line in advice(report):
+        tell(line)
+    _faults(report["dataset"])
+
+
+def _boards(boards: dict[str, Any]) -> str:
+    parts = [
+        f"{counted(boards['escapes'], boards['bad'])} escapes",
+        f"{counted(boards['false_calls'], boards['good'])} false calls",
+        f"{boards['review']} to review",
+    ]
+    if boards["error"]:
+        parts.append(f"{boards['error']} not inspected (ERROR)")
+    if boards["failed_elsewhere"]:
+        parts.append(
+            f"{boards['failed_elsewhere']} bad boards failed without any of their labelled defects being found"
+        )
+    return f"{boards['total']} ({boards['bad']} bad, {boards['good']} good); {', '.join(parts)}"
+
+
+def _faults(data: dict[str, Any]) -> None:
+    for line in data["warnings"]:
+        print(f"warning: {line}", file=sys.stderr)
+    for fault in data["faults"][:MOST]:
+        where = f"{fault['file']}:{fault['line']}" if fault["line"] else fault["file"]
+        print(f"{fault['kind']}: {where}: {fault['reason']}", file=sys.stderr)
+    if len(data["faults"]) > MOST:
+        print(f"… and {len(data['faults']) - MOST} more; --json lists all", file=sys.stderr)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _ms(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value} ms"

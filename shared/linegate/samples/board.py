@@ -1,0 +1,199 @@
+"""The design of a drawn board: what is copper, what is drilled, and the golden picture of it.
+
+Designs are laid out on 640 x 640 and grow with the picture: lengths are 1/640 of the golden picture's side unless a name
+says otherwise, each `unit` oversampled pixels long. Masks are square, `canvas` oversampled pixels wide, 0 or 255.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from linegate.samples.camera import OVERSAMPLING, Picture, photograph, pose_of
+
+Mask = NDArray[np.uint8]
+
+SIZE: Final = 640
+MARGIN: Final = 22
+# Conveyor, solder mask, copper below the mask, bare pad, drilled hole, silk screen
+PALETTE: Final = np.array(
+    [(44, 45, 48), (16, 88, 46), (52, 148, 84), (214, 178, 104), (22, 20, 20), (222, 226, 216)], np.uint8
+)
+_CONVEYOR, _MASK, _COPPER, _PAD, _HOLE, _SILK = range(6)
+# Bits above the ground's kind; a table of all their combinations colours a board in one pass.
+_IS_COPPER, _IS_PAD, _IS_HOLE = 8, 16, 32
+
+
+def _colours() -> Picture:
+    """256 x 1 x 3: what is seen of each combination of the ground's kind and the bits; the topmost layer wins."""
+    code = np.arange(256)
+    seen = np.minimum(code & 7, len(PALETTE) - 1)
+    seen[(code & _IS_COPPER) > 0] = _COPPER
+    seen[(code & _IS_COPPER > 0) & (code & _IS_PAD > 0)] = _PAD
+    seen[(code & _IS_HOLE) > 0] = _HOLE
+    return np.asarray(PALETTE[seen][:, None], np.uint8)
+
+
+_COLOURS: Final = _colours()
+CONVEYOR: Final = tuple(int(value) for value in PALETTE[_CONVEYOR])
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    points: tuple[tuple[int, int], ...]
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pad:
+    x: int
+    y: int
+    radius: int
+    hole: int  # radius of the drilled hole; 0 for none
+    square: bool = False
+
+
+@dataclass(frozen=True)
+class Board:
+    """A design: what is copper, what is drilled, and the golden picture of it."""
+
+    tracks: tuple[Track, ...]
+    pads: tuple[Pad, ...]
+    size: int = SIZE  # side of the golden picture in pixels
+
+    @property
+    def canvas(self) -> int:
+        """Side of the masks in oversampled pixels."""
+        return self.size * OVERSAMPLING
+
+    @property
+    def unit(self) -> float:
+        """Oversampled pixels for a length of 1 in the design."""
+        return self.canvas / SIZE
+
+    @cached_property
+    def conductors(self) -> Mask:
+        """Tracks and pads as drawn (255), holes not yet drilled; oversampled."""
+        return self._draw(self.tracks, self.pads)
+
+    @cached_property
+    def pad_area(self) -> Mask:
+        """Where the copper is bare (255); oversampled."""
+        return self._draw((), self.pads)
+
+    @cached_property
+    def holes(self) -> Mask:
+        """Where it is drilled through (255); oversampled."""
+        drilled = np.zeros((self.canvas,) * 2, np.uint8)
+        for pad in self.pads:
+            if pad.hole:
+                cv2.circle(drilled, self.pixel(pad.x, pad.y), round(pad.hole * self.unit), 255, -1)
+        return drilled
+
+    @cached_property
+    def copper(self) -> Mask:
+        """Copper that is really there (255); oversampled."""
+        return drilled_copper(self.conductors, self.holes)
+
+    @cached_property
+    def nets(self) -> NDArray[np.int32]:
+        """Each conductor's number, 0 where there is none; oversampled."""
+        return np.asarray(cv2.connectedComponents(self.conductors)[1], np.int32)
+
+    @cached_property
+    def room(self) -> NDArray[np.float32]:
+        """Distance to the nearest conductor, in oversampled pixels."""
+        return np.asarray(cv2.distanceTransform(cv2.bitwise_not(self.conductors), cv2.DIST_L2, 5), np.float32)
+
+    @cached_property
+    def picture(self) -> Picture:
+        """The golden picture: straight, evenly lit, without noise."""
+        return photograph(self.surface(self.conductors, self.holes), pose_of(self.size, 0, 0, 0, 1), CONVEYOR)
+
+    @cached_property
+    def ground(self) -> Mask:
+        """What lies where there is no copper: the number of its colour in PALETTE instead of 0 or 255."""
+        kinds = np.full((self.canvas,) * 2, _CONVEYOR, np.uint8)
+        edge = round(MARGIN * self.unit)
+        kinds[edge:-edge, edge:-edge] = _MASK
+        scale, stroke = self.unit / OVERSAMPLING, round(self.unit)
+        for text, spot in (("LINEGATE  DEMO BOARD", (190, 606)), ("A1", (560, 606))):
+            cv2.putText(kinds, text, self.pixel(*spot), cv2.FONT_HERSHEY_SIMPLEX, scale, _SILK, stroke, cv2.LINE_8)
+        return kinds
+
+    def surface(self, conductors: Mask, holes: Mask) -> Picture:
+        """The board as the camera would see it without any optics; canvas x canvas x 3."""
+        code = self.ground | (conductors & _IS_COPPER) | (self.pad_area & _IS_PAD) | (holes & _IS_HOLE)
+        return np.asarray(cv2.applyColorMap(code, _COLOURS), np.uint8)
+
+    def pixel(self, x: float, y: float) -> tuple[int, int]:
+        """The oversampled pixel of a point of the design."""
+        return round(x * self.unit), round(y * self.unit)
+
+    def _draw(self, tracks: Sequence[Track], pads: Sequence[Pad]) -> Mask:
+        mask = np.zeros((self.canvas,) * 2, np.uint8)
+        for track in tracks:
+            points = np.array([self.pixel(*point) for point in track.points], np.int32)
+            cv2.polylines(mask, [points], False, 255, round(track.width * self.unit))
+        for pad in pads:
+            x, y = self.pixel(pad.x, pad.y)
+            radius = round(pad.radius * self.unit)
+            if pad.square:
+                cv2.rectangle(mask, (x - radius, y - radius), (x + radius, y + radius), 255, -1)
+            else:
+                cv2.circle(mask, (x, y), radius, 255, -1)
+        return mask
+
+
+def golden_board(seed: int, size: int = SIZE) -> Board:
+    """A board design; the same seed draws the same board, whatever the size of its picture.
+
+    Raises ValueError for less than 640 pixels: defects would be too small to be seen.
+    """
+    if size < SIZE:
+        raise ValueError(f"a board has {SIZE} pixels a side or more, not {size}")
+    rng = np.random.default_rng(seed)
+    tracks: list[Track] = []
+    pads = [Pad(x, y, 15, 8) for x in (48, 592) for y in (48, 592)]
+    # A bus from one connector to the other, each track with a 45° jog further along than the one above it.
+    jog = int(rng.integers(14, 26)) * int(rng.choice([-1, 1]))
+    starts = int(rng.integers(170, 220))
+    for row in range(6):
+        y = 88 + 30 * row + max(0, -jog)
+        bend = starts + (30 * row if jog < 0 else 30 * (5 - row))
+        width = (7, 7, 9, 7, 9, 7)[row]
+        tracks.append(Track(((96, y), (bend, y), (bend + abs(jog), y + jog), (544, y + jog)), width))
+        pads += [Pad(96, y, 10, 5), Pad(544, y + jog, 10, 5, square=row % 2 == 0)]
+    # Two rows of an integrated circuit, joined pin by pin or led to a via between them.
+    for pin in range(9):
+        x = 112 + 52 * pin
+        pads += [Pad(x, 318, 11, 5, square=pin == 0), Pad(x, 452, 11, 5)]
+        if rng.random() < 0.6:
+            shift = int(rng.integers(8, 14)) * int(rng.choice([-1, 1]))
+            down = (
+                (x, 318),
+                (x, 360),
+                (x + shift, 360 + abs(shift)),
+                (x + shift, 400),
+                (x, 400 + abs(shift)),
+                (x, 452),
+            )
+            tracks.append(Track(down, 8))
+        else:
+            tracks += [Track(((x, 318), (x, 366)), 8), Track(((x, 408), (x, 452)), 8)]
+            pads += [Pad(x, 366, 8, 4), Pad(x, 408, 8, 4)]
+    # Supply: wide tracks below.
+    for row, width in enumerate((13, 11, 15)):
+        y = 496 + 30 * row
+        left, right = int(rng.integers(96, 130)), int(rng.integers(510, 544))
+        tracks.append(Track(((left, y), (right, y)), width))
+        pads += [Pad(left, y, 11, 5), Pad(right, y, 11, 5)]
+    return Board(tuple(tracks), tuple(pads), size)
+
+
+def drilled_copper(conductors: Mask, holes: Mask) -> Mask:
+    return np.asarray(cv2.bitwise_and(conductors, cv2.bitwise_not(holes)), np.uint8)

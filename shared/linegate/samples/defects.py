@@ -1,0 +1,192 @@
+"""The defects of drawn boards: each paints on the copper (or fills a hole) and says whether it could."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from linegate.samples.board import MARGIN, SIZE, Board, Mask
+
+CLEARANCE: Final = 34.0  # between the centres of two defects
+TRIES: Final = 400
+BITE: Final = (0.3, 0.6)  # how much of the width a mouse bite takes
+RING: Final = 5  # a bite of a narrower annular ring would be smaller than a defect is
+
+Placed = tuple[str, NDArray[np.float64]]  # a defect and the 4 x 2 corners of what it changed; oversampled
+
+
+def place(
+    board: Board, rng: np.random.Generator, name: str, conductors: Mask, holes: Mask, placed: Sequence[Placed]
+) -> NDArray[np.float64]:
+    """Put one defect on the board, away from the others; the 4 x 2 corners of what it changed, oversampled."""
+    others = [corners.mean(0) for _, corners in placed]
+    again = name == "short" and any(other == name for other, _ in placed)
+    for _ in range(TRIES):
+        trial, drilled = conductors.copy(), holes.copy()
+        spot = _PAINTERS[name](board, rng, trial, drilled)
+        if spot is None or any(math.dist(spot, other) < CLEARANCE * board.unit for other in others):
+            continue
+        # A first short joins two nets by its construction; a second may find them joined already.
+        if again and _count(trial) != _count(conductors) - 1:
+            continue
+        left, top, width, height = cv2.boundingRect((trial ^ conductors) | (drilled ^ holes))
+        if width:
+            conductors[:], holes[:] = trial, drilled
+            return np.array([(x, y) for x in (left, left + width) for y in (top, top + height)], np.float64)
+    raise ValueError(f"there is no place left on this board for a {name}")
+
+
+def _count(conductors: Mask) -> int:
+    return int(cv2.connectedComponents(conductors)[0])
+
+
+Spot = tuple[float, float]  # oversampled
+
+
+def _missing_hole(board: Board, rng: np.random.Generator, conductors: Mask, holes: Mask) -> Spot | None:
+    pad = board.pads[int(rng.integers(len(board.pads)))]
+    if not pad.hole:
+        return None
+    spot = board.pixel(pad.x, pad.y)
+    cv2.circle(holes, spot, round((pad.hole + 1) * board.unit), 0, -1)
+    return spot
+
+
+def _open_circuit(board: Board, rng: np.random.Generator, conductors: Mask, holes: Mask) -> Spot | None:
+    at, along, width = _on_track(board, rng)
+    gap = rng.uniform(5, 9) * board.unit
+    _stroke(conductors, at - along * gap / 2, at + along * gap / 2, width + 4 * board.unit, 0, flat=True)
+    return float(at[0]), float(at[1])
+
+
+def _mouse_bite(board: Board, rng: np.random.Generator, conductors: Mask, holes: Mask) -> Spot | None:
+    edge = _on_rim(board, rng) if rng.random() < 0.25 else _on_edge(board, rng)
+    if edge is None:
+        return None
+    at, outwards, width = edge
+    depth = rng.uniform(*BITE) * width
+    # No less than 4, for a shallow bite is long as well: real ones are.
+    radius = max(depth, 4 * board.unit)
+    cv2.circle(conductors, _pixel(at + outwards * (radius - depth)), round(radius), 0, -1)
+    return float(at[0]), float(at[1])
+
+
+Edge = tuple[NDArray[np.float64], NDArray[np.float64], float]  # a point, the way out of the copper, the copper's width
+
+
+def _on_edge(board: Board, rng: np.random.Generator) -> Edge:
+    """A point on the edge of a track; oversampled."""
+    at, along, width = _on_track(board, rng)
+    outwards = np.array([-along[1], along[0]]) * rng.choice([-1, 1])
+    return at + outwards * width / 2, outwards, width
+
+
+def _on_rim(board: Board, rng: np.random.Generator) -> Edge | None:
+    """A point on the rim of a pad where no track leaves it; the width is the annular ring's; oversampled."""
+    pad = board.pads[int(rng.integers(len(board.pads)))]
+    # The middle of a side, so that round and square pads are as wide there.
+    quarter = int(rng.integers(4)) * np.pi / 2
+    outwards = np.array([np.cos(quarter), np.sin(quarter)])
+    at = np.array([pad.x, pad.y]) * board.unit + outwards * pad.radius * board.unit
+    ring = (pad.radius - pad.hole) * board.unit
+    if ring < RING * board.unit or board.room[_index(at + outwards * 7 * board.unit)] < 6 * board.unit:
+        return None
+    return at, outwards, ring
+
+
+def _spur(board: Board, rng: np.random.Generator, conductors: Mask, holes: Mask) -> Spot | None:
+    at, along, width = _on_track(board, rng)
+    across = np.array([-along[1], along[0]]) * rng.choice([-1, 1])
+    length = rng.uniform(6, 9) * board.unit
+    tip = at + across * (width / 2 + length)
+    own = board.nets[_index(at)]
+    reach = round(length / 2 + 5 * board.unit)
+    x, y = _pixel(at + across * (width / 2 + length / 2))
+    nearby = board.nets[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach]
+    if ((nearby > 0) & (nearby != own)).any():
+        return None
+    _stroke(conductors, at, tip, rng.uniform(3.5, 5) * board.unit, 255)
+    return float(tip[0]), float(tip[1])
+
+
+def _short(board: Board, rng: np.random.Generator, conductors: Mask, holes: Mask) -> Spot | None:
+    at, along, width = _on_track(board, rng)
+    across = np.array([-along[1], along[0]]) * rng.choice([-1, 1])
+    own = board.nets[_index(at)]
+    reach = np.arange(width / 2, 36 * board.unit)
+    line = (at + across * reach[:, None]).astype(int)
+    if line.min() < 0 or line.max() >= board.canvas:
+        return None
+    crossed = board.nets[line[:, 1], line[:, 0]]
+    foreign = np.nonzero((crossed > 0) & (crossed != own))[0]
+    if not foreign.size or (crossed[: foreign[0]] == own)[4:].any():
+        return None
+    far = at + across * (reach[foreign[0]] + 2 * board.unit)
+    _stroke(conductors, at, far, rng.uniform(4, 6) * board.unit, 255)
+    middle = (at + far) / 2
+    return float(middle[0]), float(middle[1])
+
+
+def _spurious_copper(board: Board, rng: np.random.Generator, conductors: Mask, holes: Mask) -> Spot | None:
+    low, high = (MARGIN + 20) * board.unit, (SIZE - MARGIN - 55) * board.unit
+    at = rng.uniform(low, high, 2)
+    radius = rng.uniform(4, 6.5) * board.unit
+    if board.room[_index(at)] < 1.5 * radius + 5 * board.unit:
+        return None
+    lobes = rng.uniform(-0.6, 0.6, (3, 2)) * radius
+    for lobe in lobes:
+        cv2.circle(conductors, _pixel(at + lobe), round(0.75 * radius), 255, -1)
+    # Lobes far apart would be two pieces, or leave a hole between them.
+    cv2.circle(conductors, _pixel(at + lobes.mean(0)), round(0.5 * radius), 255, -1)
+    return float(at[0]), float(at[1])
+
+
+def _on_track(board: Board, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """A point in the middle of a straight stretch clear of pads, the direction of the track there, and its width; oversampled."""
+    while True:
+        track = board.tracks[int(rng.integers(len(board.tracks)))]
+        corner = int(rng.integers(len(track.points) - 1))
+        start, end = (np.array(point, np.float64) for point in track.points[corner : corner + 2])
+        length = float(np.linalg.norm(end - start))
+        if length < 30:
+            continue
+        along = (end - start) / length
+        at = start + along * rng.uniform(12, length - 12)
+        if all(math.dist(at, (pad.x, pad.y)) > pad.radius + 14 for pad in board.pads):
+            return at * board.unit, along, float(track.width * board.unit)
+
+
+def _stroke(
+    mask: Mask, start: NDArray[np.float64], end: NDArray[np.float64], width: float, value: int, *, flat: bool = False
+) -> None:
+    """A line of this width; with `flat` ends it is a rotated rectangle, else it is rounded."""
+    if not flat:
+        cv2.line(mask, _pixel(start), _pixel(end), value, round(width))
+        return
+    along = (end - start) / np.linalg.norm(end - start)
+    side = np.array([-along[1], along[0]]) * width / 2
+    corners = np.array([start + side, end + side, end - side, start - side])
+    cv2.fillPoly(mask, [corners.round().astype(np.int32)], value)
+
+
+def _pixel(point: NDArray[np.float64]) -> tuple[int, int]:
+    return round(float(point[0])), round(float(point[1]))
+
+
+def _index(point: NDArray[np.float64]) -> tuple[int, int]:
+    """Row and column."""
+    return round(float(point[1])), round(float(point[0]))
+
+
+_PAINTERS: Final[dict[str, Callable[[Board, np.random.Generator, Mask, Mask], Spot | None]]] = {
+    "missing_hole": _missing_hole,
+    "mouse_bite": _mouse_bite,
+    "open_circuit": _open_circuit,
+    "short": _short,
+    "spur": _spur,
+    "spurious_copper": _spurious_copper,
+}
+DEFECTS: Final = tuple(_PAINTERS)
