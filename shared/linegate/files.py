@@ -1,45 +1,10 @@
-"""What arguments may be, looked at before any work begins: numbers inside their bounds, files that can be read or written."""
+"""Files that a person named, looked at before any work begins: they can be read, or written."""
 
-import argparse
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from linegate.errors import ImageRejectedError, UsageError
-
-
-def whole(least: int, most: int) -> Callable[[str], int]:
-    """An argparse type: whole numbers from `least` to `most`."""
-
-    def read(text: str) -> int:
-        number = _number(text)
-        if not number.is_integer() or not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text[:40]!r}")
-        return int(number)
-
-    return read
-
-
-def real(least: float, most: float) -> Callable[[str], float]:
-    """An argparse type: numbers from `least` to `most`."""
-
-    def read(text: str) -> float:
-        number = _number(text)
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"must be a number from {least:g} to {most:g}, not {text[:40]!r}")
-        return number
-
-    return read
-
-
-def _number(text: str) -> float:
-    """NaN, which lies in no range, for what is no number."""
-    try:
-        number = float(text)
-    except ValueError:
-        return math.nan
-    return number
 
 
 def readable(path: Path, what: str) -> Path:

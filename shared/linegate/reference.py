@@ -34,12 +34,6 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "linegate.yaml"}
 
 
-def show() -> int:
-    """Print the JSON Schema. 0."""
-    print(json.dumps(schema(), indent=2))
-    return 0
-
-
 def models() -> list[tuple[str, dict[str, Any]]]:
     """Each section's path in the file (NAME for what a person names, [] for an item of a list) and its schema."""
     made = schema()

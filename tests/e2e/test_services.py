@@ -15,7 +15,8 @@ import pytest
 import yaml
 from PIL import Image, ImageDraw
 
-from linegate.commands.status import collect, enable
+from linegate.commands.enable import enable
+from linegate.commands.status import collect
 from linegate.config import load
 from tests.e2e.conftest import SECRET, Hmi, Line, running
 from tests.standins import gemini, roboflow
@@ -352,7 +353,7 @@ def test_a_target_that_is_gone_is_disabled_and_what_was_held_is_sent_once_it_is_
             asked = len(other.requests)
             assert asked <= 3
             other.faults = never
-            assert enable(line.settings, "mes") == 0
+            assert enable(runtime.app.context, "mes") == 0
             while len({request.headers["webhook-id"] for request in other.requests[asked:]}) < 3:
                 assert time.monotonic() < end + 10
                 time.sleep(0.05)

@@ -1,5 +1,6 @@
 """`linegate cost`: what a thousand boards cost on Google Cloud, from a recipe and a file of prices."""
 
+import argparse
 import json
 import math
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any, Final
 import yaml
 from rich.table import Table
 
+from linegate import config
+from linegate.commands.arguments import real
 from linegate.console import console
 from linegate.errors import UsageError
 from linegate.settings import Recipe, Settings
@@ -24,18 +27,29 @@ SECONDS: Final = {
 }
 
 
-def run(settings: Settings, recipe_name: str | None, prices: Path | None, crops: float, *, as_json: bool) -> int:
-    """Print the cost of a thousand boards with `crops` findings each on average. 0. Raises UsageError."""
-    name = recipe_name or next(iter(settings.recipes))
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--recipe", metavar="NAME", help="(the first)")
+    parser.add_argument("--prices", type=Path, metavar="FILE", help="prices in place of the built-in list")
+    parser.add_argument(
+        "--crops", type=real(0, 10_000), default=3.0, metavar="N", help="findings on a board, on average (3)"
+    )
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the cost of a thousand boards with `--crops` findings each on average. 0. Raises ConfigError, UsageError."""
+    settings, prices = config.without_secrets(options.config), options.prices
+    name = options.recipe or next(iter(settings.recipes))
     if name not in settings.recipes:
         raise UsageError(f"there is no recipe {name!r}; there is {', '.join(settings.recipes)}")
     try:
-        costs = per_thousand(settings, settings.recipes[name], prices_of(prices), crops)
+        costs = per_thousand(settings, settings.recipes[name], prices_of(prices), options.crops)
     except KeyError as error:
         raise UsageError(f"the prices in {prices} can't be used: {error} is missing") from error
     except (TypeError, ZeroDivisionError) as error:
         raise UsageError(f"the prices in {prices} can't be used: {error}") from error
-    if as_json:
+    if options.json:
         print(json.dumps(costs, indent=2))
         return 0
     table = Table("per 1000 boards", "US$", box=None, header_style="bold")

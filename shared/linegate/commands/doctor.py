@@ -1,5 +1,6 @@
 """`linegate doctor`: every part of a configuration tried against reality, and for each fault what to do."""
 
+import argparse
 import errno
 import json
 import os
@@ -17,10 +18,11 @@ from typing import Final
 from PIL import Image
 from rich.text import Text
 
-from linegate import bootstrap, imaging, sight
+from linegate import bootstrap, imaging, logs, sight
 from linegate.adapters.exchange import Http
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteInspections
+from linegate.commands.arguments import add_config
 from linegate.config import command, load, proxy_for
 from linegate.console import console
 from linegate.edge.runtime import open_database
@@ -54,19 +56,26 @@ class Finding:
     mend: str = ""
 
 
-def run(configuration: Path, *, send: bool, as_json: bool) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--send", action="store_true", help="also send every target a message that says it is a test")
+    parser.add_argument("--json", action="store_true", help="as a JSON list")
+    add_config(parser)
+
+
+def run(options: argparse.Namespace) -> int:
     """Print a finding for each part as it is found; 0 if all are sound, else 1. Raises ConfigError."""
-    settings = load(configuration)
+    logs.configure("CRITICAL")
+    settings = load(options.config)
     out, findings = console(), []
-    for found in examine(settings, configuration, send=send):
+    for found in examine(settings, options.config, send=options.send):
         finding = replace(found, said=printable(found.said, 600))
         findings.append(finding)
-        if not as_json:
+        if not options.json:
             mark = Text("  ok   ", "green") if finding.sound else Text(" FAULT ", "bold red")
             out.print(mark, Text(f"{finding.part}: {finding.said}"), soft_wrap=True)
             if finding.mend:
                 out.print(Text(f"        ▸ {finding.mend}"), soft_wrap=True)
-    if as_json:
+    if options.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     return 0 if all(finding.sound for finding in findings) else 1
 

@@ -1,7 +1,9 @@
-"""What `linegate evaluate` does: read, inspect, score, tell."""
+"""`linegate evaluate`: labelled pictures through the gate. Read, inspect, score, tell."""
 
+import argparse
 import json
 import os
+import signal
 import sys
 from dataclasses import replace
 from functools import partial
@@ -11,8 +13,10 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from linegate import config
+from linegate import config, logs
+from linegate.commands.arguments import positive, ratio, whole
 from linegate.commands.cost import per_thousand, prices_of
+from linegate.commands.interrupt import on_interrupt
 from linegate.errors import ConfigError, TransientError, UsageError
 from linegate.evaluation import running
 from linegate.evaluation.advising import advice
@@ -28,11 +32,74 @@ from linegate.settings import Recipe, Settings
 UNNAMED: Final = "evaluate"
 
 
-def run(request: Request) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of labelled pictures")
+    parser.add_argument("--format", required=True, choices=("deeppcb", "coco", "voc", "yolo"))
+    parser.add_argument("--config", type=Path, metavar="FILE", help="take the recipe of a line from this file")
+    parser.add_argument("--line", metavar="LINE", help="which line of the file (the first)")
+    parser.add_argument(
+        "--station",
+        metavar="NAME",
+        help="what stands for {station} in the name of golden pictures; {folder} in it is a picture's folder",
+    )
+    parser.add_argument(
+        "--serial",
+        default="{name}",
+        metavar="NAME",
+        help="what stands for {serial}: {name} is a picture's name, {folder} its folder ({name})",
+    )
+    parser.add_argument(
+        "--golden",
+        type=Path,
+        metavar="FILE",
+        help="the picture of a good board; {station} and {serial} may stand in it",
+    )
+    parser.add_argument(
+        "--missing-labels-are-good",
+        action="store_true",
+        help="a picture without a label file is a good board (voc, yolo), not left out",
+    )
+    parser.add_argument("--detector", choices=("golden", "roboflow"), help="in place of the recipe's")
+    parser.add_argument("--verifier", choices=("golden", "gemini", "workflow", "none"), help="in place of the recipe's")
+    parser.add_argument("--iou", type=ratio, default=0.5, metavar="IOU", help="overlap that makes a hit (0.5)")
+    parser.add_argument("--limit", type=positive, metavar="N", help="N pictures, evenly spread over the dataset")
+    parser.add_argument("--parallel", type=whole(1, 256), default=2, metavar="N", help="boards under way at a time (2)")
+    parser.add_argument(
+        "--recall", type=ratio, default=0.98, metavar="R", help="recall to choose a threshold for (0.98)"
+    )
+    parser.add_argument(
+        "--escape-rate", type=ratio, default=0.0, metavar="R", help="part of bad boards that may pass, likewise (0)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a report to read and print here")
+
+
+def run(options: argparse.Namespace) -> int:
     """Evaluate and tell: 0, whatever the gate is worth. Raises UsageError, ConfigError, TransientError.
 
     What stops it early (Ctrl-C, say) is raised after the figures of the boards that were inspected by then are told.
     """
+    logs.configure("CRITICAL")
+    on_interrupt(signal.default_int_handler)  # what has been inspected by then is told
+    request = Request(
+        dataset=options.dataset,
+        layout=options.format,
+        configuration=options.config,
+        line=options.line,
+        station=options.station,
+        serial=options.serial,
+        golden=options.golden,
+        missing_are_good=options.missing_labels_are_good,
+        detector=options.detector,
+        verifier=options.verifier,
+        iou=options.iou,
+        limit=options.limit,
+        parallel=options.parallel,
+        recall=options.recall,
+        escape_rate=options.escape_rate,
+        json=options.json,
+        html=options.html,
+    )
     for file in (request.json, request.html):
         if file:
             writable(file)

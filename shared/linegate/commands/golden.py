@@ -5,6 +5,7 @@ gone from it, and so is most of the noise. How far they differ from it at each p
 differ, a difference is no defect.
 """
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from linegate import imaging, sight
 from linegate.adapters.golden.materials import lightness
 from linegate.adapters.golden.picture import Golden, encode
 from linegate.adapters.golden.registration import register
+from linegate.commands.interrupt import clean_up_first
 from linegate.console import console
 from linegate.errors import ImageRejectedError, RegistrationError, UsageError
 from linegate.files import readable, writable, writing
@@ -44,11 +46,20 @@ class Built:
     deviant: tuple[float, ...]
 
 
-def run(files: Sequence[Path], target: Path) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    build = actions.add_parser("build", help="one golden picture out of several good boards")
+    build.add_argument("good", type=Path, nargs="+", metavar="GOOD", help="pictures of good boards, three or more")
+    build.add_argument("-o", "--output", type=Path, default=Path("golden.png"), metavar="FILE", help="(golden.png)")
+
+
+def run(options: argparse.Namespace) -> int:
     """Write the golden picture of these boards and say which of them stands out.
 
     0; 1 if it shows so little that every board compared with it would go to REVIEW. Raises UsageError.
     """
+    clean_up_first()
+    files, target = options.good, options.output
     if not FEWEST <= len(files) <= MOST:
         raise UsageError(
             f"{len(files)} pictures; a median needs {FEWEST} to {MOST} of them, or it keeps a defect that one has"

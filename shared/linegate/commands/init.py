@@ -1,5 +1,6 @@
 """`linegate init`: a configuration to start from, with a secret of its own, and a schema that editors complete it by."""
 
+import argparse
 import base64
 import json
 import secrets
@@ -8,7 +9,8 @@ from typing import Final
 
 from linegate import imaging, sight
 from linegate.config import command
-from linegate.errors import ImageRejectedError
+from linegate.errors import ImageRejectedError, UsageError
+from linegate.files import writable, writing
 from linegate.reference import schema
 from linegate.settings import Limits
 
@@ -160,6 +162,21 @@ targets: {}
 #   golden_bucket: my-plant-dev-golden           # where golden pictures lie
 #   retention_days: 365                          # of documents
 """
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "path", type=Path, nargs="?", default=Path("linegate.yaml"), metavar="FILE", help="(linegate.yaml)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the file, unless one is there. 0. Raises UsageError."""
+    if options.path.exists():
+        raise UsageError(f"{options.path} exists and is left as it is; name another file or remove it")
+    with writing(writable(options.path)):
+        write_configuration(options.path)
+    return 0
 
 
 def write_configuration(path: Path) -> None:

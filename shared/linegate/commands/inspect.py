@@ -1,5 +1,6 @@
 """`linegate inspect`: one picture through the same functions, in a folder that is gone afterwards."""
 
+import argparse
 import json
 import shutil
 import sys
@@ -9,11 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from linegate import config
+from linegate import config, logs
+from linegate.commands.interrupt import clean_up_first
 from linegate.edge import scratch
 from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError, TransientError, UsageError
-from linegate.files import golden_picture, writable, writing
+from linegate.files import golden_picture, readable, writable, writing
 from linegate.handlers.detect import golden_name
 from linegate.inspection import Inspection, Verdict, place_of
 from linegate.settings import Line, Recipe, Settings
@@ -22,17 +24,23 @@ EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.REVIEW: 2, Verdict.ERROR: 3}
 UNNAMED, STATION = "line", "inspect"
 
 
-def run(
-    image: Path,
-    golden: Path | None,
-    configuration: Path | None,
-    line: str | None,
-    annotated: Path | None,
-    *,
-    as_json: bool,
-) -> int:
-    """Inspect `image`, print what was found, return the verdict's exit code. Raises ConfigError, UsageError."""
-    settings, line = _settings(golden, configuration, line)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", type=Path, metavar="IMAGE")
+    parser.add_argument("--golden", type=Path, metavar="FILE", help="the picture of a good board")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="take the recipe of a line from this file")
+    parser.add_argument("--line", metavar="LINE", help="which line of the file (the first)")
+    parser.add_argument("--json", action="store_true", help="the inspection as one JSON object on standard output")
+    parser.add_argument("--annotated", type=Path, metavar="OUT.jpg", help="write the annotated picture here")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Inspect one picture, print what was found, return the verdict's exit code. Raises ConfigError, UsageError."""
+    image, golden, annotated = readable(options.image, "picture"), options.golden, options.annotated
+    if not golden and not options.config:
+        raise UsageError("nothing to compare with: give --golden FILE, the picture of a good board, or --config FILE")
+    logs.configure("ERROR")
+    clean_up_first()
+    settings, line = _settings(golden, options.config, options.line)
     if golden:
         golden_picture(golden)
     else:
@@ -48,7 +56,7 @@ def run(
             with writing(annotated):
                 shutil.copyfile(picture, annotated)
     report = _report(image, inspection, str(annotated) if annotated and picture else None)
-    if as_json:
+    if options.json:
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
         _print(report)

@@ -1,5 +1,6 @@
 """`linegate package`: each function as the zip that is deployed; byte for byte the same as long as its content is."""
 
+import argparse
 import hashlib
 import zipfile
 from pathlib import Path
@@ -16,8 +17,15 @@ LEFT_OUT: Final = {"edge", "commands", "evaluation", "samples", "functions", "__
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
-def run(folder: Path) -> int:
-    """Write a zip for each function into `folder` and print its SHA-256. 0. Raises UsageError for an incomplete function."""
+def arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    build = actions.add_parser("build", help="write the zips")
+    build.add_argument("-o", "--output", type=Path, default=Path("build"), metavar="DIR", help="(build)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write a zip for each function and print its SHA-256. 0. Raises UsageError for an incomplete function."""
+    folder = options.output
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     for stage in STAGES:

@@ -3,6 +3,7 @@
 Uploads and archive stay as they are. An upload whose inspection could not be saved is inspected again; what was archived is not.
 """
 
+import argparse
 import os
 import sqlite3
 import time
@@ -12,19 +13,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from linegate import config
 from linegate.adapters.local.database import Database
+from linegate.commands.arguments import add_config
 from linegate.edge.runtime import DATABASE, data_folder, lock
 from linegate.errors import UsageError
-from linegate.settings import Settings
 
 # In this order: what hangs on nothing else comes first.
 TABLES: Final = ("objects", "inspections", "checks", "revisions", "outbox", "disabled_targets", "messages", "notes")
 STEP: Final = 1000
 
 
-def run(settings: Settings) -> int:
+arguments = add_config
+
+
+def run(options: argparse.Namespace) -> int:
     """Set the database aside, save what can be read, tell what could not. 0. Raises UsageError, ConfigError, TransientError."""
-    data = data_folder(settings)
+    data = data_folder(config.load(options.config))
     if not (data / DATABASE).exists():
         raise UsageError(f"there is no database {data / DATABASE} to recover")
     with closing(lock(data)):  # raises ConfigError while a gate runs

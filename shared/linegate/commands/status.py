@@ -1,5 +1,6 @@
-"""`linegate status` and `linegate replay`: what is under way, what got stuck, and the way back."""
+"""`linegate status`: what is under way, and what got stuck."""
 
+import argparse
 import json
 from contextlib import closing
 from datetime import UTC, datetime
@@ -9,25 +10,37 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from linegate import bootstrap
+from linegate import config
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteInspections
 from linegate.bootstrap import STAGES
-from linegate.config import command, emulator
+from linegate.commands.arguments import add_cloud, add_config
+from linegate.commands.gates import cloud_context
+from linegate.config import command
 from linegate.console import console
 from linegate.edge.machine import ago, look, worries
 from linegate.edge.runtime import open_database
-from linegate.errors import TransientError, UsageError
-from linegate.events import NOTIFICATIONS
-from linegate.handlers.context import Context
-from linegate.handlers.outbox import due, publish_outbox
+from linegate.errors import TransientError
 from linegate.inspection import printable
 from linegate.settings import Settings
 
 
-def show(settings: Settings, *, as_json: bool) -> int:
-    """Print how the machine stands, then the state of the runtime's folder, running or not. 0."""
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    add_cloud(parser)
+    add_config(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print how the gate stands. 0. Raises ConfigError, UsageError, TransientError."""
+    if options.cloud:
+        return _in_cloud(config.without_secrets(options.config), as_json=options.json)
+    return _here(config.load(options.config), as_json=options.json)
+
+
+def _here(settings: Settings, *, as_json: bool) -> int:
+    """How the machine stands, then the state of the runtime's folder, running or not."""
     machine = look(settings)
     out = console()
     try:
@@ -71,54 +84,9 @@ def _print_machine(machine: dict[str, Any], found: list[str], out: Console) -> N
     out.print(f"Disk: {free:,.1f} GiB free ({machine['disk']['free_part']:.0%})   Clock: {told['at']}")
 
 
-def replay(settings: Settings, topic: str | None) -> int:
-    """Put dead letters back on the bus. 0."""
-    with closing(open_database(settings)) as database:
-        count = LocalBus(database).replay(topic)
-    print(f"{count} dead letter{'' if count == 1 else 's'} put back to work")
-    return 0
-
-
-def replay_in_cloud(settings: Settings, topic: str | None) -> int:
-    """Put dead letters of the cloud's stages back to work. 0. Raises UsageError, TransientError."""
-    from linegate.adapters.gcp.replay import replay as replay_letters
-
-    if settings.cloud is None:
-        raise UsageError("--cloud: the file has no section cloud")
-    for stage, name in STAGES.items():
-        if topic in (None, name):
-            count = replay_letters(settings.cloud.project, settings.cloud.prefix, stage, name, emulator("PUBSUB"))
-            print(f"{stage}: {count} dead letter{'' if count == 1 else 's'} put back to work")
-    return 0
-
-
-def enable(settings: Settings, target: str) -> int:
-    """Send to a disabled target again, first what was held meanwhile. 0. Raises UsageError for one nobody knows."""
-    with closing(open_database(settings)) as database:
-        store = SqliteInspections(database)
-        if target not in settings.targets and target not in store.disabled_targets():
-            raise UsageError(f"there is no target {target!r}; there is {', '.join(settings.targets) or 'none'}")
-        entries = store.enable_target(target)
-        LocalBus(database).publish(NOTIFICATIONS, due(entries))
-    print(f"target {target} is enabled; {len(entries)} held notification{'' if len(entries) == 1 else 's'} on the way")
-    return 0
-
-
-def enable_in_cloud(settings: Settings, target: str) -> int:
-    """As `enable`, for the gate on Google Cloud. 0. Raises UsageError, TransientError."""
-    context = _cloud(settings)
-    disabled = context.inspections.disabled_targets(fresh=True)
-    if target not in settings.targets and target not in disabled:
-        raise UsageError(f"there is no target {target!r}; there is {', '.join(settings.targets) or 'none'}")
-    entries = context.inspections.enable_target(target)
-    publish_outbox(context, entries)
-    print(f"target {target} is enabled; {len(entries)} held notification{'' if len(entries) == 1 else 's'} on the way")
-    return 0
-
-
-def show_in_cloud(settings: Settings, *, as_json: bool) -> int:
-    """Which targets are disabled on Google Cloud; messages and dead letters are on its dashboard. 0."""
-    disabled = _cloud(settings).inspections.disabled_targets(fresh=True)
+def _in_cloud(settings: Settings, *, as_json: bool) -> int:
+    """Which targets are disabled on Google Cloud; messages and dead letters are on its dashboard."""
+    disabled = cloud_context(settings).inspections.disabled_targets(fresh=True)
     if as_json:
         print(
             json.dumps(
@@ -134,12 +102,6 @@ def show_in_cloud(settings: Settings, *, as_json: bool) -> int:
     if not disabled:
         print("no target is disabled")
     return 0
-
-
-def _cloud(settings: Settings) -> Context:
-    if settings.cloud is None:
-        raise UsageError("--cloud: the file has no section cloud")
-    return bootstrap.cloud(settings).context
 
 
 def collect(database: Database) -> dict[str, Any]:

@@ -1,18 +1,34 @@
 """`linegate webhook-listen`: a receiver to try webhooks with, and to copy from: verify, answer at once, drop repeats."""
 
+import argparse
 import json
 import os
 import signal
-from collections.abc import Callable
 from datetime import datetime
 
+from linegate.commands.arguments import whole
+from linegate.commands.interrupt import clean_up_first
 from linegate.commands.listener import Listener, Received
 from linegate.errors import UsageError
 from linegate.inspection import printable
+from linegate.settings import webhook_secret
 
 
-def run(secrets: list[str], host: str, port: int, *, as_json: bool, wait: Callable[[], None]) -> int:
-    """Print each webhook until `wait` returns. 0. Raises UsageError for a port that can't be listened on."""
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--secret", action="append", required=True, help="whsec_…; several while they rotate")
+    parser.add_argument("--port", type=whole(0, 65_535), default=8099, help="(8099)")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to hear other machines (127.0.0.1)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a webhook")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print each webhook until a signal comes. 0. Raises UsageError for a port that can't be listened on."""
+    for secret in options.secret:
+        try:
+            webhook_secret(secret)
+        except ValueError as error:
+            raise UsageError(f"--secret {error}") from error
+    clean_up_first()
     seen: set[str] = set()
 
     def show(received: Received) -> None:
@@ -21,19 +37,19 @@ def run(secrets: list[str], host: str, port: int, *, as_json: bool, wait: Callab
             seen.add(received.entry_id)
         line = {"id": received.entry_id, "repeat": repeated, "refused": received.doubt, "event": received.event}
         try:
-            print(json.dumps(line) if as_json else _line(received, repeated=repeated), flush=True)
+            print(json.dumps(line) if options.json else _line(received, repeated=repeated), flush=True)
         except OSError:  # nobody reads any more: what is heard would be lost
             os.kill(os.getpid(), signal.SIGTERM)
 
     try:
-        listener = Listener(secrets, show, port, host)
+        listener = Listener(options.secret, show, options.port, options.host)
     except (OSError, UnicodeError, OverflowError) as error:
         why = getattr(error, "strerror", None) or error
-        raise UsageError(f"can't listen on {host}:{port}: {why}") from error
+        raise UsageError(f"can't listen on {options.host}:{options.port}: {why}") from error
     with listener:
-        if not as_json:
+        if not options.json:
             print(f"listening at {listener.url} (Ctrl-C ends it)", flush=True)
-        wait()
+        signal.pause()
     return 0
 
 

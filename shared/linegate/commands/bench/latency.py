@@ -1,6 +1,5 @@
-"""`linegate bench`: where the time of one board goes, against the bare detector and verifier in the same run."""
+"""Where the time of one board goes, against the bare detector and verifier in the same run."""
 
-import json
 import os
 import queue
 import statistics
@@ -13,18 +12,16 @@ from typing import Any, Final
 import numpy as np
 from rich.table import Table
 
-from linegate import imaging, logs
+from linegate import imaging
+from linegate.commands.bench.setup import LINE, SEED, Setup
 from linegate.commands.listener import Listener, Received
-from linegate.console import console
 from linegate.edge.runtime import Runtime
 from linegate.inspection import Inspection
 from linegate.samples import DEFECTS, golden_board, jpeg, sample
 from linegate.settings import Line, Network, Recipe, Settings, Target
 from linegate.temporary import temporary_folder
 
-LINE: Final = "bench"
 SECRET: Final = "whsec_" + "A" * 43 + "="
-SEED: Final = 11
 PATIENCE_S: Final = 60.0
 # Written in this order; each is a stretch of the way from upload to alert.
 LEGS: Final = {
@@ -49,25 +46,8 @@ class Board:
         return sum(self.legs.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What is measured: boards with each number of `findings`, against the calls of `bare` alone.
-
-    `settings` of the recipe `LINE` in a folder; `picture` of a board with that many findings; `bare` milliseconds.
-    """
-
-    findings: Sequence[int]
-    settings: Callable[[Path], Settings]
-    picture: Callable[[int], bytes]
-    bare: Callable[[Runtime, bytes], float]
-
-
-def run(boards: int, services: Sequence[str] | None, *, as_json: bool) -> int:
-    """Send `boards` boards with each number of findings, one at a time, and print medians. 0."""
-    from linegate.commands.bench.services import at
-
-    logs.configure("CRITICAL" if services else "ERROR")
-    setup = at(*services) if services else _here()
+def measure(boards: int, setup: Setup) -> dict[str, dict[str, Any]]:
+    """Medians of `boards` boards with each number of findings, sent one at a time."""
     heard: queue.SimpleQueue[Received] = queue.SimpleQueue()
     with temporary_folder("linegate-bench-") as folder, Listener([SECRET], heard.put) as hmi:
         runtime = Runtime(_with_target(setup.settings(folder), folder, hmi.url))
@@ -82,15 +62,10 @@ def run(boards: int, services: Sequence[str] | None, *, as_json: bool) -> int:
                 measured[findings] = [_one(runtime, station, heard, picture, setup.bare) for picture in pictures][1:]
         finally:
             runtime.stop()
-    report = {str(findings): _summary(results) for findings, results in measured.items()}
-    if as_json:
-        print(json.dumps(report, indent=2))
-    else:
-        _print(report)
-    return 0
+    return {str(findings): _summary(results) for findings, results in measured.items()}
 
 
-def _here() -> Setup:
+def here() -> Setup:
     """Drawn boards, the golden detector and the golden verifier."""
     design, rng = golden_board(SEED), np.random.default_rng(SEED)
 
@@ -183,16 +158,17 @@ def _summary(results: Sequence[Board]) -> dict[str, Any]:
     }
 
 
-def _print(report: dict[str, dict[str, Any]]) -> None:
-    table = Table("median, ms", *(f"{findings} findings" for findings in report), box=None, header_style="bold")
+def table(report: dict[str, dict[str, Any]]) -> Table:
+    """The same for a person."""
+    told = Table("median, ms", *(f"{findings} findings" for findings in report), box=None, header_style="bold")
     for leg, words in LEGS.items():
-        table.add_row(words, *(str(summary[leg]) for summary in report.values()))
-    table.add_section()
+        told.add_row(words, *(str(summary[leg]) for summary in report.values()))
+    told.add_section()
     for key, words in {
         "upload_to_alert_ms": "upload to alert",
         "overhead_ms": "  of it neither detector nor slowest check",
         "floor_ms": "the bare calls: detector, then slowest check",
         "ratio": "upload to alert / bare calls",
     }.items():
-        table.add_row(words, *(str(summary[key]) for summary in report.values()))
-    console().print(table)
+        told.add_row(words, *(str(summary[key]) for summary in report.values()))
+    return told

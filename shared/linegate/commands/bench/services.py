@@ -1,4 +1,4 @@
-"""What `linegate bench --services` measures: the gate with Roboflow and Gemini at given addresses, which are stand-ins.
+"""What `--services` measures: the gate with Roboflow and Gemini at given addresses, which are stand-ins.
 
 The floor is the bare SDKs: one workflow call, then all calls of Gemini at the same time, with nothing around them.
 """
@@ -8,19 +8,17 @@ import io
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from PIL import Image, ImageDraw
 from pydantic import SecretStr
 
 from linegate import imaging
+from linegate.commands.bench.setup import LINE, SEED, Setup
+from linegate.edge.runtime import Runtime
 from linegate.inspection import Box
 from linegate.samples import golden_board
 from linegate.settings import Gemini, Line, Recipe, Roboflow, Settings, Workflow
-
-if TYPE_CHECKING:
-    from linegate.commands.bench.latency import Setup
-    from linegate.edge.runtime import Runtime
 
 FINDINGS: Final = (0, 1, 8, 32, 64)
 WORKSPACE, WORKFLOW, MODEL = "plant", "pcb", "stand-in-flash"
@@ -30,9 +28,7 @@ MARK: Final = (255, 0, 255)
 CELL: Final = 32
 
 
-def at(roboflow_url: str, gemini_url: str) -> "Setup":
-    from linegate.commands.bench.latency import LINE, SEED, Setup
-
+def at(roboflow_url: str, gemini_url: str) -> Setup:
     board = Image.fromarray(golden_board(SEED).picture)
 
     def settings(_: Path) -> Settings:
@@ -70,7 +66,7 @@ class _Bare:
         options = genai.types.HttpOptions(api_version="v1beta", base_url=gemini_url)
         self._gemini = genai.Client(api_key=GEMINI_KEY.get_secret_value(), vertexai=False, http_options=options)
 
-    def __call__(self, _: "Runtime", picture: bytes) -> float:
+    def __call__(self, _: Runtime, picture: bytes) -> float:
         from google.genai import types
 
         from linegate.adapters.gemini.verifier import SCHEMA

@@ -1,6 +1,5 @@
-"""`linegate bench --throughput`: boards a second with all of them there at once, in worker processes and in one process."""
+"""Boards a second with all of them there at once, in worker processes and in one process."""
 
-import json
 import statistics
 import tempfile
 import time
@@ -8,22 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from linegate import logs
-from linegate.console import console
+from linegate.commands.bench.setup import LINE
 from linegate.edge import scratch
 from linegate.errors import TransientError
 from linegate.samples.uploads import GOLDEN_FOLDER, Upload, drawn, from_folder
 from linegate.settings import CORES, Edge, Line, Recipe, Settings, Workers
 
-LINE: Final = "bench"
 DRAWN: Final = 40
 ROUNDS: Final = 3
 PATIENCE_S: Final = 600.0
 
 
-def run(images: Path | None, golden: Path | None, *, as_json: bool) -> int:
-    """Measure the pictures of a folder, or drawn boards, in turns, and print medians. 0. Raises UsageError, TransientError."""
-    logs.configure("ERROR")
+def measure(images: Path | None, golden: Path | None) -> dict[str, Any]:
+    """Medians of the pictures of a folder, or of drawn boards, in turns. Raises UsageError, TransientError."""
     with tempfile.TemporaryDirectory(prefix="linegate-bench-") as name:
         folder = Path(name)
         uploads = from_folder(images, golden, folder) if images else drawn(DRAWN, folder)
@@ -32,21 +28,21 @@ def run(images: Path | None, golden: Path | None, *, as_json: bool) -> int:
             for processes, measured in rates.items():
                 measured.append(_boards_a_second(uploads, folder, processes))
     alone, together = (statistics.median(measured) for measured in rates.values())
-    report: dict[str, Any] = {
+    return {
         "boards": len(uploads),
         "one_process": round(alone, 2),
         "worker_processes": round(together, 2),
         "processes": CORES,
         "ratio": round(together / alone, 2),
     }
-    if as_json:
-        print(json.dumps(report, indent=2))
-    else:
-        console().print(
-            f"{report['boards']} boards at once: {report['one_process']} a second in one process, "
-            f"{report['worker_processes']} with {CORES} worker processes, {report['ratio']} times as many"
-        )
-    return 0
+
+
+def sentence(report: dict[str, Any]) -> str:
+    """The same for a person."""
+    return (
+        f"{report['boards']} boards at once: {report['one_process']} a second in one process, "
+        f"{report['worker_processes']} with {report['processes']} worker processes, {report['ratio']} times as many"
+    )
 
 
 def _boards_a_second(uploads: Sequence[Upload], folder: Path, processes: int) -> float:

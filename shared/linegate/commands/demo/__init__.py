@@ -1,137 +1,65 @@
 """`linegate demo`: the gate at work on this machine, from two cameras to an HMI that listens."""
 
+import argparse
 import base64
 import json
 import math
-import os
 import secrets
 import shutil
 import tempfile
-import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from linegate import config, logs
+from linegate.commands.arguments import positive
+from linegate.commands.demo.line import CAMERAS, DEADLINE_S, Demo, Outcome
 from linegate.commands.demo.view import View, summary
-from linegate.commands.listener import Listener, Received
+from linegate.commands.interrupt import clean_up_first
+from linegate.commands.listener import Listener
 from linegate.edge.runtime import Runtime
 from linegate.errors import UsageError
 from linegate.files import writing
 from linegate.inspection import Verdict
-from linegate.samples.uploads import GOLDEN_FOLDER, Upload, drawn, from_folder, look_at
+from linegate.samples.uploads import GOLDEN_FOLDER, drawn, from_folder, look_at
 from linegate.settings import Settings
 from linegate.temporary import removed_if_interrupted
 
-CAMERAS: Final = (("smt-1", "aoi-1"), ("smt-2", "aoi-1"))
-DEADLINE_S: Final = 30.0
 # A drawn demo paces its cameras like a line; real pictures go as fast as the gate takes them.
 PACE_S: Final = 0.4
+BOARDS: Final = 24
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What became of one upload."""
-
-    upload: Upload
-    line: str
-    station: str
-    uploaded_at: float = 0.0
-    alerted_at: float = 0.0
-    data: dict[str, Any] = field(default_factory=dict)
-    detector_ms: float = 0.0
-    slowest_check_ms: float = 0.0
-
-    @property
-    def verdict(self) -> str | None:
-        return self.data.get("verdict")
-
-    @property
-    def upload_to_alert_ms(self) -> float:
-        return 1000 * (self.alerted_at - self.uploaded_at)
-
-    @property
-    def overhead_ms(self) -> float:
-        """Renamed into place, an upload need not settle: nothing else is to be subtracted."""
-        return self.upload_to_alert_ms - self.detector_ms - self.slowest_check_ms
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--boards", type=positive, metavar="N", help=f"how many boards to draw ({BOARDS})")
+    parser.add_argument("--dir", type=Path, metavar="DIR", help="keep everything in this new or empty folder")
+    parser.add_argument("--json", action="store_true", help="one JSON object at the end on standard output")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="inspect the pictures of this folder instead")
+    parser.add_argument("--golden", type=Path, metavar="FILE", help="golden picture for those without NAME_temp beside")
 
 
-class Demo:
-    """The cameras, what they have uploaded, and what the HMI has heard."""
-
-    def __init__(self, folder: Path, uploads: Sequence[Upload], view: View, pace_s: float) -> None:
-        self._folder = folder
-        self._view = view
-        self._pace_s = pace_s
-        self._lock = threading.Lock()
-        self._answered = {f"{line}/{station}": threading.Semaphore(0) for line, station in CAMERAS}
-        self.bad_signatures = 0
-        self.received: set[str] = set()
-        self.outcomes: dict[str, Outcome] = {}
-        for number, upload in enumerate(uploads):
-            line, station = CAMERAS[number % len(CAMERAS)]
-            self.outcomes[f"uploads/{line}/{station}/{upload.name}"] = Outcome(upload, line, station)
-
-    def run_cameras(self) -> None:
-        cameras = [threading.Thread(target=self._camera, args=camera, daemon=True) for camera in CAMERAS]
-        for camera in cameras:
-            camera.start()
-            time.sleep(self._pace_s / len(cameras))  # two lines do not move in step
-        for camera in cameras:
-            camera.join()
-
-    def hear(self, webhook: Received) -> None:
-        """The HMI's side."""
-        with self._lock:
-            if webhook.event is None:
-                self.bad_signatures += 1
-                return
-            data = webhook.event["data"]
-            outcome = self.outcomes.get(data["image"]["name"])
-            repeated = webhook.entry_id in self.received
-            self.received.add(webhook.entry_id)
-            if outcome is None or repeated:
-                return
-            first = not outcome.data
-            outcome.data = data
-            outcome.alerted_at = outcome.alerted_at or webhook.at
-        self._view.show(outcome)
-        if first:
-            self._answered[f"{outcome.line}/{outcome.station}"].release()
-
-    def _camera(self, line: str, station: str) -> None:
-        """Upload board by board; the next one comes when the line has heard of the last."""
-        folder = self._folder / "uploads" / line / station
-        for outcome in self.outcomes.values():
-            if (outcome.line, outcome.station) != (line, station):
-                continue
-            started = time.monotonic()
-            # Written beside and renamed into place: the gate never sees half a picture.
-            part = folder / f"{outcome.upload.name}.part"
-            shutil.copyfile(outcome.upload.source, part)
-            outcome.uploaded_at = time.time()
-            os.rename(part, folder / outcome.upload.name)
-            self._answered[f"{line}/{station}"].acquire(timeout=DEADLINE_S + 15)
-            time.sleep(max(0.0, self._pace_s - (time.monotonic() - started)))
-
-
-def run(boards: int, folder: Path | None, images: Path | None, golden: Path | None, *, as_json: bool) -> int:
-    """Run the demo and return its exit code: 0 if every upload got its verdict. Raises UsageError, ConfigError."""
-    if images:
-        look_at(images, golden)
-    with _folder(folder) as place:
-        return _run(boards, place, images, golden, as_json=as_json)
+def run(options: argparse.Namespace) -> int:
+    """Run the demo; 0 if every upload got its verdict, else 1. Raises UsageError, ConfigError."""
+    if options.golden and not options.images:
+        raise UsageError(
+            "--golden FILE goes with --images DIR; boards that are drawn have a golden picture of their own"
+        )
+    if options.boards and options.images:
+        raise UsageError("--boards N draws boards, --images DIR takes those of a folder: give one of the two")
+    if options.images:
+        look_at(options.images, options.golden)
+    clean_up_first()
+    with _folder(options.dir) as folder:
+        return _run(options.boards or BOARDS, folder, options.images, options.golden, as_json=options.json)
 
 
 def _run(boards: int, folder: Path, images: Path | None, golden: Path | None, *, as_json: bool) -> int:
     uploads = from_folder(images, golden, folder) if images else drawn(boards, folder)
     view = View(len(uploads), silent=as_json)
-    demo = Demo(folder, uploads, view, 0.0 if images else PACE_S)
+    demo = Demo(folder, uploads, view.show, 0.0 if images else PACE_S)
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     with (folder / "linegate.log").open("w", encoding="utf-8") as log_file, Listener([secret], demo.hear) as hmi:
         logs.configure("INFO", log_file, readable=False)

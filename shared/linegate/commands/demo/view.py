@@ -3,7 +3,7 @@
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rich.console import Group
 from rich.live import Live
@@ -12,11 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from linegate import config
+from linegate.commands.demo.line import Outcome
 from linegate.console import STYLE, console
 from linegate.inspection import printable
-
-if TYPE_CHECKING:
-    from linegate.commands.demo import Outcome
 
 ROWS: Final = 14
 
@@ -46,7 +44,7 @@ class View:
         if self._live:
             self._live.stop()
 
-    def show(self, outcome: "Outcome") -> None:
+    def show(self, outcome: Outcome) -> None:
         """Add one outcome; called from any thread."""
         self._last.append(outcome)
         self._progress.advance(self._task)
@@ -69,7 +67,7 @@ class View:
         return Group(table, self._progress)
 
 
-def _cells(outcome: "Outcome") -> tuple[str, str, str, str, str]:
+def _cells(outcome: Outcome) -> tuple[str, str, str, str, str]:
     failed = [defect["class"].replace("_", " ") for defect in outcome.data["defects"] if defect["result"] == "FAIL"]
     listed = ", ".join(failed[:4]) + (f" and {len(failed) - 4} more" if len(failed) > 4 else "")
     if outcome.verdict in ("ERROR", "REVIEW") and not failed:

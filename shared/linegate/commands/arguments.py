@@ -1,0 +1,53 @@
+"""What may be typed after several commands: numbers inside their bounds, and the file of the configuration."""
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """An argparse type: whole numbers from `least` to `most`."""
+
+    def read(text: str) -> int:
+        number = _number(text)
+        if not number.is_integer() or not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text[:40]!r}")
+        return int(number)
+
+    return read
+
+
+def real(least: float, most: float) -> Callable[[str], float]:
+    """An argparse type: numbers from `least` to `most`."""
+
+    def read(text: str) -> float:
+        number = _number(text)
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"must be a number from {least:g} to {most:g}, not {text[:40]!r}")
+        return number
+
+    return read
+
+
+def _number(text: str) -> float:
+    """NaN, which lies in no range, for what is no number."""
+    try:
+        number = float(text)
+    except ValueError:
+        return math.nan
+    return number
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """`--config FILE`, of the gate that the command is about."""
+    parser.add_argument("--config", type=Path, default=Path("linegate.yaml"), metavar="FILE", help="(linegate.yaml)")
+
+
+def add_cloud(parser: argparse.ArgumentParser) -> None:
+    """`--cloud`, for commands that know both gates."""
+    parser.add_argument("--cloud", action="store_true", help="of the gate on Google Cloud that the file names")
+
+
+positive = whole(1, 100_000)
+ratio = real(0, 1)

@@ -1,0 +1,34 @@
+"""`linegate edge`: the gate beside a line, until it is stopped."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+from linegate import config, logs
+from linegate.commands.arguments import add_config
+from linegate.edge.runtime import Runtime
+
+arguments = add_config
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run until SIGTERM or Ctrl-C; 0. Raises ConfigError, TransientError."""
+    logs.configure(config.log_level())
+    runtime = Runtime(config.load(options.config))
+    stop = threading.Event()
+
+    def stopped(number: int, _: FrameType | None) -> None:
+        logs.log.info("runtime.stopping", signal=signal.Signals(number).name)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, stopped)
+    signal.signal(signal.SIGINT, stopped)
+    runtime.start()
+    stop.wait()
+    if not runtime.stop():
+        sys.stderr.flush()
+        os._exit(0)  # a call that hangs would keep the interpreter; nothing of it is lost
+    return 0

@@ -1,0 +1,13 @@
+"""The gate that a command is about, looked at from a desk: the one on this machine, or the one on Google Cloud."""
+
+from linegate import bootstrap
+from linegate.errors import UsageError
+from linegate.handlers.context import Context
+from linegate.settings import Settings
+
+
+def cloud_context(settings: Settings) -> Context:
+    """The ports of the gate on Google Cloud. Raises UsageError where the file names none."""
+    if settings.cloud is None:
+        raise UsageError("--cloud: the file has no section cloud")
+    return bootstrap.cloud(settings).context

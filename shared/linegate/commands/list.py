@@ -1,0 +1,88 @@
+"""`linegate list`: the latest inspections, read beside a running gate without touching anything."""
+
+import argparse
+import json
+import re
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from rich.table import Table
+from rich.text import Text
+
+from linegate import config
+from linegate.commands.arguments import add_config, positive
+from linegate.commands.records import brief, inspection_of, local, opened, rows
+from linegate.console import STYLE, console
+from linegate.errors import UsageError
+from linegate.inspection import Verdict, printable
+
+_SPANS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--line", metavar="LINE", help="only of this line")
+    parser.add_argument("--verdict", type=str.upper, choices=tuple(Verdict), help="only these")
+    parser.add_argument(
+        "--since", metavar="WHEN", help="not before this time (2026-03-01T06:00), or as long ago (90m, 8h, 2d)"
+    )
+    parser.add_argument("--limit", type=positive, default=20, metavar="N", help="N at most (20)")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    add_config(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the latest inspections, newest first. 0. Raises ConfigError, UsageError, TransientError."""
+    settings, line, verdict, since = (
+        config.without_secrets(options.config),
+        options.line,
+        options.verdict,
+        options.since,
+    )
+    conditions, values = ["1"], list[object]()
+    if line is not None:
+        conditions.append("json_extract(document, '$.place.line') = ?")
+        values.append(line)
+    if verdict is not None:
+        conditions.append("json_extract(document, '$.revision.decision.verdict') = ?")
+        values.append(verdict)
+    if since is not None:
+        conditions.append("received_at >= ?")
+        values.append(_moment(since).timestamp())
+    query = f"SELECT document FROM inspections WHERE {' AND '.join(conditions)} ORDER BY received_at DESC LIMIT ?"
+    with closing(opened(settings)) as connection:
+        found = [inspection_of(row[0]) for row in rows(connection, query, [*values, options.limit])]
+    if options.json:
+        print(json.dumps([brief(inspection) for inspection in found], indent=2))
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("received", "verdict", "board", "reasons", "id"):
+        table.add_column(heading, no_wrap=heading in ("received", "verdict", "id"), overflow="fold")
+    for inspection in found:
+        told = brief(inspection)
+        reasons = "; ".join(told["reasons"][:2]) + (
+            f" and {len(told['reasons']) - 2} more" if told["reasons"][2:] else ""
+        )
+        cells = (
+            local(inspection.received_at),
+            told["verdict"] or "undecided",
+            told["board"],
+            reasons,
+            inspection.inspection_id[:8],
+        )
+        style = STYLE.get(told["verdict"] or "", "")
+        table.add_row(*(Text(printable(cell, 400), style if number == 1 else "") for number, cell in enumerate(cells)))
+    out = console()
+    out.print(table) if found else out.print("Nothing was inspected that fits.")
+    return 0
+
+
+def _moment(text: str) -> datetime:
+    """A time (2026-03-01, 2026-03-01T06:00), or how long ago (90m, 8h, 2d). Raises UsageError."""
+    span = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    if span:
+        return datetime.now(UTC) - timedelta(seconds=int(span[1]) * _SPANS[span[2]])
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(f"--since takes a time such as 2026-03-01T06:00, or 90m, 8h, 2d; not {text[:40]!r}") from error

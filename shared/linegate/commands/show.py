@@ -1,0 +1,133 @@
+"""`linegate show`: all that is known of one board, read beside a running gate without touching anything."""
+
+import argparse
+import json
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from linegate import config
+from linegate.commands.arguments import add_config
+from linegate.commands.records import brief as told_briefly
+from linegate.commands.records import inspection_of, local, opened, rows
+from linegate.errors import UsageError
+from linegate.events import codec
+from linegate.inspection import Inspection, OutboxEntry, Revision, brief, printable
+from linegate.settings import Settings
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("wanted", metavar="SERIAL|ID", help="of the board, or of the inspection (its first digits)")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    add_config(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print all that is known of each inspection of this serial, or with an id that begins so. 0. Raises UsageError."""
+    settings, wanted = config.without_secrets(options.config), options.wanted
+    by_id = bool(re.fullmatch(r"[0-9a-f]{6,32}", wanted))
+    query = """SELECT document FROM inspections WHERE json_extract(document, '$.place.serial') = ? OR (? AND id GLOB ?)
+        ORDER BY received_at DESC LIMIT 20"""
+    with closing(opened(settings)) as connection:
+        found = [inspection_of(row[0]) for row in rows(connection, query, [wanted, by_id, f"{wanted}*"])]
+        if not found:
+            raise UsageError(f"nothing was inspected with the serial or id {printable(wanted)!r}")
+        told = [_whole(settings, connection, inspection) for inspection in found]
+    if options.json:
+        print(json.dumps(told, indent=2))
+    else:
+        for number, inspection in enumerate(told):
+            print("\n" * (number > 0) + "\n".join(_lines(inspection)))
+    return 0
+
+
+def _whole(settings: Settings, connection: sqlite3.Connection, inspection: Inspection) -> dict[str, Any]:
+    """An inspection with its revisions, notifications and where its pictures lie, as plain data."""
+    identity = inspection.inspection_id
+    query = "SELECT document FROM revisions WHERE inspection_id = ? ORDER BY number"
+    revisions = [codec(Revision).validate_json(text) for (text,) in rows(connection, query, [identity])]
+    query = "SELECT document FROM outbox WHERE inspection_id = ? ORDER BY revision, target"
+    entries = [codec(OutboxEntry).validate_json(text) for (text,) in rows(connection, query, [identity])]
+    query = "SELECT path FROM objects WHERE inspection_id = ?"
+    uploads = [Path(bytes(path).decode("utf-8", "surrogateescape")) for (path,) in rows(connection, query, [identity])]
+    revision, manifest = inspection.revision, inspection.manifest
+    quarantined = settings.data / "quarantine" / identity
+    return {
+        **told_briefly(inspection),
+        "recipe": inspection.recipe,
+        "summary": revision.decision.summary if revision else "",
+        "deadline": inspection.deadline.isoformat(),
+        "decided_ms": round(inspection.timings.decided_ms) if revision else None,
+        "detector": manifest.detector if manifest else None,
+        "findings": [
+            {
+                "class": detection.class_name,
+                "confidence": round(detection.confidence, 3),
+                "box": asdict(detection.box),
+                "result": check.result.value,
+                "reason": check.reason,
+            }
+            for detection, check in zip(
+                manifest.detections if manifest else (), revision.decision.checks if revision else (), strict=False
+            )
+        ],
+        "revisions": [
+            {
+                "number": each.number,
+                "verdict": each.decision.verdict.value,
+                "decided_at": each.decided_at.isoformat(),
+                "decided_by": each.decided_by,
+                "complete": each.decision.complete,
+                "annotated": str(settings.data / each.annotated) if each.annotated else None,
+            }
+            for each in revisions
+        ],
+        "notifications": [
+            {
+                "target": entry.target,
+                "revision": entry.revision,
+                "state": entry.state.value,
+                "attempts": entry.attempts,
+                "last_error": entry.last_error,
+            }
+            for entry in entries
+        ],
+        "picture": next((str(path) for path in uploads if path.is_file()), None),
+        "quarantined": str(quarantined) if quarantined.is_file() else None,
+    }
+
+
+def _lines(told: dict[str, Any]) -> list[str]:
+    """The same for a person."""
+    lines = [
+        f"{told['verdict'] or 'undecided'}  {printable(told['board'], 400)}",
+        f"  {printable(told['summary'], 2000)}",
+        f"  received {local(datetime.fromisoformat(told['received_at']))}"
+        + (f", decided after {told['decided_ms']} ms" if told["verdict"] else ""),
+        f"  recipe {told['recipe'] or 'none'}, id {told['inspection_id']}",
+    ]
+    for finding in told["findings"]:
+        box = finding["box"]
+        where = f"x {box['x']:.0f}, y {box['y']:.0f}, {box['width']:.0f} by {box['height']:.0f} px"
+        what = f"{finding['class']} {finding['confidence']:.2f}  {where}: {brief(finding['reason'])}"
+        lines.append(f"  {finding['result']:6} {printable(what, 600)}")
+    for revision in told["revisions"]:
+        when = local(datetime.fromisoformat(revision["decided_at"]))
+        late = "" if revision["complete"] else ", not all answers had come"
+        lines.append(
+            f"  revision {revision['number']}: {revision['verdict']} at {when} by {revision['decided_by']}{late}"
+        )
+        if revision["annotated"]:
+            lines.append(f"    {printable(revision['annotated'], 600)}")
+    for entry in told["notifications"]:
+        failed = f": {brief(entry['last_error'])}" if entry["last_error"] else ""
+        tried = f"{entry['attempts']} attempt{'' if entry['attempts'] == 1 else 's'}"
+        lines.append(f"  {entry['target']} r{entry['revision']}: {entry['state']}, {tried}{failed}")
+    for what in ("picture", "quarantined"):
+        if told[what]:
+            lines.append(f"  {what}: {printable(told[what], 600)}")
+    return lines
