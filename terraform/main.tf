@@ -3,11 +3,13 @@
 locals {
   text   = file(var.config_file)
   config = yamldecode(local.text)
+  # What holds where the file says nothing, as the package itself has it.
+  defaults = jsondecode(file("${path.module}/defaults.json"))
 
   project_id = local.config.cloud.project
-  region     = try(local.config.cloud.region, "europe-west1")
-  database   = try(local.config.cloud.database, "(default)")
-  prefix     = try(local.config.cloud.prefix, "linegate")
+  region     = try(local.config.cloud.region, local.defaults.cloud.region)
+  database   = try(local.config.cloud.database, local.defaults.cloud.database)
+  prefix     = try(local.config.cloud.prefix, local.defaults.cloud.prefix)
   uploads    = local.config.storage.uploads_bucket
   results    = local.config.storage.results_bucket
   golden     = try(local.config.cloud.golden_bucket, null)
@@ -16,11 +18,7 @@ locals {
   # Which ${NAME} stands in which section: each function gets the secrets of its own section and no others.
   secret_names = {
     for stage, sections in {
-      detect    = try(jsonencode(local.config.roboflow), "")
-      verify    = try(jsonencode(local.config.gemini), "")
-      notify    = try(jsonencode(local.config.targets), "")
-      aggregate = ""
-      sweep     = ""
+      for stage, row in local.stages : stage => join("", [for section in row.sections : try(jsonencode(local.config[section]), "")])
     } : stage => toset(flatten(regexall("\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}", sections)))
   }
   all_secret_names = toset(flatten(regexall("\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}", jsonencode(local.config))))

@@ -1,24 +1,6 @@
 locals {
-  stages = {
-    detect    = { topic = "uploads", publishes_to = ["verify", "notify"] }
-    verify    = { topic = "crops", publishes_to = ["aggregate"] }
-    aggregate = { topic = "checks", publishes_to = ["notify"] }
-    notify    = { topic = "notifications", publishes_to = [] }
-    sweep     = { topic = "sweeps", publishes_to = ["notify"] }
-  }
-
-  default_sizing = {
-    # Decodes pictures and waits for the detector: a core for a few at a time, and memory for 100 megapixels.
-    detect = { memory = "2Gi", cpu = "1", concurrency = 4, min_instances = 0, max_instances = 20, timeout_s = 120 }
-    # Waits for Gemini and does little else: many at a time on small instances, so that all crops of a board run at once.
-    verify = { memory = "1Gi", cpu = "1", concurrency = 64, min_instances = 0, max_instances = 20, timeout_s = 180 }
-    # Draws one annotated picture a board; the other checks only write and count.
-    aggregate = { memory = "2Gi", cpu = "1", concurrency = 8, min_instances = 0, max_instances = 20, timeout_s = 120 }
-    # Waits for HMIs. Few instances: each paces Slack and remembers Retry-After by itself.
-    notify = { memory = "512Mi", cpu = "1", concurrency = 32, min_instances = 0, max_instances = 2, timeout_s = 60 }
-    # One at a time: a second sweep would only find what the first is deciding.
-    sweep = { memory = "2Gi", cpu = "1", concurrency = 1, min_instances = 0, max_instances = 1, timeout_s = 300 }
-  }
+  # Made of the package's own table of stages by .ci/reference: what each is fed by, feeds, and gets of a machine.
+  stages = local.defaults.stages
 }
 
 resource "google_storage_bucket_object" "package" {
@@ -41,7 +23,7 @@ module "stage" {
   topic                 = each.value.topic
   source_object         = { bucket = google_storage_bucket.bucket["source"].name, object = google_storage_bucket_object.package[each.key].name }
   build_service_account = google_service_account.build.id
-  sizing                = merge(local.default_sizing[each.key], lookup(var.sizing, each.key, {}))
+  sizing                = merge(each.value.sizing, lookup(var.sizing, each.key, {}))
   config_secret         = { id = google_secret_manager_secret.config.secret_id, version = google_secret_manager_secret_version.config.version }
   secrets = {
     for name in local.secret_names[each.key] : name => {

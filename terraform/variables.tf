@@ -70,13 +70,13 @@ variable "results_days" {
 }
 
 variable "sizing" {
-  description = "Changes to the sizing of stages, by stage; see `default_sizing` in stages.tf for what there is and why."
+  description = "Changes to the sizing of stages, by stage; see `stages` in defaults.json for what there is, and the package's stages.py for why."
   type        = map(map(string))
   default     = {}
 
   validation {
-    condition     = length(setsubtract(keys(var.sizing), ["detect", "verify", "aggregate", "notify", "sweep"])) == 0
-    error_message = "sizing: stages are detect, verify, aggregate, notify and sweep."
+    condition     = length(setsubtract(keys(var.sizing), keys(jsondecode(file("${path.module}/defaults.json")).stages))) == 0
+    error_message = "sizing: there is no such stage; defaults.json lists them."
   }
 }
 

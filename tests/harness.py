@@ -8,21 +8,8 @@ from typing import Any
 from PIL import Image
 
 from linegate.config import parse
-from linegate.events import (
-    CHECKS,
-    CROPS,
-    NOTIFICATIONS,
-    UPLOADS,
-    CheckMade,
-    CropReady,
-    ImageUploaded,
-    NotificationDue,
-    push_body,
-    to_message,
-)
-from linegate.events import (
-    parse as parse_event,
-)
+from linegate.events import parse as parse_event
+from linegate.events import push_body, to_message
 from linegate.handlers.aggregate import aggregate
 from linegate.handlers.context import Context
 from linegate.handlers.detect import detect
@@ -30,9 +17,11 @@ from linegate.handlers.notify import notify
 from linegate.handlers.sweep import sweep
 from linegate.handlers.verify import verify
 from linegate.inspection import Inspection, ObjectRef
+from linegate.messages import CheckMade, CropReady, ImageUploaded, NotificationDue
 from linegate.ports import Found, Message, Reference, Registrar
 from linegate.settings import Settings
 from linegate.sight import Sight, measure
+from linegate.stages import CHECKS, CROPS, NOTIFICATIONS, UPLOADS
 from tests.boards import SIDE, draw, encoded
 from tests.fakes import (
     ManualClock,

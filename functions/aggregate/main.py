@@ -3,8 +3,8 @@
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from linegate.events import CheckMade
 from linegate.handlers.aggregate import aggregate as handle
+from linegate.messages import CheckMade
 from linegate.serving import serve
 
 

@@ -3,8 +3,8 @@
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from linegate.events import ImageUploaded
 from linegate.handlers.detect import detect as handle
+from linegate.messages import ImageUploaded
 from linegate.serving import serve
 
 

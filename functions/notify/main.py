@@ -3,8 +3,8 @@
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from linegate.events import NotificationDue
 from linegate.handlers.notify import notify as handle
+from linegate.messages import NotificationDue
 from linegate.serving import serve
 
 

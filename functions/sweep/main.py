@@ -3,8 +3,8 @@
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from linegate.events import SweepDue
 from linegate.handlers.sweep import sweep as handle
+from linegate.messages import SweepDue
 from linegate.serving import serve
 
 

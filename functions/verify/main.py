@@ -3,8 +3,8 @@
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from linegate.events import CropReady
 from linegate.handlers.verify import verify as handle
+from linegate.messages import CropReady
 from linegate.serving import serve
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from linegate import config, events, logs
+from linegate import config, logs
 from linegate.errors import ObjectMissingError, TransientError
 from linegate.handlers.context import Context
 from linegate.inspection import Detection, Result
 from linegate.ports import Detector, Judgement, Registrar, Target, Verifier
 from linegate.redaction import know
 from linegate.settings import Recipe, Settings
+from linegate.stages import STAGES
 
 if TYPE_CHECKING:
     from linegate.adapters.exchange import Http
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
     from linegate.adapters.local.database import Database
 
 T = TypeVar("T")
-
-STAGES: Final = {
-    "detect": events.UPLOADS,
-    "verify": events.CROPS,
-    "aggregate": events.CHECKS,
-    "notify": events.NOTIFICATIONS,
-    "sweep": events.SWEEPS,
-}
-STAGE_OF: Final = {topic: stage for stage, topic in STAGES.items()}
 
 
 class SystemClock:
@@ -70,12 +62,13 @@ class App:
 
     def warm_up(self, stages: Collection[str] = tuple(STAGES)) -> None:
         """Build what the recipes need in these stages, so that the first board does not wait for it."""
+        ports = frozenset[str]().union(*(STAGES[stage].ports for stage in stages))
         for recipe in self.settings.recipes.values():
-            if "detect" in stages:
+            if "detector" in ports:
                 self.detector(recipe)
-                if recipe.golden:
-                    self.registrar()
-            if "verify" in stages:
+            if "registrar" in ports and recipe.golden:
+                self.registrar()
+            if "verifier" in ports:
                 self.verifier(recipe)
 
     def look_for_goldens(self) -> None:

@@ -4,114 +4,22 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from math import isfinite
 from typing import Any, Final, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from linegate.codec import codec
 from linegate.errors import MessageError
-from linegate.inspection import Check, Detection, ObjectRef, brief
+from linegate.inspection import ObjectRef, brief
+from linegate.messages import Event, ImageUploaded, NotificationDue
 from linegate.ports import Message
+from linegate.stages import BY_MESSAGE
 
 SCHEMA: Final = 1
 
-# Topics, named after what they carry. `uploads` is fed by the bucket's notifications, `sweeps` by a clock.
-UPLOADS: Final = "uploads"
-CROPS: Final = "crops"
-CHECKS: Final = "checks"
-NOTIFICATIONS: Final = "notifications"
-SWEEPS: Final = "sweeps"
-TOPICS: Final = (UPLOADS, CROPS, CHECKS, NOTIFICATIONS, SWEEPS)
-
-
-def dead_letter(topic: str) -> str:
-    """The topic that takes what `topic` could not deliver."""
-    return f"{topic}-dead"
-
-
-@dataclass(frozen=True, slots=True)
-class ImageUploaded:
-    """A picture is complete in the uploads bucket. `size` in bytes; `metadata` is the object's custom metadata."""
-
-    image: ObjectRef
-    size: int
-    uploaded_at: datetime
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class CropReady:
-    """One detection to verify. `crop` and `reference` (the golden picture's same cut) are JPEGs."""
-
-    inspection_id: str
-    line: str
-    recipe: str
-    index: int
-    expected: int
-    detection: Detection
-    crop: bytes
-    reference: bytes | None = None
-    again: bool = False  # published a second time: skip it if its check exists
-
-
-@dataclass(frozen=True, slots=True)
-class CheckMade:
-    """The check of one crop; `expected` is how many the inspection waits for."""
-
-    inspection_id: str
-    line: str
-    expected: int
-    check: Check
-
-
-@dataclass(frozen=True, slots=True)
-class NotificationDue:
-    """An outbox entry waits to be sent."""
-
-    inspection_id: str
-    line: str
-    target: str
-    entry_id: str
-    published: int = 1  # which publication of the entry this is
-
-
-@dataclass(frozen=True, slots=True)
-class SweepDue:
-    """The clock struck."""
-
-
-TOPIC_OF: Final[dict[type, str]] = {
-    ImageUploaded: UPLOADS,
-    CropReady: CROPS,
-    CheckMade: CHECKS,
-    NotificationDue: NOTIFICATIONS,
-    SweepDue: SWEEPS,
-}
-
-Event = ImageUploaded | CropReady | CheckMade | NotificationDue | SweepDue
 T = TypeVar("T")
-
-_TYPES: Final[dict[str, type]] = {
-    "crop.ready": CropReady,
-    "check.made": CheckMade,
-    "notification.due": NotificationDue,
-    "sweep.due": SweepDue,
-}
-_NAMES: Final = {cls: name for name, cls in _TYPES.items()}
-
-
-_CODECS: Final[dict[type, TypeAdapter[Any]]] = {}
-
-
-def codec(cls: type[T]) -> TypeAdapter[T]:
-    """JSON ⇄ the dataclass `cls`; bytes travel as base64. Built at first use: cold start is a feature."""
-    if cls not in _CODECS:
-        # A TypeAdapter takes no configuration for a dataclass; pydantic reads it from the class.
-        cls.__pydantic_config__ = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}  # type: ignore[attr-defined]
-        _CODECS[cls] = TypeAdapter(cls)
-    return _CODECS[cls]
 
 
 def to_message(event: Event) -> Message:
@@ -120,7 +28,7 @@ def to_message(event: Event) -> Message:
         return _storage_notification(event)
     cls = type(event)
     data = {"schema": SCHEMA, **codec(cls).dump_python(event, mode="json")}
-    attributes = {"type": _NAMES[cls]}
+    attributes = {"type": BY_MESSAGE[cls].type}
     attributes |= {key: data[key] for key in ("inspection_id", "line", "target") if key in data}
     key = event.entry_id if isinstance(event, NotificationDue) else ""
     return Message(json.dumps(data, separators=(",", ":")).encode(), attributes, key)
@@ -195,7 +103,8 @@ def _typed(text: bytes, content: object, attributes: Mapping[str, Any], wanted: 
         raise MessageError(
             f"schema {brief(repr(content.get('schema')))} is not known here; this version reads schema {SCHEMA}"
         )
-    if _TYPES.get(str(attributes.get("type"))) is not wanted:
+    stage = BY_MESSAGE.get(wanted)
+    if stage is None or not stage.type or attributes.get("type") != stage.type:
         raise MessageError(f"a message of type {brief(repr(attributes.get('type')))} came to the wrong stage")
     try:
         return codec(wanted).validate_json(text)

@@ -1,6 +1,6 @@
 """The configuration as a reference: a JSON Schema for editors, and the page `configuration.md`, both made of the models.
 
-`.ci/reference` writes the two files of shared/docs; a test keeps them in step.
+Also what Terraform takes from the package, `terraform/defaults.json`. `.ci/reference` writes all of it; a test keeps it in step.
 """
 
 import ast
@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from linegate import settings
-from linegate.settings import IN_WORDS, Settings
+from linegate.settings import IN_WORDS, Cloud, Settings
+from linegate.stages import BY_TOPIC, STAGES, Stage
 
 INTRODUCTION: Final = """\
 # Configuration
@@ -32,6 +33,31 @@ def schema() -> dict[str, Any]:
             if texts.get((name, key)):
                 field["description"] = texts[name, key]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "linegate.yaml"}
+
+
+def provisioning() -> dict[str, Any]:
+    """What Terraform must know of the package: its stages, and what holds where the file's section `cloud` says nothing."""
+    defaults = {
+        key: field.default for key, field in Cloud.model_fields.items() if key in ("region", "database", "prefix")
+    }
+    return {"cloud": defaults, "stages": {name: _provisioned(stage) for name, stage in STAGES.items()}}
+
+
+def _provisioned(stage: Stage) -> dict[str, Any]:
+    instance = stage.instance
+    return {
+        "topic": stage.topic,
+        "publishes_to": [BY_TOPIC[topic].name for topic in stage.publishes_to],
+        "sections": stage.sections,
+        "sizing": {
+            "memory": f"{instance.memory_mib}Mi",
+            "cpu": "1",
+            "concurrency": instance.concurrency,
+            "min_instances": 0,
+            "max_instances": instance.most,
+            "timeout_s": instance.timeout_s,
+        },
+    }
 
 
 def models() -> list[tuple[str, dict[str, Any]]]:

@@ -16,10 +16,11 @@ from werkzeug.exceptions import HTTPException, ServiceUnavailable, TooManyReques
 from linegate import bootstrap, config
 from linegate.admission import admit
 from linegate.errors import ConfigError, DeferredError, MessageError, PermanentError, TransientError
-from linegate.events import TOPIC_OF, dead_letter, parse
+from linegate.events import parse
 from linegate.inspection import place_of
 from linegate.logs import bound, log
 from linegate.ports import Message
+from linegate.stages import BY_MESSAGE, dead_letter
 
 T = TypeVar("T")
 
@@ -32,14 +33,15 @@ def serve(event: CloudEvent, wanted: type[T], handle: Callable[[bootstrap.App, T
     """
     app = bootstrap.app()
     started = perf_counter()
-    with bound(stage=event_stage(wanted), attempt=_attempt()):
+    stage = BY_MESSAGE[wanted]
+    with bound(stage=stage.name, attempt=_attempt()):
         if not bootstrap.in_use():  # it came through a port
             _admit(app)
         try:
             message = parse(event["type"], event.data, wanted)
         except MessageError as error:
             log.error("message.unparseable", reason=str(error))
-            app.context.publisher.publish(dead_letter(TOPIC_OF[wanted]), [_remains(event.data, str(error))])
+            app.context.publisher.publish(dead_letter(stage.topic), [_remains(event.data, str(error))])
             return
         if message is None:
             log.info("message.not_for_us", type=event["type"])
@@ -74,11 +76,6 @@ def _admit(app: bootstrap.App) -> None:
     except TransientError as error:
         log.warning("push.unverified", reason=str(error))
         raise ServiceUnavailable(str(error)) from error
-
-
-def event_stage(wanted: type) -> str:
-    """The stage that takes messages of this type, for the logs."""
-    return bootstrap.STAGE_OF[TOPIC_OF[wanted]]
 
 
 def _attempt() -> int | None:

@@ -10,8 +10,8 @@ import pytest
 
 from linegate.adapters.gcp.firestore import FirestoreInspections
 from linegate.errors import TransientError
-from linegate.events import CHECKS, CROPS, UPLOADS
 from linegate.ports import Found
+from linegate.stages import CHECKS, CROPS, UPLOADS
 from tests.emulators import PROJECT
 from tests.fakes import START, detection
 from tests.harness import Gate

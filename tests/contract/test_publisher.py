@@ -14,8 +14,8 @@ from linegate.adapters.gcp.pubsub import CloudPublisher
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.errors import TransientError
-from linegate.events import CROPS
 from linegate.ports import Message, Publisher
+from linegate.stages import CROPS
 from tests.emulators import PROJECT
 
 # A publisher, and what takes the messages of the topic `crops`

@@ -25,11 +25,10 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 from google.pubsub_v1.types import PubsubMessage, PushConfig, RetryPolicy, Subscription
 
-from linegate.bootstrap import STAGE_OF, STAGES
 from linegate.commands.listener import Listener
 from linegate.commands.main import main
 from linegate.commands.package import pack
-from linegate.events import SWEEPS, dead_letter
+from linegate.stages import BY_TOPIC, STAGES, SWEEPS, dead_letter
 from tests.boards import clean_board
 from tests.e2e.conftest import SECRET, Hmi
 from tests.e2e.test_services import board
@@ -129,7 +128,7 @@ class Cloud:
         self.publisher.publish(topic=path, messages=[PubsubMessage(data=data, attributes=attributes)])
 
     def dead(self, topic: str) -> list[PubsubMessage]:
-        path = f"projects/{PROJECT}/subscriptions/linegate-{STAGE_OF[topic]}-dead"
+        path = f"projects/{PROJECT}/subscriptions/linegate-{BY_TOPIC[topic].name}-dead"
         received = self.subscriber.pull(subscription=path, max_messages=10, timeout=10).received_messages
         return [each.message for each in received]
 
@@ -182,7 +181,7 @@ def cloud(
         subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
         running = Cloud(installed, environment, buckets, hmi, detector, verifier, mes, publisher, subscriber)
         buckets.put("plant-golden", "golden.png", clean_board())
-        for stage, topic in STAGES.items():
+        for stage, topic in ((stage.name, stage.topic) for stage in STAGES.values()):
             running.ports[stage] = free_port()
             stack.callback(running.kill, stage)
             running.start(stage)
@@ -209,7 +208,7 @@ def configuration(detector_url: str, verifier_url: str, hmi_url: str, mes_url: s
 
 def subscribe(cloud: Cloud, topic: str, port: int) -> None:
     """A topic with its push subscription, and its dead letter with one to look into."""
-    stage = STAGE_OF[topic]
+    stage = BY_TOPIC[topic].name
     for name, reader in ((topic, stage), (dead_letter(topic), f"{stage}-dead")):  # as Terraform calls them
         path = f"projects/{PROJECT}/topics/linegate-{name}"
         cloud.publisher.create_topic(name=path)

@@ -16,14 +16,15 @@ import urllib3
 
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
-from linegate.bootstrap import STAGES
 from linegate.config import CONFIG_VARIABLE, PUSH_SECRET_VARIABLE
 from linegate.edge.dispatcher import Dispatcher
 from linegate.edge.functions import Response, functions_folder
 from linegate.edge.intake import Intake
-from linegate.events import CheckMade, SweepDue, push_body, to_message
+from linegate.events import push_body, to_message
 from linegate.inspection import Check, Result
+from linegate.messages import CheckMade, SweepDue
 from linegate.ports import Message
+from linegate.stages import STAGES
 from tests.boards import clean_board, defective_board
 from tests.e2e.conftest import Hmi, Line
 

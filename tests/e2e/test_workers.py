@@ -22,8 +22,9 @@ from linegate.commands.status import collect
 from linegate.config import load
 from linegate.edge.functions import Response
 from linegate.edge.workers import WorkerPool
-from linegate.events import ImageUploaded, SweepDue, push_body, to_message
+from linegate.events import push_body, to_message
 from linegate.inspection import ObjectRef
+from linegate.messages import ImageUploaded, SweepDue
 from tests.boards import clean_board, defective_board
 from tests.e2e.conftest import Hmi, Line, running
 from tests.standins import roboflow

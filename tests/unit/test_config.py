@@ -11,7 +11,7 @@ from linegate.commands.init import write_configuration
 from linegate.config import load, parse
 from linegate.errors import ConfigError
 from linegate.inspection import Verdict
-from linegate.reference import models, page, schema
+from linegate.reference import models, page, provisioning, schema
 from linegate.settings import Settings
 
 SECRET = "whsec_" + "A" * 43 + "="
@@ -234,9 +234,12 @@ def test_every_key_says_what_it_is() -> None:
 
 
 def test_the_reference_is_in_step_with_the_models() -> None:
-    docs = Path(__file__).parents[2] / "shared" / "docs"
+    root = Path(__file__).parents[2]
+    docs = root / "shared" / "docs"
     assert (docs / "configuration.md").read_text() == page(), "run .ci/reference"
     assert json.loads((docs / "linegate.schema.json").read_text()) == schema(), "run .ci/reference"
+    made = json.loads(json.dumps(provisioning()))
+    assert json.loads((root / "terraform" / "defaults.json").read_text()) == made, "run .ci/reference"
 
 
 def every_key() -> set[str]:

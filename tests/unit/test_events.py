@@ -10,18 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linegate.errors import MessageError
-from linegate.events import (
-    CheckMade,
-    CropReady,
-    Event,
-    ImageUploaded,
-    NotificationDue,
-    SweepDue,
-    parse,
-    push_body,
-    to_message,
-)
+from linegate.events import parse, push_body, to_message
 from linegate.inspection import Box, Check, Detection, ObjectRef, Result
+from linegate.messages import CheckMade, CropReady, Event, ImageUploaded, NotificationDue, SweepDue
 
 PUBSUB = "google.cloud.pubsub.topic.v1.messagePublished"
 FINALIZED = "google.cloud.storage.object.v1.finalized"

@@ -6,11 +6,14 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from linegate.codec import codec
 from linegate.errors import PermanentError, RegistrationError, TransientError
-from linegate.events import CHECKS, CROPS, NOTIFICATIONS, UPLOADS, CheckMade, CropReady, codec, to_message
+from linegate.events import to_message
 from linegate.inspection import Check, Result
+from linegate.messages import CheckMade, CropReady
 from linegate.ports import Reference
 from linegate.sight import Sight, measure
+from linegate.stages import CHECKS, CROPS, NOTIFICATIONS, UPLOADS
 from tests.boards import SIDE, draw
 from tests.harness import Gate, picture
 

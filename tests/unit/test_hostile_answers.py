@@ -15,9 +15,9 @@ import yaml
 from linegate.adapters.gemini.verifier import GeminiClient, GeminiVerifier
 from linegate.adapters.roboflow.detector import RoboflowDetector
 from linegate.config import parse
-from linegate.events import CHECKS, CROPS, UPLOADS
 from linegate.inspection import Result, Verdict
 from linegate.settings import Settings
+from linegate.stages import CHECKS, CROPS, UPLOADS
 from tests.boards import clean_board
 from tests.harness import Gate
 from tests.standins import gemini, roboflow

@@ -13,9 +13,11 @@ from linegate.edge.functions import functions_folder
 PACKAGE = Path(linegate.__file__).parent
 # Each layer may import from those before it, never from those after it.
 LAYERS = (
-    {"addresses", "redaction"},
+    {"addresses", "redaction", "codec"},
     {"errors"},
     {"inspection", "logs"},
+    {"messages"},
+    {"stages"},
     {"ports", "settings", "blinding", "sight", "faults", "config"},
     {"containers", "entropy", "pixels"},
     {"events", "imaging", "annotate", "notification"},
@@ -58,6 +60,20 @@ def test_imports_point_one_way(path: Path) -> None:
         parts = name.split(".")
         if parts[0] == "linegate" and len(parts) > 1 and parts[1] in RANK:
             assert RANK[parts[1]] <= RANK[layer], f"{layer} must not import {name}"
+
+
+def graph() -> dict[str, set[str]]:
+    """Each module of the package with those that it imports, wherever in its file, for types only included."""
+    paths = {".".join(("linegate", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in MODULES}
+    paths |= {".".join(path.relative_to(PACKAGE.parent).parent.parts): path for path in PACKAGE.rglob("__init__.py")}
+    return {name: (imports(path) & paths.keys()) - {name} for name, path in paths.items()}
+
+
+def test_no_module_imports_one_that_imports_it() -> None:
+    left = graph()
+    while done := {name for name, wanted in left.items() if not wanted & left.keys()}:
+        left = {name: wanted for name, wanted in left.items() if name not in done}
+    assert not left, "these stand in a circle, or import who does"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from linegate.errors import TransientError
-from linegate.events import CHECKS, CROPS, NOTIFICATIONS, UPLOADS
 from linegate.handlers.outbox import publish_outbox
 from linegate.inspection import OutboxState
+from linegate.stages import CHECKS, CROPS, NOTIFICATIONS, UPLOADS
 from tests.harness import Gate
 
 

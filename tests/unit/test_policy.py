@@ -6,11 +6,11 @@ from time import process_time
 import pytest
 
 from linegate.adapters.gcp.firestore import _dump
-from linegate.events import UPLOADS
 from linegate.handlers.policy import apply
 from linegate.inspection import Box, Check, LeftOut, Manifest, Result, Revision, Verdict, brief, decide
 from linegate.ports import Found
 from linegate.settings import ClassPolicy, Recipe, Zone
+from linegate.stages import UPLOADS
 from tests.fakes import START, detection
 from tests.harness import Gate
 

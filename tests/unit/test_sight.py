@@ -8,10 +8,10 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from linegate.errors import TransientError
-from linegate.events import UPLOADS
 from linegate.samples import golden_board, sample
 from linegate.settings import Limits
 from linegate.sight import Sight, doubts, measure
+from linegate.stages import UPLOADS
 from tests.boards import SIDE, draw, encoded
 from tests.harness import Gate
 

@@ -14,17 +14,11 @@ from linegate.commands.arguments import real
 from linegate.console import console
 from linegate.errors import UsageError
 from linegate.settings import Recipe, Settings
+from linegate.stages import STAGES, Instance
 
 BOARDS: Final = 1000
 CROP_BYTES: Final = 20_000  # of a message with a crop; another of this size with its golden reference
 CHECK_BYTES: Final = 1_000
-# Seconds of instance time a message takes, by stage, and how many share an instance (Terraform's sizing)
-SECONDS: Final = {
-    "detect": (1.0, 4, 2.0),
-    "verify": (2.0, 64, 1.0),
-    "aggregate": (0.05, 8, 2.0),
-    "notify": (0.3, 32, 0.5),
-}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,11 +105,13 @@ def per_thousand(settings: Settings, recipe: Recipe, prices: dict[str, Any], cro
         / 1e5
     )
     messages = {"detect": 1.0, "verify": asked, "aggregate": asked, "notify": float(targets)}
-    price = prices["run"]
-    costs["Cloud Run"] = sum(
-        BOARDS
-        * count
-        * (seconds / shared * (price["vcpu_second"] + gib * price["gib_second"]) + price["per_million_requests"] / 1e6)
-        for count, (seconds, shared, gib) in ((messages[stage], SECONDS[stage]) for stage in messages)
+    costs["Cloud Run"] = BOARDS * sum(
+        count * _message(STAGES[stage].instance, prices["run"]) for stage, count in messages.items()
     )
     return costs
+
+
+def _message(instance: Instance, price: dict[str, float]) -> float:
+    """US dollars for one message, whose instance of one core works on others as well."""
+    second = price["vcpu_second"] + instance.memory_mib / 1024 * price["gib_second"]
+    return instance.message_s / instance.concurrency * second + price["per_million_requests"] / 1e6

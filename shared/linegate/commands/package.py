@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 import linegate
-from linegate.bootstrap import STAGES
 from linegate.edge.functions import functions_folder
 from linegate.errors import UsageError
 from linegate.files import writing
+from linegate.stages import STAGES
 
 # What of the package no function carries
 LEFT_OUT: Final = {"edge", "commands", "evaluation", "samples", "functions", "__pycache__"}

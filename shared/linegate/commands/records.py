@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from linegate.codec import codec
 from linegate.errors import TransientError, UsageError
-from linegate.events import codec
 from linegate.inspection import Inspection
 from linegate.settings import Settings
 

@@ -5,12 +5,11 @@ from contextlib import closing
 
 from linegate import config
 from linegate.adapters.local.bus import LocalBus
-from linegate.bootstrap import STAGES
 from linegate.commands.arguments import add_cloud, add_config
 from linegate.edge.runtime import open_database
 from linegate.errors import UsageError
-from linegate.events import TOPICS
 from linegate.settings import Settings
+from linegate.stages import STAGES, TOPICS
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,10 +37,10 @@ def _in_cloud(settings: Settings, topic: str | None) -> int:
 
     if settings.cloud is None:
         raise UsageError("--cloud: the file has no section cloud")
-    for stage, name in STAGES.items():
-        if topic in (None, name):
+    for name, stage in STAGES.items():
+        if topic in (None, stage.topic):
             count = replay_letters(
-                settings.cloud.project, settings.cloud.prefix, stage, name, config.emulator("PUBSUB")
+                settings.cloud.project, settings.cloud.prefix, name, stage.topic, config.emulator("PUBSUB")
             )
-            print(f"{stage}: {count} dead letter{'' if count == 1 else 's'} put back to work")
+            print(f"{name}: {count} dead letter{'' if count == 1 else 's'} put back to work")
     return 0

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from linegate import config
+from linegate.codec import codec
 from linegate.commands.arguments import add_config
 from linegate.commands.records import brief as told_briefly
 from linegate.commands.records import inspection_of, local, opened, rows
 from linegate.errors import UsageError
-from linegate.events import codec
 from linegate.inspection import Inspection, OutboxEntry, Revision, brief, printable
 from linegate.settings import Settings
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 from contextlib import closing
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,10 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from linegate import config
-from linegate.adapters.local.bus import LocalBus
+from linegate.adapters.local.bus import Backlog, LocalBus
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteInspections
-from linegate.bootstrap import STAGES
 from linegate.commands.arguments import add_cloud, add_config
 from linegate.commands.gates import cloud_context
 from linegate.config import command
@@ -24,6 +24,7 @@ from linegate.edge.runtime import open_database
 from linegate.errors import TransientError
 from linegate.inspection import printable
 from linegate.settings import Settings
+from linegate.stages import STAGES
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,14 +120,7 @@ def collect(database: Database) -> dict[str, Any]:
         WHERE state IN ('PENDING', 'DEAD', 'HELD') GROUP BY target, state"""
     )
     return {
-        "stages": {
-            stage: {
-                "waiting": backlog[topic].waiting if topic in backlog else 0,
-                "in_work": backlog[topic].in_work if topic in backlog else 0,
-                "retrying": backlog[topic].retrying if topic in backlog else 0,
-            }
-            for stage, topic in STAGES.items()
-        },
+        "stages": {name: asdict(backlog.get(stage.topic, Backlog())) for name, stage in STAGES.items()},
         "inspections": {"undecided": undecided, "overdue": overdue},
         "dead_letters": [
             {

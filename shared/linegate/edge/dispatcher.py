@@ -9,19 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from linegate.adapters.local.bus import Delivery, LocalBus
-from linegate.bootstrap import STAGES
 from linegate.edge.functions import Deliver
 from linegate.errors import TransientError
 from linegate.events import push_body
 from linegate.inspection import printable
 from linegate.logs import log
 from linegate.settings import Retry, Settings
+from linegate.stages import SERVING_ORDER, STAGES
 
 # The codes on which Pub/Sub takes a push as acknowledged.
 ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})
 DEFERRED = 429
-# Later stages first: a board that is nearly done is finished before a new one is begun.
-ORDER = ("notify", "aggregate", "verify", "sweep", "detect")
 # Another process may have published (`linegate replay`): look again after this long without a ring.
 POLL_S = 0.5
 # Whatever a service asks for: a board that waits longer has been given up by everybody.
@@ -48,7 +46,8 @@ class Dispatcher:
         self._in_lane: Counter[str] = Counter()
         self._limits: Mapping[str, int] = settings.in_work
         self._pools = {
-            stage: ThreadPoolExecutor(self._limits[stage], thread_name_prefix=f"linegate-{stage}") for stage in ORDER
+            stage: ThreadPoolExecutor(self._limits[stage], thread_name_prefix=f"linegate-{stage}")
+            for stage in SERVING_ORDER
         }
         self._ahead = time.time() - time.monotonic()
         self._thread = threading.Thread(target=self._run, name="linegate-dispatcher", daemon=True)
@@ -101,7 +100,7 @@ class Dispatcher:
 
     def _lease_all(self) -> None:
         crops_wait = False
-        for stage in ORDER:
+        for stage in SERVING_ORDER:
             # No new board while crops wait, or a flood of uploads would outrun the deadlines.
             if stage == "detect" and crops_wait:
                 return
@@ -113,7 +112,11 @@ class Dispatcher:
                     crops_wait |= stage == "verify"
                     break
                 deliveries = self._bus.lease(
-                    STAGES[stage], free, self._settings.lease_s, in_lane, self._settings.concurrency.notify_per_target
+                    STAGES[stage].topic,
+                    free,
+                    self._settings.lease_s,
+                    in_lane,
+                    self._settings.concurrency.notify_per_target,
                 )
                 if not deliveries:
                     break

@@ -12,8 +12,9 @@ from flask import Flask
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from linegate import bootstrap
-from linegate.events import TOPIC_OF, codec
+from linegate.codec import codec
 from linegate.inspection import Check, Inspection, OutboxEntry, Revision
+from linegate.stages import BY_MESSAGE, STAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,9 @@ def in_process(app: bootstrap.App) -> Deliver:
     return deliver
 
 
-def load_all(stages: Collection[str] = tuple(bootstrap.STAGES)) -> None:
+def load_all(stages: Collection[str] = tuple(STAGES)) -> None:
     """Import the functions of these stages and build every codec now, so that the first board does not wait for it."""
     for stage in stages:
         function_app(stage)
-    for cls in (*TOPIC_OF, Inspection, Check, Revision, OutboxEntry):
+    for cls in (*BY_MESSAGE, Inspection, Check, Revision, OutboxEntry):
         codec(cls)

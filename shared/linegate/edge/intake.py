@@ -31,11 +31,13 @@ from linegate.adapters.local.storage import adopt
 from linegate.adapters.local.store import insert_inspection
 from linegate.edge.archive import UPLOADS_FOLDER, Archive
 from linegate.errors import LinegateError
-from linegate.events import UPLOADS, ImageUploaded, to_message
+from linegate.events import to_message
 from linegate.handlers.detect import new_inspection
 from linegate.inspection import ObjectRef
 from linegate.logs import log
+from linegate.messages import ImageUploaded
 from linegate.settings import Settings
+from linegate.stages import UPLOADS
 
 IGNORED_SUFFIX: Final = ".part"
 # A file beside a picture, as `sha256sum` writes it: the picture counts when its content fits.

@@ -20,9 +20,11 @@ from linegate.edge.housekeeping import Housekeeper
 from linegate.edge.intake import Intake
 from linegate.edge.workers import WorkerPool
 from linegate.errors import ConfigError, LinegateError
-from linegate.events import SWEEPS, SweepDue, to_message
+from linegate.events import to_message
 from linegate.logs import log
+from linegate.messages import SweepDue
 from linegate.settings import Settings
+from linegate.stages import STAGES, SWEEPS
 
 HOUSEKEEPING_S = 3600.0
 # What the data folder holds besides files.
@@ -69,8 +71,8 @@ class Runtime:
     def start(self) -> None:
         if self.workers:
             self.workers.start()
-        load_all([stage for stage in bootstrap.STAGES if stage not in self._worked])
-        self.app.warm_up([stage for stage in bootstrap.STAGES if stage not in self._worked])
+        load_all([stage for stage in STAGES if stage not in self._worked])
+        self.app.warm_up([stage for stage in STAGES if stage not in self._worked])
         self.app.look_for_goldens()
         for line in self.settings.lines:  # so that a person sees where pictures belong
             with folders.entered(self.settings.data, [UPLOADS_FOLDER, line], create=True):

@@ -1,10 +1,10 @@
 """Records one check; the last one decides the board."""
 
 from linegate.errors import PermanentError
-from linegate.events import CheckMade
 from linegate.handlers.context import Context
 from linegate.handlers.deciding import settle
 from linegate.inspection import Decision, Inspection, decide
+from linegate.messages import CheckMade
 
 
 def aggregate(context: Context, made: CheckMade) -> None:

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 from linegate import imaging, sight
 from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingError, PermanentError, RegistrationError
-from linegate.events import CROPS, CropReady, ImageUploaded, to_message
+from linegate.events import to_message
 from linegate.handlers.context import Context, in_background
 from linegate.handlers.deciding import resume, settle
 from linegate.handlers.policy import apply
 from linegate.inspection import Inspection, Manifest, Place, brief, decide, place_of, rejected
 from linegate.logs import log
+from linegate.messages import CropReady, ImageUploaded
 from linegate.ports import Detector, Found, Reference, Registrar
 from linegate.settings import Recipe, Settings
+from linegate.stages import CROPS
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from time import perf_counter
 
 from linegate.errors import DeferredError, LinegateError, PermanentError, TargetGoneError, TransientError
-from linegate.events import NotificationDue
 from linegate.handlers.context import Context
 from linegate.handlers.outbox import publish_outbox
 from linegate.inspection import OutboxEntry, OutboxState
 from linegate.logs import log
+from linegate.messages import NotificationDue
 from linegate.ports import Target
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
-from linegate.events import NOTIFICATIONS, NotificationDue, to_message
+from linegate.events import to_message
 from linegate.handlers.context import Context
 from linegate.inspection import OutboxEntry
+from linegate.messages import NotificationDue
 from linegate.ports import Message
+from linegate.stages import NOTIFICATIONS
 
 
 def publish_outbox(context: Context, entries: Sequence[OutboxEntry]) -> None:

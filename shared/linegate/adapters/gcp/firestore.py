@@ -23,8 +23,8 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import And, FieldFilter
 
 from linegate.adapters.gcp.errors import BUDGET_S, RETRY, mapped
+from linegate.codec import codec
 from linegate.errors import PermanentError
-from linegate.events import codec
 from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision
 
 T = TypeVar("T")

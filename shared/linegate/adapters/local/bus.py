@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from linegate.adapters.local.database import Database
-from linegate.events import TOPICS, dead_letter
 from linegate.inspection import place_of
 from linegate.ports import Message
+from linegate.stages import TOPICS, dead_letter
 
 DEAD_SUFFIX = dead_letter("")
 # How the lane of a line begins, so that a target of the same name has another.

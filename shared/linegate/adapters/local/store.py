@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from linegate.adapters.local.database import Database
+from linegate.codec import codec
 from linegate.errors import PermanentError
-from linegate.events import codec
 from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision
 
 T = TypeVar("T")

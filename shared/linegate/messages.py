@@ -1,0 +1,61 @@
+"""What stages tell each other, as values. `events` puts them on the wire, `stages` says who takes which."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from linegate.inspection import Check, Detection, ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUploaded:
+    """A picture is complete in the uploads bucket. `size` in bytes; `metadata` is the object's custom metadata."""
+
+    image: ObjectRef
+    size: int
+    uploaded_at: datetime
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CropReady:
+    """One detection to verify. `crop` and `reference` (the golden picture's same cut) are JPEGs."""
+
+    inspection_id: str
+    line: str
+    recipe: str
+    index: int
+    expected: int
+    detection: Detection
+    crop: bytes
+    reference: bytes | None = None
+    again: bool = False  # published a second time: skip it if its check exists
+
+
+@dataclass(frozen=True, slots=True)
+class CheckMade:
+    """The check of one crop; `expected` is how many the inspection waits for."""
+
+    inspection_id: str
+    line: str
+    expected: int
+    check: Check
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationDue:
+    """An outbox entry waits to be sent."""
+
+    inspection_id: str
+    line: str
+    target: str
+    entry_id: str
+    published: int = 1  # which publication of the entry this is
+
+
+@dataclass(frozen=True, slots=True)
+class SweepDue:
+    """The clock struck."""
+
+
+Event = ImageUploaded | CropReady | CheckMade | NotificationDue | SweepDue
