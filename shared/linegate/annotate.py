@@ -16,6 +16,13 @@ MINIMUM_WIDTH: Final = 480
 # The least room for banner and labels, in heights of the banner's text; a narrower board is given a margin.
 MINIMUM_ROOM: Final = (24, 8)
 LONGEST_NAME: Final = 32  # characters of a class name on a label
+REASON_LINES: Final = 4  # of the banner
+# Labels that find no place at their box are moved away by up to so many of their own heights, and tied to it by a line.
+# Among many boxes there is no such place, and looking for it takes seconds.
+REACH: Final = 24
+FEW: Final = 50
+# What is told without looking at the labels, which a board that was not inspected or not judged may not have
+EXPLAINED: Final = (Verdict.REVIEW, Verdict.ERROR)
 WHITE, BLACK, INK, MARGIN = (255, 255, 255), (0, 0, 0), (24, 24, 24), (96, 96, 96)
 
 Colour = tuple[int, int, int]
@@ -63,8 +70,13 @@ def annotate(
     verdict: Verdict,
     total_defects: int,
     max_side: int = 2048,
+    *,
+    heading: str = "",
+    reasons: Sequence[str] = (),
 ) -> bytes:
     """The upright RGB `picture` with its detections below a banner with the verdict, as JPEG.
+
+    `heading` says in the banner which board it is; `reasons` are told there if the verdict is REVIEW or ERROR.
 
     Small boards are enlarged and large ones reduced, to at most `max_side` pixels; the banner comes on top of that, and
     so does a margin beside a board too narrow for words. `checks` belong to the detections in order; a detection without
@@ -73,7 +85,8 @@ def annotate(
     scale = min(max_side / max(picture.size), max(1.0, MINIMUM_WIDTH / picture.width))
     board = picture if scale == 1 else _resized(picture, scale)
     text_px = max(15, round(min(board.width, 1.5 * board.height) / 32))
-    canvas, area = _below_banner(board, verdict, total_defects, text_px)
+    told = [heading] * bool(heading) + [brief(reason) for reason in reasons if verdict in EXPLAINED]
+    canvas, area = _below_banner(board, verdict, total_defects, text_px, told)
     draw = ImageDraw.Draw(canvas)
     results = [check.result for check in checks[: len(detections)]]
     results += [Result.UNSURE] * (len(detections) - len(results))
@@ -87,9 +100,9 @@ def annotate(
         _frame(draw, mark, width, area)
     # Defects are labelled first: where room is short, they have the better places.
     field = (0, area[1], canvas.width - 1, canvas.height - 1)
-    taken = [mark.box for mark in marks]
+    boxes, labels = [mark.box for mark in marks], list[Rectangle]()
     for mark in reversed(marks):
-        _label(draw, mark, _font(max(11, text_px * 2 // 3)), field, taken)
+        _label(draw, mark, _small(text_px), field, boxes, labels)
     return jpeg(canvas, QUALITY)
 
 
@@ -102,21 +115,44 @@ def _resized(picture: Image.Image, scale: float) -> Image.Image:
 
 
 def _below_banner(
-    board: Image.Image, verdict: Verdict, total_defects: int, text_px: int
+    board: Image.Image, verdict: Verdict, total_defects: int, text_px: int, told: Sequence[str]
 ) -> tuple[Image.Image, Rectangle]:
     """A canvas with the banner and, below it, the board, so that no word of it hides a part; and where the board lies."""
     background, ink = BANNERS[verdict]
-    pitch, margin = round(text_px * 1.25), round(text_px * 0.4)
-    banner = 2 * pitch + 2 * margin
+    margin = round(text_px * 0.4)
     width, height = (max(side, room * text_px) for side, room in zip(board.size, MINIMUM_ROOM, strict=True))
+    small = _small(text_px)
+    lines = [(f"Final Result: {verdict.value}", _font(text_px)), (f"Total Defects: {total_defects}", _font(text_px))]
+    lines += [(line, small) for line in _wrapped(told, small, width - 2 * margin)]
+    pitches = [round(font.size * 1.25) for _, font in lines]
+    banner = sum(pitches) + 2 * margin
     canvas = Image.new("RGB", (width, banner + height), MARGIN)
     draw = ImageDraw.Draw(canvas)
     draw.rectangle((0, 0, width, banner - 1), background)
-    for number, line in enumerate((f"Final Result: {verdict.value}", f"Total Defects: {total_defects}")):
-        draw.text((margin, margin + number * pitch), line, ink, _font(text_px))
+    for number, (line, font) in enumerate(lines):
+        draw.text((margin, margin + sum(pitches[:number])), line, ink, font)
     left, top = (width - board.width) // 2, banner + (height - board.height) // 2
     canvas.paste(board, (left, top))
     return canvas, (left, top, left + board.width - 1, top + board.height - 1)
+
+
+def _wrapped(texts: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """The texts in lines of at most `width` pixels; what is too much is cut, and shown to be."""
+    lines: list[str] = []
+    for text in texts[: REASON_LINES + 2]:
+        lines.append("")
+        left = float(width)
+        for word in text.split():
+            # A serial may be longer than the board is wide.
+            pieces = [f"{word} "] if font.getlength(word) <= width else f"{word} "
+            for piece in pieces:
+                needed = font.getlength(piece)
+                if needed - font.getlength(" ") > left:
+                    lines.append("")
+                    left = width
+                lines[-1] += piece
+                left -= needed
+    return lines if len(lines) <= REASON_LINES + 1 else [*lines[:REASON_LINES], f"{lines[REASON_LINES][:-1]}…"]
 
 
 def _on_canvas(detection: Detection, scale: float, area: Rectangle) -> Rectangle:
@@ -162,29 +198,87 @@ def _spread(first: int, last: int, dash: tuple[int, int], weight: int) -> Iterat
 
 
 def _label(
-    draw: ImageDraw.ImageDraw, mark: _Mark, font: ImageFont.FreeTypeFont, field: Rectangle, taken: list[Rectangle]
+    draw: ImageDraw.ImageDraw,
+    mark: _Mark,
+    font: ImageFont.FreeTypeFont,
+    field: Rectangle,
+    boxes: Sequence[Rectangle],
+    labels: list[Rectangle],
 ) -> None:
-    """Write the label beside its box where nothing stands yet; shorter, and at last not at all, if there is no room."""
+    """Write the label where nothing stands yet, at its box or, tied to it, away from it; shorter if that is needed.
+
+    Not at all only where boxes and labels fill everything around.
+    """
     name = f"{mark.style.word} {brief(mark.detection.class_name.replace('_', ' '))[:LONGEST_NAME]}"
     texts = (f"{name} {mark.detection.confidence:.2f}", name, mark.style.word)
-    widths = [round(font.getlength(words)) + 6 for words in texts]
-    height = round(font.size * 1.3)
-    reach = _grown(mark.box, max(widths) + 3 * height, field)
-    near = [other for other in taken if _meets(reach, other)]
-    for words, width in zip(texts, widths, strict=True):
-        free = (spot for spot in _spots(mark.box, width, height, field) if not _meets_any(spot, near))
-        spot = next(free, None) or _corner(mark.box, width, height, near)
-        if spot is not None:
-            taken.append(spot)
-            draw.rectangle(spot, fill=mark.style.colour, outline=INK)
-            draw.text((spot[0] + 3, spot[1] + height * 0.08), words, mark.style.text, font)
-            return
+    sizes = [(round(font.getlength(words)) + 6, round(font.size * 1.3)) for words in texts]
+    for number, find in ((0, _beside), (1, _beside), (0, _inside), (0, _away), (1, _away), (2, _beside), (2, _inside)):
+        words, size = texts[number], sizes[number]
+        spot = find(mark.box, size, field, boxes, labels)
+        if spot is None:
+            continue
+        labels.append(spot)
+        if find is _away:
+            tie = _tie(mark.box, spot)
+            draw.rectangle(_grown(tie, 1, field), fill=INK)
+            draw.rectangle(tie, fill=mark.style.colour)
+        draw.rectangle(spot, fill=mark.style.colour, outline=INK)
+        draw.text((spot[0] + 3, spot[1] + size[1] * 0.08), words, mark.style.text, font)
+        return
 
 
-def _spots(box: Rectangle, width: int, height: int, field: Rectangle) -> Iterator[Rectangle]:
-    """Where a label may stand: above, below, right, left of its box, then a line further away."""
-    left, top, right, bottom = box
-    for away in (6, 6 + height):
+def _beside(
+    box: Rectangle, size: tuple[int, int], field: Rectangle, boxes: Sequence[Rectangle], labels: Sequence[Rectangle]
+) -> Rectangle | None:
+    """At the box or a line away; or in the corner of one so large that a label there hides next to nothing of it."""
+    reach = _grown(box, size[0] + 3 * size[1], field)
+    near = [other for other in (*boxes, *labels) if _meets(reach, other)]
+    free = (spot for spot in _spots(box, size, field, range(2)) if not _meets_any(spot, near))
+    corner = (box[0] + 3, box[1] + 3, box[0] + 3 + size[0], box[1] + 3 + size[1])
+    inside = _large(box, size) and not _meets_any(corner, [other for other in near if other != box])
+    return next(free, corner if inside else None)
+
+
+def _inside(
+    box: Rectangle, size: tuple[int, int], field: Rectangle, boxes: Sequence[Rectangle], labels: Sequence[Rectangle]
+) -> Rectangle | None:
+    """Down the left side of a large box, over parts of other large ones: they lie in each other."""
+    if not _large(box, size):
+        return None
+    taken = [*labels, *(other for other in boxes if not _large(other, size))]
+    left = min(box[0] + 3, field[2] - size[0])
+    rows = range(box[1] + 3, box[3] - size[1], size[1] + 2)
+    spots = ((left, y, left + size[0], y + size[1]) for y in rows)
+    return next((spot for spot in spots if not _meets_any(spot, taken)), None)
+
+
+def _away(
+    box: Rectangle, size: tuple[int, int], field: Rectangle, boxes: Sequence[Rectangle], labels: Sequence[Rectangle]
+) -> Rectangle | None:
+    """Further away, over large boxes too; the line that ties it to its box crosses what overlaps the box, and nothing else."""
+    if len(boxes) > FEW:
+        return None
+    small = [box, *(other for other in boxes if not _large(other, size))]
+    apart = [*labels, *(other for other in boxes if not _meets(box, other))]
+    for spot in _spots(box, size, field, range(REACH)):
+        if not (_meets_any(spot, labels) or _meets_any(spot, small) or _meets_any(_tie(box, spot), apart)):
+            return spot
+    return None
+
+
+def _tie(box: Rectangle, spot: Rectangle) -> Rectangle:
+    """The straight line between a box and a label that lies above, below, right or left of it."""
+    x = (max(box[0], spot[0]) + min(box[2], spot[2])) // 2
+    y = (max(box[1], spot[1]) + min(box[3], spot[3])) // 2
+    if spot[3] <= box[1] or spot[1] >= box[3]:
+        return x, min(spot[3], box[3]), x + 1, max(spot[1], box[1])
+    return min(spot[2], box[2]), y, max(spot[0], box[0]), y + 1
+
+
+def _spots(box: Rectangle, size: tuple[int, int], field: Rectangle, steps: range) -> Iterator[Rectangle]:
+    """Where a label may stand: above, below, right, left of its box, then further and further away."""
+    (left, top, right, bottom), (width, height) = box, size
+    for away in (6 + step * height for step in steps):
         for x, y in (
             (left - 3, top - away - height),
             (left - 3, bottom + away),
@@ -201,12 +295,8 @@ def _spots(box: Rectangle, width: int, height: int, field: Rectangle) -> Iterato
                 yield spot
 
 
-def _corner(box: Rectangle, width: int, height: int, taken: Sequence[Rectangle]) -> Rectangle | None:
-    """The upper left corner inside a box so large that a label there hides next to nothing of it, unless it is taken."""
-    left, top, right, bottom = box
-    spot = (left + 3, top + 3, left + 3 + width, top + 3 + height)
-    large = right - left > 1.5 * width and bottom - top > 6 * height
-    return spot if large and not _meets_any(spot, [other for other in taken if other != box]) else None
+def _large(box: Rectangle, size: tuple[int, int]) -> bool:
+    return box[2] - box[0] > 1.5 * size[0] and box[3] - box[1] > 6 * size[1]
 
 
 def _meets_any(spot: Rectangle, taken: Sequence[Rectangle]) -> bool:
@@ -224,6 +314,11 @@ def _grown(box: Rectangle, by: int, bounds: Rectangle) -> Rectangle:
         min(bounds[2], box[2] + by),
         min(bounds[3], box[3] + by),
     )
+
+
+def _small(text_px: int) -> ImageFont.FreeTypeFont:
+    """For labels, and for what the banner adds to the verdict, beside text of `text_px`."""
+    return _font(max(11, text_px * 2 // 3))
 
 
 @cache

@@ -71,6 +71,11 @@ class Place:
     station: str
     serial: str
 
+    @property
+    def board(self) -> str:
+        """For people: line/station/serial, with "?" for what is not known."""
+        return "/".join(part or "?" for part in (self.line, self.station, self.serial))
+
 
 @dataclass(frozen=True, slots=True)
 class Box:

@@ -54,6 +54,27 @@ def test_the_number_of_defects_stands_in_the_banner() -> None:
     assert changed[1] > banner(two) // 3, "in the second line"
 
 
+def test_the_banner_says_which_board_it_is_and_why_a_person_must_look() -> None:
+    def height(verdict: Verdict = Verdict.REVIEW, heading: str = "", *reasons: str) -> int:
+        return banner(shown(annotate(board(), [], [], verdict, 0, heading=heading, reasons=reasons)))
+
+    plain, named = height(), height(Verdict.REVIEW, "smt-1/aoi-1/B6   2026-11-24 22:13:11 UTC")
+    explained = height(Verdict.REVIEW, "smt-1/aoi-1/B6", "the picture is too dark")
+    assert plain < named < explained
+    assert height(Verdict.ERROR, "", "why") == height(Verdict.REVIEW, "", "why") == named
+    assert height(Verdict.FAIL, "", "why") == plain, "a defect has its label"
+    # A reason is wrapped, a serial without spaces too; and however long they are, the board keeps the most of the picture.
+    assert height(Verdict.REVIEW, "", "a reason " * 20) > named
+    assert height(Verdict.REVIEW, "", "x" * 250) > named
+    assert height(Verdict.REVIEW, "y" * 700, *["a reason " * 90] * 1000) < 200
+
+
+def test_no_word_of_the_banner_is_cut_at_its_side() -> None:
+    picture = shown(annotate(board(), [], [], Verdict.REVIEW, 0, heading="W" * 70, reasons=["W" * 150, "W " * 100]))
+    side = picture.crop((picture.width - 6, 0, picture.width, banner(picture) - 8)).convert("L")
+    assert side.getextrema()[0] > 150
+
+
 def test_a_box_is_drawn_around_the_defect_and_leaves_it_visible() -> None:
     picture = below(one(Result.FAIL))
     inside = picture.crop((274, 184, 326, 216))
@@ -98,6 +119,34 @@ def test_no_label_covers_another_one() -> None:
     for detection, check in zip(found, checks, strict=True):
         alone = below(shown(annotate(board(), [detection], [check], Verdict.REVIEW, 1)))
         assert amount(both, check.result) > 0.97 * amount(alone, check.result)
+
+
+@pytest.mark.parametrize(
+    ("size", "boxes"),
+    [
+        ((640, 480), [Box(300, 200, 60, 40)] * 6),
+        ((640, 480), [Box(300 + 9 * n, 200 + 6 * n, 60, 40) for n in range(10)]),
+        ((640, 480), [Box(320, 240, 640, 480)] * 3),
+        ((640, 480), [Box(320, 240, 640 - 20 * n, 480 - 16 * n) for n in range(4)]),
+        ((640, 480), [Box(600, 460, 70, 40), Box(605, 462, 70, 36), Box(610, 464, 60, 32), Box(320, 240, 630, 470)]),
+        ((3000, 200), [Box(1500 + 25 * n, 100, 100, 200) for n in range(4)]),
+        ((3000, 200), [Box(30, 20, 60, 40), Box(2970, 20, 60, 40), Box(30, 180, 60, 40), Box(2970, 180, 60, 40)]),
+        ((3000, 200), [Box(1500, 100, 3000, 200), Box(1500, 100, 100, 200)]),
+        ((200, 3000), [Box(100, 1500, 200, 100 + 10 * n) for n in range(4)]),
+    ],
+)
+def test_overlapping_boxes_have_a_label_each(size: tuple[int, int], boxes: list[Box]) -> None:
+    """A label is there if the picture changes with what it says."""
+
+    def drawn(other: int | None) -> Image.Image:
+        found = [Detection("short", 0.9, box) for box in boxes]
+        checks = [Check(index, Result.FAIL, "") for index in range(len(boxes))]
+        if other is not None:
+            found[other] = Detection("spurt", 0.9, boxes[other])
+        return shown(annotate(board(size), found, checks, Verdict.FAIL, len(boxes)))
+
+    for index in range(len(boxes)):
+        assert ImageChops.difference(drawn(None), drawn(index)).getbbox() is not None, boxes[index]
 
 
 def near(colour: object, expected: tuple[int, int, int]) -> bool:

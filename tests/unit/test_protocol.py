@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from linegate.annotate import annotate
 from linegate.errors import TransientError
+from linegate.handlers.deciding import drawing
 from linegate.imaging import decode
 from linegate.inspection import OutboxState, Result
 from linegate.ports import Found
@@ -132,9 +132,7 @@ def check_board(gate: Gate, inspection_id: str, classes: list[str], answers: dic
     upright = decode(gate.images.objects["uploads", board.image.name][1])
     decided = last.decision
     drawn = gate.images.objects["results", last.annotated][1] if last.annotated else None
-    assert drawn is None or drawn == annotate(
-        upright, board.manifest.detections, decided.checks, decided.verdict, decided.fail_count
-    )
+    assert drawn is None or drawn == drawing(upright, board, decided)
     for target in ("hmi", "alarm"):
         wanted = [r for r in history if target == "hmi" or r.decision.verdict.value in ("FAIL", "ERROR")]
         bodies = [(entry_id, body) for entry_id, body in gate.targets[target].sent if inspection_id in entry_id]

@@ -24,6 +24,8 @@ T = TypeVar("T")
 JPEG = "image/jpeg"
 # Nobody loses that often against others; a store that says so contradicts itself.
 MOST_REVISIONS = 50
+# Reasons in a log line; all of them are in the store.
+MOST_LOGGED = 5
 NOTHING_TO_DRAW = "no picture was inspected"
 
 
@@ -113,6 +115,7 @@ def _decide(
         revision=number,
         complete=decision.complete,
         fail_count=decision.fail_count,
+        reasons=[brief(reason) for reason in decision.reasons[:MOST_LOGGED]],
         decided_by=decided_by,
         decided_ms=round(decided.timings.decided_ms),
     )
@@ -124,17 +127,30 @@ def _annotated(
     context: Context, inspection: Inspection, decision: Decision, picture: "Image | None" = None
 ) -> tuple[bytes, str]:
     """The annotated picture (JPEG), or no bytes and why there are none."""
-    manifest = inspection.manifest
-    if manifest is None:
+    if inspection.manifest is None:
         return b"", NOTHING_TO_DRAW
 
     def draw() -> bytes:
         upright = picture
         if upright is None:
             upright = imaging.decode(context.images.read(inspection.image), context.settings.images.max_pixels)
-        return annotate(upright, manifest.detections, decision.checks, decision.verdict, decision.fail_count)
+        return drawing(upright, inspection, decision)
 
     return _without_fail(draw, b"")
+
+
+def drawing(upright: "Image", inspection: Inspection, decision: Decision) -> bytes:
+    """The annotated picture of this decision, as JPEG."""
+    received = inspection.received_at.astimezone()  # on the wall clock of whoever looks at it
+    return annotate(
+        upright,
+        inspection.manifest.detections if inspection.manifest else (),
+        decision.checks,
+        decision.verdict,
+        decision.fail_count,
+        heading=f"{inspection.place.board} {received:%Y-%m-%d %H:%M:%S %Z}",
+        reasons=decision.reasons,
+    )
 
 
 def _without_fail(work: Callable[[], T], otherwise: T) -> tuple[T, str]:
