@@ -15,19 +15,33 @@ import structlog
 from structlog.contextvars import bound_contextvars as bound
 from structlog.contextvars import merge_contextvars
 
-from linegate.inspection import visible
+from linegate.inspection import Place, brief, visible
 from linegate.redaction import redact
 
 __all__ = ["bound", "configure", "log"]
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
+# What the verdict that follows tells anyway
+TOLD_BY_VERDICT = {
+    "board.unseen",
+    "board.overdue",
+    "upload.rejected",
+    "detections.too_many",
+    "detection.unknown_class",
+}
+
 # What Cloud Logging calls the levels: https://cloud.google.com/logging/docs/structured-logging
 _SEVERITY = {"debug": "DEBUG", "info": "INFO", "warning": "WARNING", "error": "ERROR", "critical": "CRITICAL"}
 
 
-def configure(level: str = "INFO", stream: TextIO | None = None, readable: bool | None = None) -> None:
-    """Send logs of `level` and above to `stream` (standard error). Readable by default where that is a terminal."""
+def configure(
+    level: str = "INFO", stream: TextIO | None = None, readable: bool | None = None, *, one_line_a_board: bool = False
+) -> None:
+    """Send logs of `level` and above to `stream` (standard error). Readable by default where that is a terminal.
+
+    With `one_line_a_board` people are told the verdicts, and what needs them, and not each step.
+    """
     target = stream or sys.stderr
     people = target.isatty() if readable is None else readable
     shared: list[structlog.typing.Processor] = [
@@ -37,6 +51,7 @@ def configure(level: str = "INFO", stream: TextIO | None = None, readable: bool 
     if people:
         tail: list[structlog.typing.Processor] = [
             structlog.processors.add_log_level,
+            *[_told_to_people] * one_line_a_board,
             _readable,
             structlog.dev.ConsoleRenderer(
                 colors=target.isatty(), timestamp_key="time", exception_formatter=_write_traceback
@@ -72,6 +87,26 @@ def forward(send: Callable[[str, dict[str, Any]], None], level: str = "INFO") ->
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level, logging.INFO)),
         cache_logger_on_first_use=False,
     )
+
+
+def _told_to_people(_: Any, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A verdict as a line to read; else warnings, errors, start and stop."""
+    event = fields["event"]
+    if event == "board.decided":
+        line = [_place(fields).board]
+        if fields["revision"] > 1:
+            line.append(f"(revision {fields['revision']})")
+        if fields["fail_count"]:
+            line.append(f"{fields['fail_count']} defect{'' if fields['fail_count'] == 1 else 's'}:")
+        told = brief(" ".join([*line, "; ".join(fields["reasons"])]))
+        return {"time": fields["time"], "event": f"{fields['verdict']:6} {told}"}
+    if event in TOLD_BY_VERDICT or (method == "info" and not event.startswith("runtime.")):
+        raise structlog.DropEvent
+    return fields
+
+
+def _place(fields: MutableMapping[str, Any]) -> Place:
+    return Place(*(str(fields.get(key, "")) for key in ("line", "station", "serial")))
 
 
 def _severity(_: Any, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -5,6 +5,7 @@ import binascii
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from math import ceil
 from time import perf_counter
 from typing import Any, TypeVar
@@ -88,8 +89,9 @@ def _attempt() -> int | None:
 def _ids(message: object) -> dict[str, Any]:
     image = getattr(message, "image", None)
     inspection_id = image.inspection_id if image else getattr(message, "inspection_id", None)
-    line = place_of(image.name, {}).line if image else getattr(message, "line", None)
-    fields = {"inspection_id": inspection_id, "line": line}
+    metadata = getattr(message, "metadata", {})
+    place = asdict(place_of(image.name, metadata)) if image else {"line": getattr(message, "line", None)}
+    fields = {"inspection_id": inspection_id, **place}
     return {key: value for key, value in fields.items() if value is not None}
 
 

@@ -135,8 +135,10 @@ def test_from_init_to_a_running_line_and_its_status(tmp_path: Path) -> None:
     edge = subprocess.Popen([sys.executable, "-c", code, "edge"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert edge.stderr is not None
     try:
-        for text in edge.stderr:
-            if json.loads(text)["message"] == "board.decided":
+        said = {}
+        for entry in map(json.loads, edge.stderr):
+            said[entry["message"]] = entry
+            if entry["message"] == "board.decided":
                 break
         os.kill(edge.pid, signal.SIGTERM)
         rest = edge.stderr.read()
@@ -145,6 +147,8 @@ def test_from_init_to_a_running_line_and_its_status(tmp_path: Path) -> None:
         edge.kill()
         edge.stderr.close()
     assert "runtime.stopped" in rest
+    for event in ("upload.taken", "board.detected", "board.decided"):
+        assert [said[event][key] for key in ("line", "station", "serial")] == ["smt-1", "aoi", "A"]
     status = json.loads(linegate("status", "--json", cwd=tmp_path).stdout)
     assert status["inspections"] == {"undecided": 0, "overdue": 0}
     assert status["dead_letters"] == status["undelivered"] == []

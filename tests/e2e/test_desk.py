@@ -2,11 +2,14 @@
 
 import json
 import os
+import pty
+import re
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -70,6 +73,45 @@ def test_list_and_show_tell_what_became_of_a_board(
     assert Path(broken["quarantined"]).read_bytes() == b"none"
     assert main(["show", "B8", "--config", str(line.config)]) == 64
     assert main(["list", "--since", "yesterday", "--config", str(line.config)]) == 64
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_terminal_is_told_one_line_a_board(make_line: Maker, hmi: Hmi, *, verbose: bool) -> None:
+    line = make_line(clean_board())
+    ours, theirs = pty.openpty()
+    arguments = ["edge", "--config", str(line.config), *["--verbose"] * verbose]
+    gate = subprocess.Popen(
+        [sys.executable, "-c", "from linegate.commands.main import main; raise SystemExit(main())", *arguments],
+        stderr=theirs,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
+    os.close(theirs)
+    try:
+        for name, content in {"B6.png": defective_board(), "B7.png": clean_board(), "x.png": b"none"}.items():
+            hmi.wait_for(line.upload(f"smt-1/aoi-1/{name}", content))
+        gate.terminate()
+        lines = told(ours).splitlines()
+        assert gate.wait(20) == 0
+    finally:
+        gate.kill()
+        os.close(ours)
+    boards = [text for text in lines if "smt-1/aoi-1/" in text]
+    if verbose:
+        assert any("message.done" in text for text in lines)
+        return
+    assert len(lines) == len(boards) + 3, "only start, signal and stop besides"
+    starts = ("FAIL   smt-1/aoi-1/B6 1 defect: open circuit", "PASS   smt-1/aoi-1/B7", "ERROR  smt-1/aoi-1/x the file")
+    for text, start in zip(boards, starts, strict=True):
+        assert text.partition(" ")[2].strip().startswith(start)
+
+
+def told(terminal: int) -> str:
+    """All that is written to a terminal, until nobody has it open any more."""
+    heard = b""
+    with suppress(OSError):
+        while data := os.read(terminal, 65536):
+            heard += data
+    return re.sub(r"\x1b\[[0-9;]*m", "", heard.decode())
 
 
 def test_list_makes_nothing_where_nothing_ran(make_line: Maker, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -33,7 +33,7 @@ from linegate.edge.archive import UPLOADS_FOLDER, Archive
 from linegate.errors import LinegateError
 from linegate.events import to_message
 from linegate.handlers.detect import new_inspection
-from linegate.inspection import ObjectRef
+from linegate.inspection import ObjectRef, place_of
 from linegate.logs import log
 from linegate.messages import ImageUploaded
 from linegate.settings import Settings
@@ -253,7 +253,7 @@ class Intake:
         self._taken[path] = (identity, ctime_ns)
         self._seen.pop(path, None)
         if new:
-            log.info("upload.taken", object=name, inspection_id=image.inspection_id)
+            log.info("upload.taken", object=name, inspection_id=image.inspection_id, **asdict(place_of(name, {})))
             self._bell.ring()
 
     def _resume(self) -> None:

@@ -1,10 +1,13 @@
 """Records one check; the last one decides the board."""
 
+from dataclasses import asdict
+
 from linegate.errors import PermanentError
 from linegate.handlers.context import Context
 from linegate.handlers.deciding import settle
 from linegate.inspection import Decision, Inspection, decide
 from linegate.messages import CheckMade
+from linegate.logs import bound
 
 
 def aggregate(context: Context, made: CheckMade) -> None:
@@ -27,4 +30,5 @@ def aggregate(context: Context, made: CheckMade) -> None:
     def decision_on(_: Inspection) -> Decision:
         return decide(manifest, checks)
 
-    settle(context, inspection, f"check:{made.check.index}", decision_on)
+    with bound(**asdict(inspection.place)):
+        settle(context, inspection, f"check:{made.check.index}", decision_on)

@@ -5,7 +5,7 @@ decided, everything else still is.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final, TypeVar
@@ -33,7 +33,7 @@ def sweep(context: Context) -> None:
     store, now = context.inspections, context.clock.now()
     until = monotonic() + BUDGET_S
     for board in _pages(lambda: store.overdue(now, BATCH), lambda board: board.inspection_id, until):
-        with bound(inspection_id=board.inspection_id, line=board.place.line):
+        with bound(inspection_id=board.inspection_id, **asdict(board.place)):
             _decide_overdue(context, board, now)
     # Twice the longest backoff: by then the message of an entry that was tried has come again, or is lost.
     patience = timedelta(seconds=2 * max(LONGEST_BACKOFF_S, context.settings.edge.retry.maximum_s))
