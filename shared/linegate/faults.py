@@ -17,6 +17,7 @@ _YAML: Final = {
     "found character '\\t' that cannot start any token": "a tab stands there; YAML is indented with spaces",
     "mapping values are not allowed here": "a ':' stands where none belongs; put quotes around a text that holds one",
     "could not find expected ':'": "a ':' is missing after a key",
+    "expected ',' or": "a ',' or what closes a bracket is missing before it",
     "found undefined alias": "a text that starts with '*' needs quotes",
     "could not determine a constructor for the tag": "a text that starts with '!' needs quotes",
 }

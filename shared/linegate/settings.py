@@ -18,6 +18,8 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     StringConstraints,
+    ValidatorFunctionWrapHandler,
+    field_validator,
     model_validator,
 )
 
@@ -65,6 +67,14 @@ class _Settings(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, str_strip_whitespace=True, str_min_length=1
     )
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _yes_is_no_number(cls, given: object, read: ValidatorFunctionWrapHandler) -> object:
+        value = read(given)
+        if isinstance(given, bool) and not isinstance(value, bool):
+            raise ValueError("must be a number; YAML takes yes, no, on, off, true and false for something else")
+        return value
 
 
 def _http_url(url: str) -> str:

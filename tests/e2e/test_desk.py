@@ -71,6 +71,7 @@ def test_list_and_show_tell_what_became_of_a_board(
         assert fact in by_id
     (broken,) = json.loads(said(capsys, "show", "x", "--config", line.config, "--json"))
     assert Path(broken["quarantined"]).read_bytes() == b"none"
+    assert "not drawn: no picture was inspected" in said(capsys, "show", "x", "--config", line.config)
     assert main(["show", "B8", "--config", str(line.config)]) == 64
     assert main(["list", "--since", "yesterday", "--config", str(line.config)]) == 64
 

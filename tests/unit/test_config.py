@@ -128,6 +128,8 @@ def test_a_value_that_yaml_takes_for_something_else_needs_quotes(value: str, kin
         ("lines: {a: {recipe: pcb}}\nedge: {sweep_s: .inf}", "edge.sweep_s: must be "),
         ("lines: {a: {recipe: pcb}}\nedge: {sweep_s: 1.0e400}", "edge.sweep_s: must be "),
         ("lines: {a: {recipe: pcb}}\nedge: {sweep_s: 1e400}", "edge.sweep_s: must be "),
+        ("lines: {a: {recipe: pcb}}\nedge: {sweep_s: on}", "edge.sweep_s: must be a number; YAML takes yes"),
+        ("lines: {a: {recipe: pcb}}\nedge: {workers: {processes: yes}}", "edge.workers.processes: must be a number;"),
         ("lines: {a: {recipe: pcb}}\nedge: {scan_ms: 1}", "edge.scan_ms: must be 50 or more, not 1"),
         ("lines: {a: {recipe: pcb}}\nimages: {max_bytes: 1.5}", "images.max_bytes: must be a whole number, not 1.5"),
         ("lines: [a]", "lines: must hold names, each with what belongs to it"),
@@ -151,7 +153,11 @@ def test_a_fault_is_told_in_words_of_the_file(section: str, fault: str) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("recipes:\n  pcb: {golden: a\nlines:", "line 3, column 6: "),
+        (
+            "recipes:\n  pcb: {golden: a\nlines:",
+            "line 3, column 6: a ',' or what closes a bracket is missing before it",
+        ),
+        ("recipes: [a\nlines:", "line 2, column 6: a ',' or what closes a bracket is missing before it"),
         ("recipes:\n\tpcb: 1", "line 2, column 1: a tab stands there; YAML is indented with spaces"),
         ("recipes: a: b", "line 1, column 11: a ':' stands where none belongs"),
         ("gemini: {api_key: *s3cr3t}", "line 1, column 19: a text that starts with '*' needs quotes"),
