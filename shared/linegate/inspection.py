@@ -311,9 +311,17 @@ def brief(text: str) -> str:
 def archived_name(image: ObjectRef) -> str:
     """Where a gate beside a line keeps an upload once it is decided: archive/LINE/STATION/SERIAL.GENERATION.EXT."""
     folder, _, file = image.name.partition("/")[2].rpartition("/")
-    stem, dot, extension = file.rpartition(".")
-    named = f"{stem}.{image.generation}.{extension}" if dot and stem else f"{file}.{image.generation}"
-    return printable("/".join(filter(None, ("archive", folder, named))), 1024)
+    return printable("/".join(filter(None, ("archive", folder, archived_file(file, image.generation)))), 1024)
+
+
+def archived_file(file: str, generation: int) -> str:
+    """A file's name with its generation before the extension; without what no file system would take (255 bytes)."""
+    stem, _, extension = file.rpartition(".")
+    end = f".{extension}" if stem and extension else ""
+    name = f"{file.removesuffix(end)}.{generation}{end}"
+    if len(name.encode("utf-8", "replace")) > 255:
+        name = f"{generation}{end if len(end.encode('utf-8', 'replace')) < 50 else ''}"
+    return name
 
 
 def outbox_id(inspection_id: str, revision: int, target: str) -> str:

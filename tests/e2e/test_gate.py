@@ -59,6 +59,15 @@ def test_decided_uploads_move_to_the_archive_and_nothing_is_left_over(make_line:
     assert files(line.data / ".incoming") == []
 
 
+def test_a_notification_says_where_the_picture_is_kept_whatever_it_is_called(make_line: Maker, hmi: Hmi) -> None:
+    line = make_line(clean_board())
+    names = ("A.png", "A", "A.", "a.b.c.png", "ü [x].png", "x" * 250 + ".png", "ü" * 120 + ".png", "x." + "y" * 250)
+    with running(line):
+        kept = [hmi.wait_for(line.upload(f"smt-1/aoi/{name}", clean_board()))["image"]["archived"] for name in names]
+        until(lambda: files(line.data / "uploads") == [])
+    assert all((line.data / name).is_file() for name in kept), kept
+
+
 def test_a_camera_that_uses_a_name_twice_gets_two_verdicts(make_line: Maker, hmi: Hmi) -> None:
     line = make_line(clean_board())
     with running(line):

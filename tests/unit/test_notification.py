@@ -94,6 +94,22 @@ def test_the_published_schema_describes_what_is_sent(
     assert set(event["data"]) == set(SCHEMA["properties"]["data"]["properties"]), "no key goes undescribed"
 
 
+def test_the_published_schema_describes_a_correction_with_a_link_to_its_picture() -> None:
+    manifest = Manifest.of([replace(detection("short"), note="new")], width=64, height=64, detector="d")
+    image = ObjectRef("b", "uploads/smt-1/aoi/x.png", 7)
+    board = Inspection(
+        image.inspection_id, image, Place("smt-1", "aoi", "x"), "pcb", START, START, START, manifest=manifest
+    )
+    first = Revision(1, "sweep", START, decide(manifest, {}), annotated_why="the disk is full")
+    second = Revision(2, "check:0", START, decide(manifest, {0: Check(0, Result.FAIL, "why")}), "results/x/r2.jpg")
+    storage = Storage(picture_url="https://h/{bucket}/{name}")
+    for revision, corrected in ((first, None), (second, first)):
+        event = json.loads(notification_body(board, revision, storage, corrected))
+        jsonschema.Draft202012Validator(SCHEMA).validate(event)
+    assert event["data"]["corrects"] == {"revision": 1, "verdict": "REVIEW"}
+    assert event["data"]["annotated_image"]["url"] == "https://h/results/results/x/r2.jpg"
+
+
 def test_a_name_without_end_makes_no_notification_too_long() -> None:
     image = ObjectRef("b", "uploads/smt-1/aoi/" + "\x01\u202e" * 4000, 7)
     board = Inspection(image.inspection_id, image, Place("smt-1", "aoi", "x"), "pcb", START, START, START)

@@ -9,6 +9,7 @@ from typing import Final
 from linegate.adapters.local import folders
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.folders import Identity
+from linegate.inspection import archived_file
 from linegate.logs import log
 
 UPLOADS_FOLDER: Final = "uploads"
@@ -108,10 +109,7 @@ class Archive:
     def _target(decided: _Decided) -> Path:
         """archive/line/station/serial.generation.ext"""
         path = decided.path
-        name = f"{path.stem}.{decided.generation}{path.suffix}"
-        if len(os.fsencode(name)) > 255:
-            name = f"{decided.generation}{path.suffix if len(os.fsencode(path.suffix)) < 50 else ''}"
-        return Path(ARCHIVE_FOLDER) / path.parent / name
+        return Path(ARCHIVE_FOLDER) / path.parent / archived_file(path.name, decided.generation)
 
     def _drop_first_name(self, path: Path, target: Path) -> None:
         """Remove the name below uploads/, unless a camera has put a newer version there: that one is put back."""
