@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from linegate.adapters.exchange import Http
     from linegate.adapters.gcp.storage import CloudImages
     from linegate.adapters.gcp.tokens import PushTokens
-    from linegate.adapters.gemini.verifier.verifier.verifier.verifier import GeminiClient
+    from linegate.adapters.gemini.verifier import GeminiClient
     from linegate.adapters.local.bus import LocalBus
     from linegate.adapters.local.database import Database
 
@@ -96,7 +96,7 @@ class App:
 
     def gemini(self) -> "GeminiClient":
         def build() -> "GeminiClient":
-            from linegate.adapters.gemini.verifier.verifier.verifier.verifier import GeminiClient
+            from linegate.adapters.gemini.verifier import GeminiClient
 
             settings = self.settings.gemini
             assert settings is not None  # the configuration was validated
@@ -134,7 +134,7 @@ def _golden_detector(_: Settings, recipe: Recipe) -> Detector:
 
 def _roboflow_detector(settings: Settings, recipe: Recipe) -> Detector:
     try:
-        from linegate.adapters.roboflow.detector.detector.detector.detector import RoboflowDetector
+        from linegate.adapters.roboflow.detector import RoboflowDetector
     except ImportError as error:  # not installed; or the OpenCV that it brings lacks a library of the system
         absent = isinstance(error, ModuleNotFoundError)
         mend = "install Linegate with its extra roboflow" if absent else "on a bare Debian or Ubuntu, install libgl1"
@@ -151,7 +151,7 @@ def _golden_verifier(_: App, __: Recipe) -> Verifier:
 
 
 def _gemini_verifier(app: App, recipe: Recipe) -> Verifier:
-    from linegate.adapters.gemini.verifier.verifier.verifier.verifier import GeminiVerifier
+    from linegate.adapters.gemini.verifier import GeminiVerifier
 
     return GeminiVerifier(app.gemini(), recipe)
 

@@ -25,7 +25,7 @@ SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 @pytest.fixture(scope="session", autouse=True)
 def quick_workers() -> None:
     """The tests share one process to fork workers from: it has the detectors of all of them loaded."""
-    forkserver(("linegate.adapters.roboflow.detector.detector.detector.detector",))
+    forkserver(("linegate.adapters.roboflow.detector",))
     multiprocessing.forkserver.ensure_running()
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from linegate import imaging
-from linegate.adapters.gemini.verifier.verifier.verifier.verifier import PROMPT, SCHEMA, GeminiClient, GeminiVerifier
+from linegate.adapters.gemini.verifier import PROMPT, SCHEMA, GeminiClient, GeminiVerifier
 from linegate.inspection import Box, Detection, Result
 from linegate.ports import Judgement
 from linegate.settings import ClassPolicy, Gemini, Recipe

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from linegate.adapters.gemini.verifier.verifier.verifier.verifier import GeminiClient, GeminiVerifier
-from linegate.adapters.roboflow.detector.detector.detector.detector import RoboflowDetector
+from linegate.adapters.gemini.verifier import GeminiClient, GeminiVerifier
+from linegate.adapters.roboflow.detector import RoboflowDetector
 from linegate.config import parse
 from linegate.inspection import Result, Verdict
 from linegate.settings import Settings

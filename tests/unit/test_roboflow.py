@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from PIL.ExifTags import Base
 
 from linegate import imaging
-from linegate.adapters.roboflow.detector.detector.detector.detector import RoboflowDetector
+from linegate.adapters.roboflow.detector import RoboflowDetector
 from linegate.errors import TransientError
 from linegate.inspection import Box, Result
 from linegate.ports import Found

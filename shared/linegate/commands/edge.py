@@ -11,12 +11,15 @@ from linegate import config, logs
 from linegate.commands.arguments import add_config
 from linegate.edge.runtime import Runtime
 
-arguments = add_config
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--verbose", action="store_true", help="each step on a terminal, not one line a board")
+    add_config(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run until SIGTERM or Ctrl-C; 0. Raises ConfigError, TransientError."""
-    logs.configure(config.log_level())
+    logs.configure(config.log_level(), one_line_a_board=not options.verbose)
     runtime = Runtime(config.load(options.config))
     stop = threading.Event()
 

@@ -17,7 +17,7 @@ def brief(inspection: Inspection) -> dict[str, Any]:
     revision, place = inspection.revision, inspection.place
     return {
         "inspection_id": inspection.inspection_id,
-        "board": "/".join(part or "?" for part in (place.line, place.station, place.serial)),
+        "board": place.board,
         "line": place.line,
         "station": place.station,
         "serial": place.serial,

@@ -83,6 +83,7 @@ def _whole(settings: Settings, connection: sqlite3.Connection, inspection: Inspe
                 "decided_by": each.decided_by,
                 "complete": each.decision.complete,
                 "annotated": str(settings.data / each.annotated) if each.annotated else None,
+                "annotated_why": each.annotated_why,
             }
             for each in revisions
         ],
@@ -121,8 +122,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
         lines.append(
             f"  revision {revision['number']}: {revision['verdict']} at {when} by {revision['decided_by']}{late}"
         )
-        if revision["annotated"]:
-            lines.append(f"    {printable(revision['annotated'], 600)}")
+        drawn = revision["annotated"] or f"not drawn: {revision['annotated_why']}"
+        lines.append(f"    {printable(drawn, 600)}")
     for entry in told["notifications"]:
         failed = f": {brief(entry['last_error'])}" if entry["last_error"] else ""
         tried = f"{entry['attempts']} attempt{'' if entry['attempts'] == 1 else 's'}"

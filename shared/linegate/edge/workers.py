@@ -60,7 +60,7 @@ class WorkerPool:
 
     def start(self) -> None:
         remote = any(recipe.detector == "roboflow" for recipe in self._settings.recipes.values())
-        context = forkserver(("linegate.adapters.roboflow.detector.detector.detector.detector",) if remote else ())
+        context = forkserver(("linegate.adapters.roboflow.detector",) if remote else ())
         self._workers = [_Worker(context, self._settings, self._stages) for _ in range(self._settings.workers)]
 
     def deliver(self, stage: str, body: Body) -> Response:

@@ -6,8 +6,8 @@ from linegate.errors import PermanentError
 from linegate.handlers.context import Context
 from linegate.handlers.deciding import settle
 from linegate.inspection import Decision, Inspection, decide
-from linegate.messages import CheckMade
 from linegate.logs import bound
+from linegate.messages import CheckMade
 
 
 def aggregate(context: Context, made: CheckMade) -> None:

@@ -69,7 +69,7 @@ class _Bare:
     def __call__(self, _: Runtime, picture: bytes) -> float:
         from google.genai import types
 
-        from linegate.adapters.gemini.verifier.verifier.verifier.verifier import SCHEMA
+        from linegate.adapters.gemini.verifier import SCHEMA
 
         image = imaging.decode(picture)
         encoded = base64.b64encode(picture).decode()
