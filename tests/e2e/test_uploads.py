@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from linegate.adapters.local import folders
+from linegate.adapters.local.database import Database
 from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError
 from tests.boards import clean_board, defective_board, draw, encoded
@@ -97,6 +99,62 @@ def test_a_picture_that_is_written_to_after_it_was_taken_stays_and_is_inspected_
         writer.close()
         until(lambda: len(hmi.data()) == 2 and files(line.data / "uploads") == [])
     assert [data["verdict"] for data in hmi.data()] == ["PASS", "FAIL"]
+
+
+class _Overtaken:
+    """The archive's database; the first time that a file's new place is kept, somebody else is quicker than the rest."""
+
+    def __init__(self, database: Database, act: Callable[[], None]) -> None:
+        self.read, self._write, self._acts = database.read, database.write, [act]
+
+    def write(self, work: Callable[[Any], Any]) -> Any:
+        done = self._write(work)
+        while self._acts:
+            self._acts.pop()()
+        return done
+
+
+@pytest.mark.parametrize("closes", ["before", "after"])
+def test_a_writer_that_comes_while_the_picture_is_archived_has_its_verdict(
+    station: tuple[Line, Path], hmi: Hmi, closes: str
+) -> None:
+    line, folder = station
+    path, content = folder / "A.png", defective_board()
+    writers: list[Any] = []
+
+    def write() -> None:
+        writers.append(path.open("ab"))
+        if closes == "before":
+            finish()
+
+    def finish() -> None:
+        writers[0].write(content[1000:])
+        writers[0].close()
+
+    with running(line) as runtime:
+        runtime.intake._archive._database = _Overtaken(runtime.database, write)  # type: ignore[assignment]
+        path.write_bytes(content[:1000])
+        assert hmi.wait_for("uploads/smt-1/aoi/A.png")["verdict"] == "ERROR"
+        until(lambda: bool(writers))
+        if closes == "after":
+            time.sleep(0.3)
+            finish()
+        until(lambda: len(hmi.data()) == 2 and files(line.data / "uploads") == [])
+    assert [data["verdict"] for data in hmi.data()] == ["ERROR", "FAIL"]
+    assert [kept.read_bytes() for kept in files(line.data / "archive")] == [content]
+
+
+def test_an_empty_file_is_given_time_to_be_filled(make_line: Maker, hmi: Hmi) -> None:
+    line = make_line(clean_board(), settle_ms=50, share_settle_ms=2000)
+    path = line.data / "uploads" / "smt-1" / "aoi" / "A.png"
+    path.parent.mkdir(parents=True)
+    with running(line):
+        path.touch()
+        time.sleep(0.6)
+        path.write_bytes(defective_board())
+        assert hmi.wait_for("uploads/smt-1/aoi/A.png")["verdict"] == "FAIL"
+        (path.parent / "B.png").touch()
+        assert hmi.wait_for("uploads/smt-1/aoi/B.png")["verdict"] == "ERROR"
 
 
 def test_a_change_that_keeps_size_and_time_is_seen(station: tuple[Line, Path], hmi: Hmi) -> None:

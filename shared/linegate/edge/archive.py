@@ -43,30 +43,32 @@ class Archive:
             WHERE i.revision > 0 AND o.path >= ? AND o.path < ? ORDER BY o.generation LIMIT ?""",
             (prefix, prefix[:-1] + b"0", BATCH),
         )
-        placed: list[tuple[bytes, int, Path]] = []
+        placed: list[tuple[bytes, int, Path, Identity | None]] = []
         changed: set[Path] = set()
         for generation, raw, digest, *identity in rows:
             path = Path(os.fsdecode(raw)).relative_to(self._root / UPLOADS_FOLDER)
             decided = _Decided(generation, path, Identity(*identity), digest)
+            target, found = self._target(decided), None
             try:
-                target = self._second_name(decided)
+                found = self._second_name(decided, target)
+            except _WrittenError:
+                continue
             except _ChangedError:
-                changed.add(path)
-                target = self._target(decided)  # what the index names is gone, here or there
+                changed.add(path)  # what the index names is gone, here or there
             except OSError as error:
                 log.warning("upload.not_archived", path=str(path), reason=error.strerror)
                 continue
-            if target is not None:
-                placed.append((os.fsencode(self._root / target), generation, path))
+            placed.append((os.fsencode(self._root / target), generation, path, found))
         if placed:
             self._database.write(
                 lambda connection: connection.executemany(
                     "UPDATE objects SET path = ? WHERE generation = ?",
-                    [(target, generation) for target, generation, _ in placed],
+                    [(target, generation) for target, generation, _, _ in placed],
                 )
             )
-        for raw, _, path in placed:
-            self._drop_first_name(path, Path(os.fsdecode(raw)).relative_to(self._root))
+        for raw, _, path, found in placed:
+            if found and not self._drop_first_name(path, Path(os.fsdecode(raw)).relative_to(self._root), found):
+                changed.add(path)
         return changed
 
     def put_back(self) -> None:
@@ -83,27 +85,26 @@ class Archive:
                     with suppress(FileNotFoundError):
                         os.unlink(name, dir_fd=descriptor)
 
-    def _second_name(self, decided: _Decided) -> Path | None:
-        """Give the file a name below archive/, relative to the root. None if that has to wait. Raises OSError."""
-        target = self._target(decided)
+    def _second_name(self, decided: _Decided, target: Path) -> Identity | None:
+        """Give the file a name below archive/, and tell what was found; None if it was taken away. Raises OSError."""
         with ExitStack() as stack:
             try:
                 uploads = stack.enter_context(folders.entered(self._root, [UPLOADS_FOLDER, *decided.path.parts[:-1]]))
                 descriptor = folders.opened(decided.path.name, uploads)
             except OSError as error:
                 if error.errno in folders.GONE:
-                    return target  # taken away: what the index names is gone, here or there
+                    return None
                 raise
             stack.callback(os.close, descriptor)
             if folders.being_written(descriptor):
-                return None
+                raise _WrittenError
             found = Identity.of(os.fstat(descriptor))
             if folders.digest(descriptor) != decided.digest if decided.digest else found != decided.identity:
                 raise _ChangedError
             archive = stack.enter_context(folders.entered(self._root, target.parts[:-1], create=True))
             with suppress(FileExistsError):  # a crash came between linking and removing
                 folders.link(decided.path.name, uploads, target.name, archive)
-        return target
+        return found
 
     @staticmethod
     def _target(decided: _Decided) -> Path:
@@ -111,8 +112,10 @@ class Archive:
         path = decided.path
         return Path(ARCHIVE_FOLDER) / path.parent / archived_file(path.name, decided.generation)
 
-    def _drop_first_name(self, path: Path, target: Path) -> None:
-        """Remove the name below uploads/, unless a camera has put a newer version there: that one is put back."""
+    def _drop_first_name(self, path: Path, target: Path, found: Identity) -> bool:
+        """Remove the name below uploads/. False where it has to stay: a newer version stands there by now, or a writer opened
+        the file after it was looked at. Nobody can open it any more once it lies aside, so what is seen there is the last word.
+        """
         try:
             with (
                 folders.entered(self._root, [UPLOADS_FOLDER, *path.parts[:-1]]) as uploads,
@@ -120,19 +123,38 @@ class Archive:
             ):
                 kept = folders.status(target.name, archive)
                 if not folders.is_one(folders.status(path.name, uploads), kept):
-                    return
+                    return True
                 with folders.entered(self._root, [ASIDE_FOLDER, *path.parts[:-1]], create=True) as aside:
                     os.rename(path.name, path.name, src_dir_fd=uploads, dst_dir_fd=aside)
-                    if not folders.is_one(folders.status(path.name, aside), kept):
+                    stays = not folders.is_one(folders.status(path.name, aside), kept)
+                    if not stays and _written_since(path.name, aside, found):
+                        stays = True
+                        os.unlink(target.name, dir_fd=archive)  # it is not what was decided
+                    if stays:
                         folders.link(path.name, aside, path.name, uploads)
                     os.unlink(path.name, dir_fd=aside)
+                    if stays:
+                        return False
                 with suppress(FileNotFoundError):  # its checksum has done its duty
                     os.unlink(f"{path.name}.sha256", dir_fd=uploads)
         except FileNotFoundError:
             pass  # the camera has taken it away itself
         except OSError as error:
             log.warning("upload.not_removed", path=str(path), reason=error.strerror)
+        return True
+
+
+def _written_since(name: str, folder: int, found: Identity) -> bool:
+    descriptor = folders.opened(name, folder)
+    try:
+        return folders.being_written(descriptor) is True or Identity.of(os.fstat(descriptor)) != found
+    finally:
+        os.close(descriptor)
 
 
 class _ChangedError(Exception):
+    pass
+
+
+class _WrittenError(Exception):
     pass

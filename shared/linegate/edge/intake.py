@@ -134,7 +134,8 @@ class Intake:
         elif notice.what == "complete":
             self._writing.pop(path, None)
             with suppress(OSError), self._opened(path) as descriptor:
-                if folders.being_written(descriptor) is not True:
+                # An empty one was made to be filled: the scan gives it time.
+                if folders.being_written(descriptor) is not True and os.fstat(descriptor).st_size:
                     self._take(path, descriptor)
 
     def _scan(self) -> bool:
@@ -174,7 +175,7 @@ class Intake:
                 if written is None and path in self._writing and now - self._writing[path] < ABANDONED_S:
                     written = True  # its writer has not closed it
                 wait = self._settle_s
-                if written is None:
+                if written is None or not status.st_size:
                     wait = self._share_settle_s * (ZEROS_WAIT if _ends_in_zeros(descriptor, status.st_size) else 1)
                 digest = self._digest(descriptor, status.st_size) if written is None else ""
                 if seen is None or seen.identity != identity or seen.digest != digest:
