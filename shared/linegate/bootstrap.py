@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -106,6 +107,13 @@ class App:
 
     def target(self, name: str) -> Target:
         return self._once(("target", name), lambda: _TARGETS[self.settings.targets[name].type](self.settings, name))
+
+
+def look_for_packages(settings: Settings) -> None:
+    """Say before anything starts, not when the first board comes, what is not installed. Raises ModuleNotFoundError."""
+    remote = any(recipe.detector == "roboflow" for recipe in settings.recipes.values())
+    if remote and find_spec("inference_sdk") is None:
+        raise ModuleNotFoundError("No module named 'inference_sdk'", name="inference_sdk")
 
 
 def _beside(folder: Path, name: str) -> bytes:

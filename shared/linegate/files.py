@@ -56,6 +56,8 @@ def writing(path: Path) -> Iterator[None]:
     ours = not path.exists()
     try:
         yield
+    except BrokenPipeError:  # nobody reads what is said about it
+        raise
     except (OSError, ValueError) as error:
         if ours and path.is_file():
             path.unlink(missing_ok=True)

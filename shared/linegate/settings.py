@@ -77,7 +77,7 @@ class _Settings(BaseModel):
         return value
 
 
-def _http_url(url: str) -> str:
+def http_url(url: str) -> str:
     if PLACEHOLDER.search(url):
         return url
     try:
@@ -93,7 +93,7 @@ def _http_url(url: str) -> str:
 def _picture_url(url: str) -> str:
     if "{name}" not in url:
         raise ValueError("must hold {name}, e.g. https://storage.cloud.google.com/{bucket}/{name}")
-    return _http_url(url)
+    return http_url(url)
 
 
 def _network(text: str) -> str:
@@ -107,7 +107,7 @@ def _network(text: str) -> str:
 class Roboflow(_Settings):
     """Where workflows run: Roboflow's own servers, or an Inference server of yours."""
 
-    api_url: Annotated[str, AfterValidator(_http_url)] = "https://serverless.roboflow.com"
+    api_url: Annotated[str, AfterValidator(http_url)] = "https://serverless.roboflow.com"
     """Roboflow's servers, or an Inference server of yours."""
     api_key: Secret | None = None
     """An Inference server with local models needs none."""
@@ -142,7 +142,7 @@ class Gemini(_Settings):
     """Vertex AI's, asked with the identity of the machine."""
     location: str = "global"
     """Of Vertex AI."""
-    api_url: Annotated[str, AfterValidator(_http_url)] | None = None
+    api_url: Annotated[str, AfterValidator(http_url)] | None = None
     """A proxy's, in place of Google's."""
     model: Annotated[str, Field(min_length=1)] = "gemini-3-flash-preview"
     """Names retire: look whether yours is still served."""
@@ -307,7 +307,7 @@ class Target(_Settings):
 
     type: Literal["webhook", "slack"] = "webhook"
     """`webhook` is signed after Standard Webhooks; `slack` posts to an incoming webhook."""
-    url: Annotated[str, AfterValidator(_http_url)]
+    url: Annotated[str, AfterValidator(http_url)]
     """Where it listens."""
     secrets: Annotated[list[Annotated[str, AfterValidator(webhook_secret)]], Field(max_length=4)] = []
     """To sign with; several while they rotate. Required by `webhook`."""

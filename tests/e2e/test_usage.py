@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from linegate.commands.main import main
+from linegate import __version__
+from linegate.commands.main import main
 from tests.boards import clean_board, defective_board
 
 COMMAND = [sys.executable, "-c", "from linegate.commands.main import main; raise SystemExit(main())"]
@@ -53,7 +55,17 @@ LISTEN = ("webhook-listen", "--secret", "whsec_" + "A" * 43 + "=")
         (("inspect", "bad.png", "--golden", "empty.png"), "golden picture empty.png: the file is empty"),
         (("inspect", "bad.png", "--golden", "x" * 300), "can't be read: File name too long"),
         (("demo", "--images", "images", "--golden", "README.md"), "golden picture README.md: the file is no picture"),
+        ((*INSPECT, "--line", "../x"), "--line names a line of --config FILE"),
         (("demo", "--images", "README.md"), "there is no folder README.md"),
+        (("bench", "--throughput", "--images", "nodir"), "there is no folder nodir"),
+        (
+            ("bench", "--throughput", "--images", "images", "--golden", "README.md"),
+            "golden picture README.md: the file is",
+        ),
+        (("bench", "--throughput", "--images", "images"), "no golden picture for a.png"),
+        (("bench", "--throughput", "--golden", "golden.png"), "--golden FILE goes with --images DIR"),
+        (("bench", "--golden", "golden.png"), "--images and --golden belong to --throughput"),
+        (("bench", "--services", "x", "http://127.0.0.1:1"), "--services: 'x' must be an http:// or https:// address"),
         (("demo", "--images", "images"), "no golden picture for a.png"),
         (("demo", "--golden", "golden.png"), "--golden FILE goes with --images DIR"),
         (("demo", "--boards", "3", "--images", "images"), "give one of the two"),
@@ -150,6 +162,50 @@ def test_a_file_that_is_no_configuration_is_a_configuration_fault(
     assert len(printed.err) < 600
 
 
+def test_what_is_not_installed_is_said_at_once(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (desk / "remote.yaml").write_text(
+        "roboflow: {workspace: w, api_key: k}\nlines: {l1: {recipe: pcb}}\n"
+        "recipes: {pcb: {detector: roboflow, workflow: {id: x}, verifier: none}}\n"
+    )
+    monkeypatch.setitem(sys.modules, "inference_sdk", None)
+    for command in (("inspect", "bad.png"), ("edge",)):
+        assert main([*command, "--config", "remote.yaml"]) == 69
+        said = capsys.readouterr().err
+        assert said.startswith("linegate: No module named 'inference_sdk': install Linegate with its extra 'roboflow'")
+        assert len(said.splitlines()) == 1
+
+
+def test_a_detector_that_can_not_be_loaded_is_named_by_the_boards_that_wait_for_it(desk: Path) -> None:
+    (desk / "remote.yaml").write_text(
+        "roboflow: {workspace: w, api_key: k, budget_s: 1}\nlines: {l1: {recipe: pcb}}\n"
+        "recipes: {pcb: {detector: roboflow, workflow: {id: x}, verifier: none, deadline_s: 5, check_budget_s: 1}}\n"
+    )
+    (desk / "inference_sdk.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')\n")
+    done = subprocess.run(
+        [*COMMAND, "inspect", "bad.png", "--config", "remote.yaml"],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(desk)},
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, b"on a bare Debian or Ubuntu, install libgl1" in done.stdout) == (2, True)
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_picture_is_inspected_whatever_its_file_is_called(desk: Path) -> None:
+    for name in ("bad.sha256", "bad.part", ".bad", "bad"):
+        (desk / name).write_bytes(defective_board())
+        assert main(["inspect", name, "--golden", "golden.png"]) == 1
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"linegate {__version__}\n")
+
+
 # --- the end of a pipe, the end of patience, other terminals
 
 
@@ -162,6 +218,17 @@ def test_a_reader_that_has_heard_enough_is_no_fault(desk: Path, arguments: tuple
     done = subprocess.run([*COMMAND, *arguments], stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_what_is_written_stays_though_nobody_reads_of_it(desk: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*COMMAND, "init", "new.yaml"], stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+    assert (desk / "new.yaml").exists()
 
 
 @pytest.mark.parametrize("seconds", [0.03, 0.1, 0.3, 0.5, 0.8])

@@ -38,6 +38,8 @@ def run(options: argparse.Namespace) -> int:
     image, golden, annotated = readable(options.image, "picture"), options.golden, options.annotated
     if not golden and not options.config:
         raise UsageError("nothing to compare with: give --golden FILE, the picture of a good board, or --config FILE")
+    if options.line and not options.config:
+        raise UsageError("--line names a line of --config FILE")
     logs.configure("ERROR")
     clean_up_first()
     settings, line = _settings(golden, options.config, options.line)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final, NoReturn
 
+from linegate import __version__
 from linegate.commands.interrupt import on_interrupt
 from linegate.errors import ConfigError, LinegateError, UsageError
 from linegate.inspection import visible
@@ -117,6 +118,7 @@ def _missing(error: ImportError) -> str:
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Knows all commands by name, and all about the one that was typed."""
     parser = _Parser(prog="linegate", description="A quality gate for production lines, beside the line.")
+    parser.add_argument("--version", action="version", version=f"linegate {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
     typed = next((argument for argument in arguments if not argument.startswith("-")), "")
     for name, said in COMMANDS.items():

@@ -39,6 +39,7 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        bootstrap.look_for_packages(settings)
         data = data_folder(settings)
         _refuse_links(data)
         self._lock = lock(data)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from linegate.edge.intake import CHECKSUM_SUFFIX, IGNORED_SUFFIX
+from linegate.temporary import temporary_folder
 from linegate.edge.runtime import Runtime
 from linegate.inspection import Inspection
 from linegate.settings import Settings
@@ -34,7 +36,8 @@ def upload(runtime: Runtime, picture: Path, line: str, station: str, serial: str
     folder.mkdir(parents=True, exist_ok=True)
     incoming = folder / ".incoming.part"  # with the serial in it, a name of 255 bytes would become too long
     shutil.copyfile(picture, incoming)
-    os.rename(incoming, folder / f"{serial}{picture.suffix.replace('.part', '')}")
+    suffix = picture.suffix if picture.suffix not in (IGNORED_SUFFIX, CHECKSUM_SUFFIX) else ""
+    os.rename(incoming, folder / f"{serial}{suffix}")
 
 
 def decided(runtime: Runtime, besides: Collection[str] = ()) -> list[Inspection]:

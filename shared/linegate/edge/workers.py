@@ -28,6 +28,7 @@ from typing import Any, Final
 from linegate import bootstrap, logs
 from linegate.adapters.local.database import Database
 from linegate.edge.functions import Response, in_process, load_all
+from linegate.errors import TransientError
 from linegate.logs import log
 from linegate.settings import Settings
 
@@ -222,7 +223,8 @@ def _work(connection: Connection, settings: Settings, stages: tuple[str, ...], t
     app = bootstrap.local(settings, database)
     deliver = in_process(app)
     load_all(stages)
-    app.warm_up(stages)
+    with suppress(TransientError):  # each board that needs what can't be built says so
+        app.warm_up(stages)
     _limit_memory(settings.worker_memory_bytes)
 
     def answer(number: int, stage: str, body: Body) -> None:

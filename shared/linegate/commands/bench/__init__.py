@@ -30,6 +30,8 @@ def run(options: argparse.Namespace) -> int:
     """Measure and print medians. 0. Raises UsageError, TransientError."""
     if not options.throughput and (options.images or options.golden):
         raise UsageError("--images and --golden belong to --throughput")
+    if options.golden and not options.images:
+        raise UsageError("--golden FILE goes with --images DIR")
     clean_up_first()
     logs.configure("CRITICAL" if options.services else "ERROR")
     told: RenderableType

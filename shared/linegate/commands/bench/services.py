@@ -18,7 +18,8 @@ from linegate.commands.bench.setup import LINE, SEED, Setup
 from linegate.edge.runtime import Runtime
 from linegate.inspection import Box
 from linegate.samples import golden_board
-from linegate.settings import Gemini, Line, Recipe, Roboflow, Settings, Workflow
+from linegate.errors import UsageError
+from linegate.settings import Gemini, Line, Recipe, Roboflow, Settings, Workflow, http_url
 
 FINDINGS: Final = (0, 1, 8, 32, 64)
 WORKSPACE, WORKFLOW, MODEL = "plant", "pcb", "stand-in-flash"
@@ -29,6 +30,12 @@ CELL: Final = 32
 
 
 def at(roboflow_url: str, gemini_url: str) -> Setup:
+    """The setup with the services at these addresses. Raises UsageError for what is none."""
+    for url in (roboflow_url, gemini_url):
+        try:
+            http_url(url)
+        except ValueError as error:
+            raise UsageError(f"--services: {url!r} {error}") from error
     board = Image.fromarray(golden_board(SEED).picture)
 
     def settings(_: Path) -> Settings:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from linegate.commands.bench.setup import LINE
 from linegate.edge import scratch
 from linegate.errors import TransientError
-from linegate.samples.uploads import GOLDEN_FOLDER, Upload, drawn, from_folder
+from linegate.samples.uploads import GOLDEN_FOLDER, Upload, drawn, from_folder, look_at
 from linegate.settings import CORES, Edge, Line, Recipe, Settings, Workers
 
 DRAWN: Final = 40
@@ -20,6 +20,8 @@ PATIENCE_S: Final = 600.0
 
 def measure(images: Path | None, golden: Path | None) -> dict[str, Any]:
     """Medians of the pictures of a folder, or of drawn boards, in turns. Raises UsageError, TransientError."""
+    if images:
+        look_at(images, golden)
     with tempfile.TemporaryDirectory(prefix="linegate-bench-") as name:
         folder = Path(name)
         uploads = from_folder(images, golden, folder) if images else drawn(DRAWN, folder)
