@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from linegate.edge import cli
+from linegate.edge.runtime import GRACE_S
 from tests.unit.test_imports import MODULES, PACKAGE, imports
 
+DOCS = Path(__file__).parents[2] / "shared" / "docs"
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
 GROUPS = PROJECT["dependency-groups"]
 # Where a module is not called as its distribution is, or comes with another one
@@ -59,6 +62,21 @@ def test_an_installation_without_extras_has_all_that_is_imported(path: Path) -> 
             declared |= names(PROJECT["project"]["optional-dependencies"][extra])
     wanted = {distribution(module) for module in imports(path)} - {None}
     assert wanted <= declared, wanted - declared
+
+
+def test_the_service_is_not_started_again_where_that_mends_nothing() -> None:
+    unit = (DOCS / "linegate.service").read_text()
+    assert f"RestartPreventExitStatus={cli.USAGE} {cli.UNAVAILABLE} {cli.CONFIGURATION}\n" in unit
+    stop = re.search(r"TimeoutStopSec=(\d+)", unit)
+    assert stop is not None and int(stop[1]) > GRACE_S
+
+
+def test_the_image_is_made_of_all_that_the_wheel_needs() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (DOCS / "Containerfile").read_text(), re.MULTILINE)
+    sources = {source for line in copied for source in line.split()}
+    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    wanted = {"pyproject.toml", PROJECT["project"]["readme"], *PROJECT["project"]["license-files"]}
+    assert wanted | {*wheel["packages"], *wheel["force-include"]} <= sources
 
 
 def test_a_bound_is_the_same_wherever_it_is_written() -> None:
