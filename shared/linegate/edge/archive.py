@@ -122,7 +122,14 @@ class Archive:
                 folders.entered(self._root, target.parts[:-1]) as archive,
             ):
                 kept = folders.status(target.name, archive)
-                if not folders.is_one(folders.status(path.name, uploads), kept):
+                present = folders.status(path.name, uploads)
+                if present is None and kept and _written_since(target.name, archive, found):
+                    # It was moved, where no second name can be given: it goes the way back.
+                    folders.link(target.name, archive, path.name, uploads)
+                    with suppress(FileNotFoundError):
+                        os.unlink(target.name, dir_fd=archive)
+                    return False
+                if not folders.is_one(present, kept):
                     return True
                 with folders.entered(self._root, [ASIDE_FOLDER, *path.parts[:-1]], create=True) as aside:
                     os.rename(path.name, path.name, src_dir_fd=uploads, dst_dir_fd=aside)
