@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from linegate.commands.main import main
 from linegate import __version__
 from linegate.commands.main import main
 from tests.boards import clean_board, defective_board

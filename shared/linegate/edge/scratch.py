@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from linegate.edge.intake import CHECKSUM_SUFFIX, IGNORED_SUFFIX
-from linegate.temporary import temporary_folder
 from linegate.edge.runtime import Runtime
 from linegate.inspection import Inspection
 from linegate.settings import Settings

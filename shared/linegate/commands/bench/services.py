@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from linegate import imaging
 from linegate.commands.bench.setup import LINE, SEED, Setup
 from linegate.edge.runtime import Runtime
+from linegate.errors import UsageError
 from linegate.inspection import Box
 from linegate.samples import golden_board
-from linegate.errors import UsageError
 from linegate.settings import Gemini, Line, Recipe, Roboflow, Settings, Workflow, http_url
 
 FINDINGS: Final = (0, 1, 8, 32, 64)
