@@ -110,7 +110,7 @@ def test_functions_in_processes_of_their_own_take_a_board_to_its_verdict(line: L
             broken = line.upload("smt-1/aoi/BROKEN.png", clean_board()[:300])
             verdicts = {name: hmi.wait_for(name)["verdict"] for name in (good, bad, broken)}
         finally:
-            intake.stop()
+            intake.stop(10)
             dispatcher.stop()
         assert verdicts == {good: "PASS", bad: "FAIL", broken: "ERROR"}
         assert bus.dead_letters() == []
@@ -164,7 +164,7 @@ def test_a_failure_that_may_pass_is_a_5xx_so_that_the_message_comes_again(line: 
         intake.start()
         while not (leased := LocalBus(database).lease("uploads", 1, 60, {}, 1)):
             time.sleep(0.02)
-        intake.stop()
+        intake.stop(10)
     answer = post("detect", pushed(leased[0].message))
     assert answer.status == 503
     assert "golden.png" in answer.said

@@ -1,7 +1,9 @@
 """How cameras hand over pictures: nothing half written is inspected, nothing that changes is taken for done, no link followed."""
 
+import contextlib
 import hashlib
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from structlog.testing import capture_logs
 
 from linegate.adapters.local import folders
 from linegate.adapters.local.database import Database
+from linegate.edge.machine import look
 from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError
 from tests.boards import clean_board, defective_board, draw, encoded
@@ -275,6 +278,55 @@ def test_a_station_that_becomes_a_link_gives_nothing_away(station: tuple[Line, P
         time.sleep(0.4)  # time to archive, had it followed the link
     assert len(files(theirs)) == 3
     assert not [path for path in files(line.data / "quarantine") if path.suffix != ".json"]
+
+
+def test_a_tree_without_a_bottom_keeps_no_picture_waiting(station: tuple[Line, Path], hmi: Hmi) -> None:
+    line, folder = station
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=at)
+        below = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    with capture_logs() as logged, running(line):
+        assert hmi.wait_for(line.upload("smt-1/aoi/A.png", clean_board(noise=3)))["verdict"] == "PASS"
+        assert look(line.settings)["uploads"]["waiting"] <= 1
+    assert [entry["event"] for entry in logged if "crash" in entry["event"]] == []
+    assert [entry["object"].count("/d") for entry in logged if entry["event"] == "upload.skipped"] == [15]
+    subprocess.run(["rm", "-rf", folder], check=True)  # pytest's own way has no bottom either
+
+
+def test_a_picture_does_not_wait_until_thousands_before_it_are_taken_nor_does_a_stop(
+    station: tuple[Line, Path], hmi: Hmi
+) -> None:
+    line, folder = station
+    for number in range(3000):
+        (folder / f"{number}.png").write_bytes(b"no picture")
+    with running(line) as runtime:
+        until(lambda: runtime.database.read("SELECT count(*) FROM objects")[0][0] > 0)
+        (folder / "late.png").write_bytes(b"no picture either")
+        until(lambda: runtime.database.read("SELECT 1 FROM objects WHERE name LIKE '%late%'") != [])
+        assert runtime.database.read("SELECT count(*) FROM objects WHERE name LIKE 'uploads/%'")[0][0] < 3000
+        assert runtime.intake.stop(5)
+        assert runtime.database.read("SELECT count(*) FROM objects WHERE name LIKE 'uploads/%'")[0][0] < 3000
+
+
+def test_decided_pictures_that_can_not_be_archived_keep_no_others_from_it(
+    station: tuple[Line, Path], hmi: Hmi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, folder = station
+    monkeypatch.setattr("linegate.edge.archive.BATCH", 2)
+    with running(line) as runtime, contextlib.ExitStack() as writers:
+        with busy(runtime):
+            for number in range(3):
+                (folder / f"{number}.png").write_bytes(b"no picture")
+            until(lambda: runtime.database.read("SELECT count(*) FROM objects") == [(3,)])
+            for path in files(folder):
+                writers.enter_context(path.open("ab"))
+        line.upload("smt-1/aoi/after.png", b"no picture")
+        until(lambda: any(path.name.startswith("after") for path in files(line.data / "archive")))
+        assert len(files(folder)) == 3
 
 
 OURS = [".aside", ".incoming", "archive", "results", "quarantine", "uploads"]

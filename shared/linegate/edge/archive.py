@@ -33,6 +33,7 @@ class Archive:
     def __init__(self, database: Database, root: Path) -> None:
         self._database = database
         self._root = root
+        self._after = 0
 
     def move(self) -> set[Path]:
         """Archive decided uploads; the paths (below uploads/) whose file has changed since, and is to be inspected again."""
@@ -40,9 +41,11 @@ class Archive:
         rows = self._database.read(
             """SELECT o.generation, o.path, o.digest, o.size, o.mtime_ns, o.inode
             FROM objects o JOIN inspections i ON i.id = o.inspection_id
-            WHERE i.revision > 0 AND o.path >= ? AND o.path < ? ORDER BY o.generation LIMIT ?""",
-            (prefix, prefix[:-1] + b"0", BATCH),
+            WHERE i.revision > 0 AND o.path >= ? AND o.path < ? AND o.generation > ? ORDER BY o.generation LIMIT ?""",
+            (prefix, prefix[:-1] + b"0", self._after, BATCH),
         )
+        # Page by page, so that what can't be moved does not keep everything behind it here.
+        self._after = rows[-1][0] if len(rows) == BATCH else 0
         placed: list[tuple[bytes, int, Path, Identity | None]] = []
         changed: set[Path] = set()
         for generation, raw, digest, *identity in rows:
@@ -74,9 +77,9 @@ class Archive:
     def put_back(self) -> None:
         """What a crash left aside goes back: decided, it is archived once more; new, it is taken up."""
         with suppress(FileNotFoundError), folders.entered(self._root, [ASIDE_FOLDER]) as top:
-            for folder, _, names, descriptor in os.fwalk(".", dir_fd=top):
+            for folder, names, descriptor in folders.walk(top):
                 for name in names:
-                    path = Path(folder, name)
+                    path = folder / name
                     with (
                         suppress(FileExistsError),  # a still newer version stands there by now
                         folders.entered(self._root, [UPLOADS_FOLDER, *path.parts[:-1]], create=True) as uploads,

@@ -44,6 +44,7 @@ IGNORED_SUFFIX: Final = ".part"
 CHECKSUM_SUFFIX: Final = ".sha256"
 # What is still being written after this time is told, once.
 LONG_S: Final = 30.0
+NO_PICTURE: Final = "it is no regular file, or a folder that lies too deep; links are not followed"
 # A notice may get lost: after this time the file counts like one whose writer can't be told.
 ABANDONED_S: Final = 600.0
 # Zeros at the end of a file whose writer can't be told from the outside: it may have been given its full size beforehand.
@@ -91,17 +92,20 @@ class Intake:
             _do_not_hold_back_notices()
             self._observer.schedule(_Notices(self._noticed), str(self._root / UPLOADS_FOLDER), recursive=True)
             self._observer.start()
-        except OSError as error:  # no watches left, say: the scan does it alone
+        except (OSError, RecursionError) as error:  # no watches left, or a bottomless tree: the scan does it alone
             log.warning("intake.scan_only", reason=str(error))
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float) -> bool:
+        """Take up nothing more; False if it was still busy, with a disk that does not answer say, after `grace_s` seconds."""
+        until = time.monotonic() + grace_s
         self._stopping.set()
         self._noticed.put(_Notice("stop", Path()))
-        self._thread.join()
+        self._thread.join(max(0.0, grace_s))
         if self._observer.is_alive():
             self._observer.stop()
-            self._observer.join()
+            self._observer.join(max(0.0, until - time.monotonic()))
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         next_scan = 0.0
@@ -114,18 +118,24 @@ class Intake:
                     next_scan = time.monotonic() + (
                         min(self._scan_s, max(0.01, self._settle_s)) if settling else self._scan_s
                     )
-                with suppress(queue.Empty):
-                    notice = self._noticed.get(timeout=max(0.0, next_scan - time.monotonic()))
-                    if notice.what == "folder":
-                        next_scan = 0.0  # its first files may have come before it was watched
-                    elif notice.what != "stop" and self._counts(notice.path):
-                        self._hear(notice)
+                if self._listen(next_scan - time.monotonic()):
+                    next_scan = 0.0
             except (LinegateError, OSError) as error:
                 log.error("intake.failed", error=str(error))
                 self._stopping.wait(self._scan_s)
             except Exception:  # without this thread no upload would ever be taken up again
                 log.exception("intake.crashed")
                 self._stopping.wait(self._scan_s)
+
+    def _listen(self, seconds: float) -> bool:
+        """Wait for a notice and follow it; True if the folders must be looked through."""
+        with suppress(queue.Empty):
+            notice = self._noticed.get(timeout=max(0.0, seconds))
+            if notice.what == "folder":
+                return True  # its first files may have come before it was watched
+            if notice.what != "stop" and self._counts(notice.path):
+                self._hear(notice)
+        return False
 
     def _hear(self, notice: "_Notice") -> None:
         path = notice.path.relative_to(self._root / UPLOADS_FOLDER)
@@ -142,13 +152,15 @@ class Intake:
         """Take every file that is complete; True while there are some that are still settling."""
         present: set[Path] = set()
         settling = False
+        before = [(known, [*known]) for known in (self._seen, self._taken, self._writing)]
         with folders.entered(self._root, [UPLOADS_FOLDER]) as uploads:
-            for folder, below, names, descriptor in os.fwalk(".", dir_fd=uploads):
-                below[:] = [name for name in below if not name.startswith(".")]
-                for link in [name for name in below if not _is_folder(name, descriptor)]:
-                    self._skip(Path(folder, link))
+            for folder, names, descriptor in folders.walk(uploads):
                 for name in names:
-                    path = Path(folder, name)
+                    if self._stopping.is_set():
+                        return False
+                    # Thousands of files may lie here: what comes meanwhile must not wait until all of them are taken.
+                    settling |= self._listen(0)
+                    path = folder / name
                     if not self._counts(self._root / UPLOADS_FOLDER / path):
                         continue
                     status = folders.status(name, descriptor)
@@ -158,9 +170,10 @@ class Intake:
                     present.add(path)
                     if self._taken.get(path) != (Identity.of(status), status.st_ctime_ns):
                         settling |= self._settles(path, status)
-        for known in (self._seen, self._taken, self._writing):
-            for path in [path for path in known if path not in present]:
-                del known[path]
+        for known, paths in before:
+            for path in paths:
+                if path not in present:
+                    known.pop(path, None)
         return settling
 
     def _settles(self, path: Path, status: os.stat_result) -> bool:
@@ -205,7 +218,7 @@ class Intake:
         """A link, pipe, socket or device is no picture; said once."""
         if path not in self._skipped:
             self._skipped.add(path)
-            log.warning("upload.skipped", object=_name(path), reason="it is no regular file; links are not followed")
+            log.warning("upload.skipped", object=_name(path), reason=NO_PICTURE)
 
     def _take(self, path: Path, descriptor: int) -> None:
         """Give the open file its generation, unless it changes meanwhile or its checksum does not fit."""
@@ -278,7 +291,8 @@ class Intake:
     def _counts(self, path: Path) -> bool:
         """Files that are still being sent, their checksums, and what is hidden, are none of ours."""
         parts = path.relative_to(self._root / UPLOADS_FOLDER).parts
-        return not any(part.startswith(".") for part in parts) and path.suffix not in (IGNORED_SUFFIX, CHECKSUM_SUFFIX)
+        seen = len(parts) <= folders.MOST_FOLDERS + 1 and not any(part.startswith(".") for part in parts)
+        return seen and path.suffix not in (IGNORED_SUFFIX, CHECKSUM_SUFFIX)
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[int]:
@@ -347,13 +361,6 @@ def _do_not_hold_back_notices() -> None:
 def _name(path: Path) -> str:
     """The object name of a file below uploads/."""
     return f"{UPLOADS_FOLDER}/" + os.fsencode(path).decode("utf-8", "replace")
-
-
-def _is_folder(name: str, parent: int) -> bool:
-    try:
-        return os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & 0o170000 == 0o040000
-    except OSError:
-        return True  # gone by now
 
 
 def _ends_in_zeros(descriptor: int, size: int) -> bool:

@@ -5,10 +5,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from linegate.adapters.local import folders
 from linegate.edge.archive import UPLOADS_FOLDER
+from linegate.edge.intake import CHECKSUM_SUFFIX, IGNORED_SUFFIX
 from linegate.edge.runtime import LOCK
 from linegate.settings import Settings
 
@@ -25,7 +28,7 @@ def look(settings: Settings) -> dict[str, Any]:
     data, now = settings.data, time.time()
     process, since = _runtime(data)
     usage = shutil.disk_usage(_existing(data))
-    waiting = list(_waiting(data / UPLOADS_FOLDER))
+    waiting = list(_waiting(data))
     return {
         "at": now,
         "runtime": {"running": process is not None, "process": process, "since": since},
@@ -79,15 +82,11 @@ def _existing(path: Path) -> Path:
     return next(folder for folder in (path, *path.resolve().parents) if folder.is_dir())
 
 
-def _waiting(folder: Path) -> Iterator[float]:
-    """When each file below was last written that is to be inspected; links and hidden files are none."""
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(root, name)
-            if name.startswith(".") or name.endswith(".part") or path.is_symlink():
-                continue
-            try:
-                yield path.stat().st_mtime
-            except OSError:  # taken up this moment
-                continue
+def _waiting(data: Path) -> Iterator[float]:
+    """When each file in uploads/ was last written that is to be inspected; links and hidden files are none."""
+    with suppress(OSError), folders.entered(data, [UPLOADS_FOLDER]) as uploads:
+        for _, names, folder in folders.walk(uploads):
+            for name in names:
+                found = folders.status(name, folder)
+                if found and not name.startswith(".") and not name.endswith((IGNORED_SUFFIX, CHECKSUM_SUFFIX)):
+                    yield found.st_mtime

@@ -92,8 +92,8 @@ class Runtime:
         """
         until = time.monotonic() + grace_s
         self._stopping.set()
-        self.intake.stop()
-        finished = self.dispatcher.stop(until - time.monotonic())
+        finished = self.intake.stop(until - time.monotonic())
+        finished &= self.dispatcher.stop(until - time.monotonic())
         if self.workers:
             self.workers.stop(until - time.monotonic())
         for clock in self._clocks:

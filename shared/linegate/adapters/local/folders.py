@@ -26,6 +26,10 @@ GONE: Final = frozenset(
 )
 
 
+# Pictures lie below a line and a station. A tree that is deeper than this would cost descriptors, and at last the stack.
+MOST_FOLDERS: Final = 16
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What tells one version of a file from the next."""
@@ -54,6 +58,28 @@ def entered(root: Path, parts: Sequence[str], *, create: bool = False) -> Iterat
         yield folder
     finally:
         os.close(folder)
+
+
+def walk(folder: int, at: Path = Path()) -> Iterator[tuple[Path, list[str], int]]:
+    """An open folder and all below it: the way to each, the names of what is no folder in it, and its descriptor.
+
+    No link is followed and no hidden folder entered. A folder that lies too deep is among the names of the one above.
+    """
+    with os.scandir(folder) as entries:
+        found = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+    deep = len(at.parts) >= MOST_FOLDERS
+    yield at, [name for name, is_folder in found.items() if deep or not is_folder], folder
+    for name, is_folder in found.items():
+        if deep or not is_folder or name.startswith("."):
+            continue
+        try:
+            below = os.open(name, _FOLDER, dir_fd=folder)
+        except OSError:  # gone or replaced by now, or not ours to look into
+            continue
+        try:
+            yield from walk(below, at / name)
+        finally:
+            os.close(below)
 
 
 def opened(name: str, folder: int) -> int:
