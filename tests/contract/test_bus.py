@@ -4,12 +4,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from linegate.adapters.local.bus import Delivery, LocalBus
 from linegate.adapters.local.database import Database
+from linegate.adapters.local.store import SqliteInspections
+from linegate.inspection import Inspection, ObjectRef, Place
 from linegate.ports import Message
 
 LEASE_S = 60.0
@@ -173,3 +176,25 @@ def test_a_clock_that_is_set_back_freezes_nothing(bus: LocalBus) -> None:
     bus.move_times(-7200)
     assert [one.message.data for one in bus.lease("checks", 1, 60, {}, 1)] == [b"one"]
     assert [one.message.data for one in bus.lease("crops", 1, 60, {}, 1)] == [b"two"]
+
+
+def test_a_clock_that_was_set_back_while_the_gate_stood_still_freezes_nothing(bus: LocalBus) -> None:
+    for topic in ("crops", "checks"):
+        bus.publish(topic, [message(topic)])
+    bus.retry(lease(bus, "checks")[0], 10, "away")
+    bus.move_times(3600)  # as they stand when the clock was an hour ahead
+    bus.release_leases(0.05)
+    assert texts(lease(bus, "crops")) == ["crops"]
+    time.sleep(0.06)
+    assert texts(lease(bus, "checks")) == ["checks"]
+
+
+def test_deadlines_follow_a_clock_that_is_set(database: Database, bus: LocalBus) -> None:
+    store = SqliteInspections(database)
+    begun = datetime.now(UTC)
+    image = ObjectRef("uploads", "uploads/l/s/1.jpg", 1)
+    store.open(Inspection(image.inspection_id, image, Place("l", "s", "1"), "pcb", begun, begun, begun))
+    bus.move_times(-3600)  # the clock has been set back
+    assert [late.image for late in store.overdue(begun - timedelta(hours=1), 10)] == [image]
+    bus.move_times(3600)
+    assert store.overdue(begun - timedelta(hours=1), 10) == []

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,30 @@ def test_a_worker_that_takes_too_long_is_killed_and_the_next_delivery_finds_a_ne
         assert "2 s" in answer.said
         assert time.monotonic() - started < 5
         assert workers.deliver("sweep", body(SweepDue())) == Response(200)
+
+
+def test_who_shared_a_worker_with_a_slow_message_is_no_suspect(hanging: Line) -> None:
+    first, second = (uploaded(hanging, f"uploads/smt-1/aoi/{name}.png", clean_board()) for name in "AB")
+    with pool(hanging) as workers, ThreadPoolExecutor(2) as threads:
+        slow = threads.submit(workers.deliver, "detect", body(first))
+        time.sleep(1)
+        other = threads.submit(workers.deliver, "detect", body(second))
+        assert slow.result().killed
+        assert other.result() == Response(500, "its worker process was ended by SIGKILL", killed=False)
+
+
+def test_what_waits_for_a_slow_service_leaves_room_in_a_worker_for_the_rest(hanging: Line) -> None:
+    workers = hanging.settings.edge.workers.model_copy(update={"time_limit_s": 20})
+    hanging.settings = hanging.settings.model_copy(
+        update={"edge": hanging.settings.edge.model_copy(update={"workers": workers})}
+    )
+    uploads = [uploaded(hanging, f"uploads/smt-1/aoi/{number}.png", clean_board()) for number in range(8)]
+    with pool(hanging) as processes, ThreadPoolExecutor(8) as threads:
+        waiting = [threads.submit(processes.deliver, "detect", body(upload)) for upload in uploads]
+        time.sleep(1)
+        assert processes.deliver("sweep", body(SweepDue())) == Response(200)
+        assert not any(one.done() for one in waiting)
+        processes.stop(0)
 
 
 def test_a_picture_beyond_a_workers_memory_is_refused_and_not_a_crash(make_line: Maker, hmi: Hmi) -> None:

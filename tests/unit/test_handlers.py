@@ -125,7 +125,6 @@ def test_a_board_unlike_its_golden_picture_does_not_pass_for_a_detector_that_nev
     [
         ("uploads/smt-1/aoi/A.jpg", b"", "empty"),
         ("uploads/smt-1/aoi/A.jpg", b"no picture", ""),
-        ("uploads/smt-1/aoi/A.jpg", b"x" * 1_000_001, "1,000,000 are allowed"),
         ("uploads/smt-9/aoi/A.jpg", None, "'smt-9' is not in the configuration"),
         ("uploads/A.jpg", None, "tells no line"),
         ("uploads/../etc/passwd", None, "'..' is not in the configuration"),
@@ -148,10 +147,16 @@ def test_what_can_not_be_inspected_is_an_error_with_a_copy_and_its_reason(
     assert gate.told("alarm")[0]["annotated_image"] is None
 
 
-def test_a_file_that_is_too_large_is_not_even_read(gate: Gate) -> None:
-    gate.upload(data=b"x" * 1_000_001)
+def test_a_file_that_is_too_large_is_neither_read_nor_copied(gate: Gate) -> None:
+    """It may be as large as the disk: a sparse one is made in a moment."""
+    upload = gate.upload(data=b"x" * 1_000_001)
     gate.run()
+    assert gate.verdict(upload) == "ERROR"
     assert gate.images.reads == 0
+    assert "1,000,000 are allowed" in gate.told("alarm")[0]["summary"]
+    copy = f"quarantine/{upload.image.inspection_id}"
+    assert gate.images.names("results") == {f"{copy}.json"}
+    assert "too large to be copied" in json.loads(gate.images.objects["results", f"{copy}.json"][1])["reason"]
 
 
 def test_a_picture_that_was_replaced_before_it_was_read_is_an_error_and_the_new_one_is_inspected(gate: Gate) -> None:

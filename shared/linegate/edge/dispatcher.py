@@ -53,7 +53,7 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._run, name="linegate-dispatcher", daemon=True)
 
     def start(self) -> None:
-        self._bus.release_leases()
+        self._bus.release_leases(self._settings.retry.maximum_s)
         self._thread.start()
 
     def stop(self, grace_s: float = GRACE_S) -> bool:

@@ -75,13 +75,15 @@ class WorkerPool:
             return answer.result(self._time_limit_s)
         except Late:
             log.error("worker.killed", stage=stage, pid=worker.pid, time_limit_s=self._time_limit_s)
+            worker.sentenced = True
             self._replace(worker)
             return Response(FAILED, f"it took longer than {self._time_limit_s:g} s; its worker was killed", killed=True)
         except _DiedError as error:
             if self._stopping:  # it was not the message's fault
                 return Response(FAILED, "the gate was stopped over it")
             self._replace(worker)
-            return Response(FAILED, str(error), killed=True)
+            # Where it was ended for another message's slowness, this one is no suspect.
+            return Response(FAILED, str(error), killed=not worker.sentenced)
 
     def stop(self, grace_s: float) -> None:
         """Ask the workers to finish what they have, and end those that have not within `grace_s` seconds."""
@@ -116,13 +118,15 @@ class _Worker:
     _connection: Connection = field(init=False)
     _process: ForkServerProcess = field(init=False)
     _answers: dict[int, "Future[Response]"] = field(default_factory=dict)
+    sentenced: bool = False  # it is being ended because it took too long
     _sent: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _reader: threading.Thread = field(init=False)
 
     def __post_init__(self) -> None:
         self._connection, theirs = self.context.Pipe()
-        threads = max(1, -(-max(self.settings.in_work[stage] for stage in self.stages) // self.settings.workers))
+        # Its share of all that may be in work: a message that waits behind others' slow services here would be late.
+        threads = max(1, -(-sum(self.settings.in_work[stage] for stage in self.stages) // self.settings.workers))
         arguments = (theirs, self.settings, self.stages, threads)
         self._process = self.context.Process(target=_work, args=arguments, name="linegate-worker", daemon=True)
         self._process.start()

@@ -235,7 +235,11 @@ def _quarantine(context: Context, inspection: Inspection, reason: str) -> None:
     bucket = context.settings.storage.results_bucket
     name = f"quarantine/{inspection.inspection_id}"
     try:
-        context.images.copy(inspection.image, bucket, name)
+        # It may be as large as the disk: it stays where it is.
+        if context.images.size(inspection.image) > context.settings.images.max_bytes:
+            reason = f"{reason} (too large to be copied)"
+        else:
+            context.images.copy(inspection.image, bucket, name)
     except ObjectMissingError:
         reason = f"{reason} (so there is no copy)"
     note = {

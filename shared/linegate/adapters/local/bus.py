@@ -144,14 +144,17 @@ class LocalBus:
         )
 
     def move_times(self, seconds: float) -> None:
-        """The clock was set by so many seconds: what waits, or is leased, goes on as if it had not been."""
-        self._database.write(
-            lambda connection: connection.execute(
+        """The clock was set by so many seconds: what waits, is leased, or has a deadline goes on as if it had not been."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
                 """UPDATE messages SET due_at = due_at + ?1,
                 leased_until = CASE WHEN leased_until > 0 THEN leased_until + ?1 ELSE 0 END""",
                 (seconds,),
             )
-        )
+            connection.execute("UPDATE inspections SET deadline = deadline + ? WHERE revision = 0", (seconds,))
+
+        self._database.write(work)
 
     def bury(self, delivery: Delivery, error: str) -> None:
         """Every attempt failed: move the message to the dead letter of its topic."""
@@ -163,13 +166,14 @@ class LocalBus:
         )
 
     def release_leases(self, longest_s: float = 3600.0) -> None:
-        """Make every leased message due again, and none later than in `longest_s` seconds, whatever the clock was set to: for a
-        runtime that starts after one that died.
+        """Make every message due that is leased or was never tried, and the others in `longest_s` seconds at the latest, whatever
+        the clock was set to: for a runtime that starts after one that died.
         """
-        latest = time.time() + longest_s
+        now = time.time()
         self._database.write(
             lambda connection: connection.execute(
-                "UPDATE messages SET leased_until = 0, due_at = min(due_at, ?)", (latest,)
+                "UPDATE messages SET leased_until = 0, due_at = min(due_at, CASE attempts WHEN 0 THEN ?1 ELSE ?1 + ?2 END)",
+                (now, longest_s),
             )
         )
 
