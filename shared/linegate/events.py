@@ -4,6 +4,8 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from math import isfinite
 from typing import Any, Final, TypeVar, cast
@@ -14,12 +16,26 @@ from linegate.codec import codec
 from linegate.errors import MessageError
 from linegate.inspection import ObjectRef, brief
 from linegate.messages import Event, ImageUploaded, NotificationDue
+from linegate.inspection import Check, Detection, ObjectRef, brief
+from linegate.logs import log
 from linegate.ports import Message
 from linegate.stages import BY_MESSAGE
 
 SCHEMA: Final = 1
 
 T = TypeVar("T")
+R = TypeVar("R")
+
+
+def readable(load: Callable[[R], T], records: Iterable[tuple[str, R]]) -> list[T]:
+    """What `load` makes of each (id, record). One that can't be read is told, and keeps nobody from the others."""
+    found = []
+    for identity, record in records:
+        try:
+            found.append(load(record))
+        except ValueError as error:
+            log.error("record.unreadable", id=identity, reason=brief(str(error)))
+    return found
 
 
 def to_message(event: Event) -> Message:

@@ -1,13 +1,16 @@
 """The port InspectionStore: what every adapter must do, crashes, repeats and races included."""
 
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteInspections
@@ -204,6 +207,26 @@ def test_a_postponed_board_waits_behind_the_others(store: InspectionStore) -> No
     assert [late.inspection_id for late in store.overdue(now, 10)] == [f"{1:032}", f"{2:032}"]
     later = store.overdue(now + timedelta(seconds=60), 10)
     assert [late.inspection_id for late in later] == [f"{1:032}", f"{2:032}", f"{0:032}"]
+
+
+def _execute(query: str, key: str, connection: sqlite3.Connection) -> None:
+    connection.execute(query, (key,))
+
+
+def test_a_record_that_can_not_be_read_keeps_no_other_from_its_verdict(tmp_path: Path) -> None:
+    with closing(Database(tmp_path / "linegate.db")) as database:
+        store = SqliteInspections(database)
+        for number in range(3):
+            store.open(board(f"{number:032}", number))
+        store.commit(replace(board(), revision=revision()), revision(), [entry(target="a"), entry(target="b")])
+        for table, key in (("inspections", f"{1:032}"), ("outbox", entry(target="a").entry_id)):
+            broken = f"UPDATE {table} SET document = replace(document, '\"20', '\"x') WHERE id = ?"
+            database.write(partial(_execute, broken, key))
+        later = START + timedelta(seconds=100)
+        with capture_logs() as logged:
+            assert [late.inspection_id for late in store.overdue(later, 10)] == [f"{2:032}"]
+            assert [left.target for left in store.stranded(later, later, 10)] == ["b"]
+        assert [line["id"] for line in logged] == [f"{1:032}", entry(target="a").entry_id]
 
 
 def test_overdue_are_the_undecided_past_their_deadline_oldest_first(store: InspectionStore) -> None:

@@ -25,6 +25,8 @@ from google.cloud.firestore_v1.base_query import And, FieldFilter
 from linegate.adapters.gcp.errors import BUDGET_S, RETRY, mapped
 from linegate.codec import codec
 from linegate.errors import PermanentError
+from linegate.codec import codec
+from linegate.events import readable
 from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision
 
 T = TypeVar("T")
@@ -170,7 +172,7 @@ class FirestoreInspections:
     def overdue(self, now: datetime, limit: int) -> list[Inspection]:
         late = And([FieldFilter("decided", "==", False), FieldFilter("deadline", "<=", now)])
         boards = self._client.collection("inspections").where(filter=late).order_by("deadline").limit(limit)
-        return [_value(Inspection, snapshot) for snapshot in self._stream(boards)]
+        return readable(lambda snapshot: _value(Inspection, snapshot), ((one.id, one) for one in self._stream(boards)))
 
     def postpone(self, inspection_id: str, deadline: datetime) -> None:
         self._update(inspection_id, {"deadline": deadline})
@@ -184,7 +186,9 @@ class FirestoreInspections:
             query = (
                 self._client.collection("outbox").where(filter=And([pending, *conditions])).limit(limit - len(found))
             )
-            found += [_value(OutboxEntry, snapshot) for snapshot in self._stream(query)]
+            found += readable(
+                lambda snapshot: _value(OutboxEntry, snapshot), ((one.id, one) for one in self._stream(query))
+            )
             if len(found) >= limit:
                 break
         return found  # a query comes in the order of the field that it compares

@@ -9,6 +9,8 @@ from typing import TypeVar
 from linegate.adapters.local.database import Database
 from linegate.codec import codec
 from linegate.errors import PermanentError
+from linegate.codec import codec
+from linegate.events import readable
 from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision
 
 T = TypeVar("T")
@@ -119,8 +121,8 @@ class SqliteInspections:
         return dict(self._database.read("SELECT name, reason FROM disabled_targets ORDER BY name"))
 
     def overdue(self, now: datetime, limit: int) -> list[Inspection]:
-        query = "SELECT document FROM inspections WHERE revision = 0 AND deadline <= ? ORDER BY deadline LIMIT ?"
-        return [_load(Inspection, text) for (text,) in self._database.read(query, (now.timestamp(), limit))]
+        query = "SELECT id, document FROM inspections WHERE revision = 0 AND deadline <= ? ORDER BY deadline LIMIT ?"
+        return readable(lambda text: _load(Inspection, text), self._database.read(query, (now.timestamp(), limit)))
 
     def postpone(self, inspection_id: str, deadline: datetime) -> None:
         def work(connection: sqlite3.Connection) -> None:
@@ -132,11 +134,11 @@ class SqliteInspections:
         self._database.write(work)
 
     def stranded(self, never_attempted_before: datetime, attempted_before: datetime, limit: int) -> list[OutboxEntry]:
-        query = """SELECT document FROM outbox WHERE state = 'PENDING' AND
+        query = """SELECT id, document FROM outbox WHERE state = 'PENDING' AND
             CASE WHEN attempted_at IS NULL THEN created_at <= ? ELSE attempted_at <= ? END
             ORDER BY attempted_at, created_at LIMIT ?"""
         parameters = (never_attempted_before.timestamp(), attempted_before.timestamp(), limit)
-        return [_load(OutboxEntry, text) for (text,) in self._database.read(query, parameters)]
+        return readable(lambda text: _load(OutboxEntry, text), self._database.read(query, parameters))
 
 
 def insert_inspection(connection: sqlite3.Connection, inspection: Inspection) -> Inspection:
