@@ -3,9 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Mapping
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from math import isfinite
 from typing import Any, Final, TypeVar, cast
@@ -15,9 +13,8 @@ from pydantic import ValidationError
 from linegate.codec import codec
 from linegate.errors import MessageError
 from linegate.inspection import ObjectRef, brief
-from linegate.messages import Event, ImageUploaded, NotificationDue
-from linegate.inspection import Check, Detection, ObjectRef, brief
 from linegate.logs import log
+from linegate.messages import Event, ImageUploaded, NotificationDue
 from linegate.ports import Message
 from linegate.stages import BY_MESSAGE
 

@@ -25,7 +25,6 @@ from google.cloud.firestore_v1.base_query import And, FieldFilter
 from linegate.adapters.gcp.errors import BUDGET_S, RETRY, mapped
 from linegate.codec import codec
 from linegate.errors import PermanentError
-from linegate.codec import codec
 from linegate.events import readable
 from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision
 

@@ -9,7 +9,6 @@ from typing import TypeVar
 from linegate.adapters.local.database import Database
 from linegate.codec import codec
 from linegate.errors import PermanentError
-from linegate.codec import codec
 from linegate.events import readable
 from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision
 
