@@ -136,13 +136,29 @@ ROBOFLOW: dict[str, Any] = {
     "image sides negative": outputs(SOUND, image={"width": -192, "height": -192}),
     "image of another shape": outputs(SOUND, image={"width": 192, "height": 96}),
     "another shape and nothing found": outputs(image={"width": 500, "height": 20}),
+    "image of 1e300": outputs(SOUND, image={"width": 1e300, "height": 1e300}),
+    "image a thousand times as large": outputs(SOUND, image={"width": 192_000, "height": 192_000}),
+    "nothing on an image a thousand times as large": outputs(image={"width": 192_000, "height": 192_000}),
     "image one side null": outputs(SOUND, image={"width": 192, "height": None}),
     # errors beside an answer
     "an error beside nothing": outputs(error="model failed to load"),
     "an error inside the predictions": {"outputs": [{"predictions": EMPTY | {"error": "out of memory"}}]},
     "an error at the top": {"outputs": [{"predictions": EMPTY}], "error": "timeout"},
     "errors as a list": {"outputs": [{"predictions": EMPTY}], "errors": ["timeout"]},
+    "an error deep inside": {"outputs": [{"predictions": EMPTY, "detail": {"step": {"error": "out of memory"}}}]},
+    "error_status": {"outputs": [{"predictions": EMPTY, "error_status": True}]},
+    "error_type": {"outputs": [{"predictions": EMPTY, "error_type": "ModelError"}]},
+    "is_error": {"outputs": [{"predictions": EMPTY | {"is_error": True}}]},
+    "Error": {"outputs": [{"predictions": EMPTY, "Error": "timeout"}]},
+    "status failed": {"outputs": [{"predictions": EMPTY}], "status": "Failed"},
     # several outputs
+    "predictions at the top": {"outputs": [{"predictions": EMPTY}], "predictions": [SOUND]},
+    "predictions beside the predictions": {"outputs": [{"predictions": EMPTY | {"model_predictions": [SOUND]}}]},
+    "predictions in two spellings": {"outputs": [{"predictions": EMPTY | {"Predictions": [SOUND]}}]},
+    "predictions by other words": {"outputs": [{"predictions": EMPTY, "found": [{"score": 0.9, "label": "short"}]}]},
+    "predictions in capitals": {"outputs": [{"predictions": EMPTY, "found": [{"Confidence": 0.9, "Class": "short"}]}]},
+    "predictions without confidence": {"outputs": [{"predictions": EMPTY, "found": [{"class": "short", "x": 9}]}]},
+    "confidence in two spellings": outputs(SOUND | {"confidence": 0.01, "Confidence": 0.99}),
     "predictions elsewhere, as a list": {"outputs": [{"predictions": EMPTY, "model_predictions": [SOUND]}]},
     "predictions elsewhere, alike": {
         "outputs": [{"predictions": EMPTY, "model_predictions": {"image": SIZE, "predictions": [SOUND]}}]
@@ -311,6 +327,15 @@ GEMINI: dict[str, Any] = {
     "blocked": said(
         TEXT["text"], safetyRatings=[{"category": "HARM_CATEGORY_HARASSMENT", "probability": "HIGH", "blocked": True}]
     ),
+    "blocked, of the prompt": said(TEXT["text"])
+    | {
+        "promptFeedback": {
+            "safetyRatings": [{"category": "HARM_CATEGORY_HARASSMENT", "probability": "HIGH", "blocked": True}]
+        }
+    },
+    "an error beside a candidate": said(TEXT["text"]) | {"error": {"code": 500, "message": "internal"}},
+    "finish reason in two spellings": said(TEXT["text"], finish_reason="SAFETY"),
+    "a part of an unknown kind beside": parts(TEXT, {"refusal": "I can't see the picture."}),
     "SAFETY": said(TEXT["text"], finishReason="SAFETY"),
     "MAX_TOKENS": said(TEXT["text"], finishReason="MAX_TOKENS"),
     "RECITATION": said(TEXT["text"], finishReason="RECITATION"),

@@ -14,9 +14,9 @@ _WORDS: Final[Mapping[str, Result]] = {"PASS": Result.PASS, "FAIL": Result.FAIL}
 
 
 def loads(text: str | bytes) -> Any:
-    """JSON that says each thing once, in valid UTF-8; a number without end is read as what it is: none (see `number`).
+    """JSON that says each thing once, in one spelling, in valid UTF-8.
 
-    Raises ValueError, with a reason for a person.
+    A number without end is read as what it is: none (see `number`). Raises ValueError, with a reason for a person.
     """
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
@@ -39,10 +39,9 @@ def number(value: object) -> bool:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        raise ValueError("a key is given twice")
-    return content
+    if len({key.lower().replace("_", "") for key, _ in pairs}) != len(pairs):
+        raise ValueError("a key is given twice, or in two spellings")
+    return dict(pairs)
 
 
 def _integer(digits: str) -> int | float:

@@ -172,9 +172,11 @@ class _Transport(httpx2.BaseTransport):
             if answer.status != 200:
                 raise ServiceError(f"it answered {answer.status}, which is no whole answer", status=answer.status)
             try:
-                strict.loads(answer.body)
+                content = strict.loads(answer.body)
             except ValueError as error:
                 raise ServiceError(f"its answer can't be read ({brief(str(error))})") from error
+            if isinstance(content, dict) and content.get("error"):  # which the SDK does not look at
+                raise ServiceError(f"it answered 200 and an error: {brief(str(content['error']))}")
         return httpx2.Response(answer.status, headers=_plain(answer.headers), content=answer.body)
 
 
@@ -232,7 +234,8 @@ def _text(response: types.GenerateContentResponse) -> str:
     candidate = candidates[0]
     if candidate.finish_reason is not types.FinishReason.STOP:
         raise _UnusableError(f"it was cut off or withheld ({_name(candidate.finish_reason)})")
-    if any(rating.blocked for rating in candidate.safety_ratings or []):
+    ratings = [*(candidate.safety_ratings or []), *((feedback.safety_ratings if feedback else None) or [])]
+    if any(rating.blocked for rating in ratings):
         raise _UnusableError("a safety rating says that it was blocked")
     parts = (candidate.content.parts if candidate.content else None) or []
     others = sorted(
@@ -240,6 +243,8 @@ def _text(response: types.GenerateContentResponse) -> str:
     )
     if others:
         raise _UnusableError(f"it holds more than text ({', '.join(others)})")
+    if any(part.model_dump(exclude_none=True) == {} for part in parts):
+        raise _UnusableError("it holds a part of a kind that is not known")
     text = "".join(part.text or "" for part in parts if not part.thought)
     if not text.strip():
         raise _UnusableError("it is empty")

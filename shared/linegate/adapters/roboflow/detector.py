@@ -33,9 +33,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SMALLEST: Final = 2.0  # pixels of the picture; what is narrower is made as wide
-# Under which names a service speaks of errors, and how deep its outputs may be nested.
+# Under which names a service speaks of errors: these, and whatever contains one of them. A list under a longer name goes by crop.
 ERRORS: Final = frozenset({"error", "errors", "error_message", "exception"})
-DEEPEST: Final = 8
+FAILED: Final = frozenset({"error", "failed", "failure"})  # as a status
+# By which names a prediction is known: one of the first, and one of the second or third.
+_SURENESS: Final = frozenset({"confidence", "score"})
+_CLASS: Final = frozenset({"class", "class_name", "label"})
+_PLACE: Final = frozenset({"x", "box", "bbox"})
+DEEPEST: Final = 8  # how deep its outputs may be nested
+# How many times larger or smaller than the picture that was sent the one may be that the answer speaks of
+LARGEST_STEP: Final = 8
 # How far the sides of the picture that the answer speaks of may differ in proportion from the one that was sent
 PROPORTION: Final = 0.02
 # What the service's refusals mean, and who can mend it. They stay retryable: the upload must be inspected once it is mended.
@@ -152,6 +159,8 @@ class RoboflowDetector:
             raise ServiceError(f"its answer can't be read ({brief(str(error))})") from error
         if said := _error_in(content):
             raise ServiceError(f"it answered 200 and an error: {said}")
+        if isinstance(content, dict) and _speaks_of_predictions(_without(content, "outputs")):
+            raise ServiceError("it speaks of predictions beside its outputs", again=False)
         response = requests.Response()
         response.status_code = answer.status
         response.headers.update(answer.headers)
@@ -208,6 +217,8 @@ def _predictions(outputs: Mapping[str, Any], wanted: str | None) -> tuple[str, M
     if name not in alike:
         what = f"no output named {wanted!r} holds predictions" if wanted else "no output holds predictions"
         raise ServiceError(f"{what}; its outputs are: {_listed(outputs)}", again=False)
+    if _speaks_of_predictions(_without(alike[name], "predictions")):
+        raise ServiceError(f"output {name!r} speaks of predictions in two places", again=False)
     others = [
         other
         for other, value in outputs.items()
@@ -234,22 +245,33 @@ def _speaks_of_predictions(value: object, depth: int = 0) -> bool:
     if depth > DEEPEST:
         return True
     if isinstance(value, Mapping):
-        if "confidence" in value and ("class" in value or "x" in value):
+        names = {str(name).lower() for name in value}
+        if sum(not names.isdisjoint(known) for known in (_SURENESS, _CLASS, _PLACE)) > 1:
             return True
         return any(_speaks_of_predictions(part, depth + 1) for part in value.values())
     return isinstance(value, list) and any(_speaks_of_predictions(part, depth + 1) for part in value)
 
 
+def _without(content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name != key}
+
+
 def _error_in(content: object, depth: int = 0) -> str:
     """What an answer says under a name for errors, at its top or in an output; empty if nothing."""
-    if not isinstance(content, Mapping):
+    if not isinstance(content, Mapping) or depth > DEEPEST:
         return ""
-    said = next((content[key] for key in content if str(key).lower() in ERRORS and content[key]), None)
-    if said is not None:
-        return brief(str(said)) or "unnamed"
-    inner = content.get("outputs") if depth == 0 else content.values() if depth < 2 else ()
+    for key, value in content.items():
+        if value and _names_error(key.lower(), value):
+            return brief(f"{key}: {value}" if value is True else str(value)) or "unnamed"
+    inner = content.get("outputs") if depth == 0 else content.values()
     parts = inner if isinstance(inner, list) else list(inner or ())
     return next((found for part in parts if (found := _error_in(part, depth + 1))), "")
+
+
+def _names_error(key: str, value: object) -> bool:
+    if key == "status":
+        return isinstance(value, str) and value.lower() in FAILED
+    return key in ERRORS or (not isinstance(value, list) and any(name in key for name in ERRORS))
 
 
 def _listed(outputs: Iterable[str]) -> str:
@@ -291,7 +313,7 @@ def _scale(predictions: Mapping[str, Any], sent: tuple[int, int], size: tuple[in
     if told == (None, None) and not predictions["predictions"]:  # as it is where nothing was found
         return size[0] / sent[0], size[1] / sent[1]
     width, height = (float(side) if strict.number(side) else 0.0 for side in told)
-    if min(width, height) <= 0:
+    if min(width, height) <= 0 or not 1 / LARGEST_STEP <= width / sent[0] <= LARGEST_STEP:
         raise ServiceError(f"its predictions do not say on a picture of which size: {brief(str(told))}")
     if abs((width / height) / (sent[0] / sent[1]) - 1) > PROPORTION:
         raise ServiceError(
