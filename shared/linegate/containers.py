@@ -45,6 +45,10 @@ _TYPE_BYTES: Final = {
     17: 8,
     18: 8,
 }
+_COMPRESSION, _JPEG_TABLES = 259, 347
+_JPEG: Final = 7
+# Fax codes and the JPEG of old, whose decoder says of damage only that it went on.
+_UNTOLD: Final = (2, 3, 4, 6)
 _SUB_DIRECTORIES: Final = (0x8769, 0x8825, 0xA005)
 
 
@@ -312,15 +316,31 @@ def _examine_tiff(data: bytes) -> None:
             raise several(f"{found} or more" if following else str(found))
         offsets = _numbers(data, order, tags.get(273) or tags.get(324))
         sizes = _numbers(data, order, tags.get(279) or tags.get(325))
+        compression = _numbers(data, order, tags.get(_COMPRESSION))
     except (struct.error, MemoryError, OverflowError) as error:
         raise damaged("its directory is cut") from error
     if len(offsets) != len(sizes) or not offsets or min(sizes) <= 0:
         raise damaged("it doesn't say where its pixels lie")
+    if compression and compression[0] in _UNTOLD:
+        raise ImageRejectedError("the TIFF is compressed as a fax is, where damage can't be told; store it with LZW")
     end = 0
     for offset, size in sorted(zip(offsets, sizes, strict=True)):
         if offset < end or offset + size > len(data):
             raise damaged("parts of its pixels lie over each other" if offset < end else "Truncated File Read")
         end = offset + size
+
+
+def tiff_jpegs(data: bytes) -> Iterator[bytes]:
+    """The parts of an examined TIFF that are JPEGs, each with the tables that all of them share."""
+    order, at, big = _header(data)
+    tags, _ = _directory(data, order, at, big)
+    if _numbers(data, order, tags.get(_COMPRESSION)) != (_JPEG,):
+        return
+    shared = tags.get(_JPEG_TABLES)
+    tables = data[shared.at : shared.at + shared.count - 2] if shared else b"\xff\xd8"
+    offsets = _numbers(data, order, tags.get(273) or tags.get(324))
+    for offset, size in zip(offsets, _numbers(data, order, tags.get(279) or tags.get(325)), strict=True):
+        yield tables + data[offset + 2 : offset + size]
 
 
 def _examine_bmp(data: bytes) -> None:

@@ -15,6 +15,8 @@ from linegate.pixels import rgb8
 
 ALLOWED_FORMATS: Final = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MINIMUM_SIDE: Final = 16
+# Rows at one end of a picture, as a part of all, that may be black: of 400 black-and-white scans none has more than a twelfth.
+BLACK_END: Final = 1 / 8
 CROP_QUALITY: Final = 90
 PAYLOAD_QUALITY: Final = 90
 # A message carries the crop as base64; Pub/Sub counts the whole of it.
@@ -90,6 +92,10 @@ def _decoded(data: bytes, max_pixels: int) -> Image.Image:
         containers.examine(data, kind)
     if kind == "WEBP":
         containers.webp_zeros(data, *picture.size)
+    if kind == "TIFF":  # what is a JPEG inside is read as strictly as one that stands alone
+        for part in containers.tiff_jpegs(data):
+            with Image.open(io.BytesIO(part), formats=("JPEG",)) as inner:
+                entropy.load(inner, part, containers.jpeg_scans(part))
     if scans is None:
         picture.load()
     else:
@@ -147,11 +153,14 @@ def _turn(source: Image.Image) -> Image.Transpose | None:
 
 
 def _seen(pixels: Image.Image) -> None:
-    """Refuse a picture of which whole rows were never written: black stripes where nothing else in it is black."""
+    """Refuse a picture of which whole rows were never written: a large black end, or stripes where nothing else is black."""
     rows = pixels.convert("L").reduce((pixels.width, 1)).tobytes()
     black = rows.count(0)
+    less, more = sorted(len(rows) - len(inner) for inner in (rows.lstrip(b"\0"), rows.rstrip(b"\0")))
     # What is black at both ends is a frame.
-    if black < max(2, len(rows) // 200) or (rows[0] == 0 and rows[-1] == 0):
+    if BLACK_END * len(rows) < more < len(rows) and more > 2 * less:
+        raise containers.damaged(f"{more} of its {len(rows)} rows, at one end, are black from side to side")
+    if black < max(2, len(rows) // 200) or less:
         return
     all_black = sum(pixels.convert("L").histogram()[:1]) - black * pixels.width
     if all_black < 0.01 * (len(rows) - black) * pixels.width:

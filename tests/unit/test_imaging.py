@@ -187,7 +187,7 @@ def test_twelve_bit_cameras_do_not_deliver_black_boards(packed: bytes, expected:
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_whatever_way_the_camera_was_held_the_picture_is_upright(orientation: int, image_format: str) -> None:
-    upright = Image.new("RGB", (64, 48), "black")
+    upright = Image.new("RGB", (64, 48), (0, 0, 60))
     ImageDraw.Draw(upright).rectangle((0, 0, 20, 15), "red")
     ImageDraw.Draw(upright).rectangle((43, 0, 63, 15), "lime")
     turns = {

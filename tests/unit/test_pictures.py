@@ -109,6 +109,33 @@ def test_what_is_sound_is_read_whatever_wrote_it(image_format: str, options: dic
         assert decode(encoded(board.convert(mode), image_format, **options)).size == board.size
 
 
+@pytest.mark.parametrize(
+    ("image_format", "options"), [("BMP", {}), ("TIFF", {}), ("TIFF", {"compression": "packbits"}), ("WEBP", {})]
+)
+def test_a_black_end_is_refused_also_where_much_else_is_black(image_format: str, options: dict[str, object]) -> None:
+    scan = BOARD.convert("L").point(lambda level: 255 * (level > 100))
+    decode(encoded(scan, image_format, **options))
+    scan.paste(0, (0, scan.height // 2, *scan.size))
+    with pytest.raises(ImageRejectedError, match="damaged"):
+        decode(encoded(scan, image_format, **options))
+
+
+def test_the_jpegs_inside_a_tiff_are_read_as_strictly_as_one_alone() -> None:
+    sound = encoded(BOARD, "TIFF", compression="jpeg")
+    decode(sound)
+    rng = random.Random(1)
+    start = sound.index(b"\xff\xda")
+    for _ in range(20):
+        at = rng.randrange(start + 100, sound.index(b"\xff\xd9", start) - 100)
+        with pytest.raises(ImageRejectedError, match="damaged"):
+            decode(sound[:at] + bytes(40) + sound[at + 40 :])
+
+
+def test_a_tiff_in_which_damage_can_not_be_told_is_refused() -> None:
+    with pytest.raises(ImageRejectedError, match="damage can't be told"):
+        decode(encoded(BOARD.convert("1"), "TIFF", compression="group4"))
+
+
 def harmed(rng: random.Random, data: bytes) -> bytes:
     """The file after one of the accidents that happen to files."""
     changed, at = bytearray(data), rng.randrange(100, len(data) - 100)
