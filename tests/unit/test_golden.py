@@ -386,3 +386,16 @@ def test_dark_photographs_are_not_taken_for_black_and_white_scans(change: Callab
     ]
     found = sure(compare(dark[0], register(dark[0], dark[1])))
     assert [detection.class_name for detection in found] == ["open_circuit"]
+
+
+def test_a_torn_picture_is_not_taken_for_one_with_ragged_edges() -> None:
+    """Bytes were lost, so that a part of it lies beside the rest: so ragged, edges would explain a thin short."""
+    golden = np.full((640, 640, 3), 255, np.uint8)
+    for x in range(40, 620, 36):
+        cv2.line(golden, (x, 10), (x, 630), (0, 0, 0), 8)
+    bad = golden.copy()
+    cv2.line(bad, (410, 500), (430, 500), (0, 0, 0), 4)
+    assert [found.class_name for found in sure(compare(bad, golden))] == ["short"]
+    bad[:240] = np.roll(bad[:240], 4, axis=1)
+    with pytest.raises(RegistrationError, match="edges lie"):
+        compare(bad, golden)
