@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from linegate.commands.main import main
 from linegate.edge.runtime import Runtime
+from linegate.commands.main import main
+from linegate.edge.runtime import Runtime, open_database
 from linegate.errors import TransientError
 from tests.boards import clean_board, defective_board
 from tests.e2e.conftest import Hmi, Line, running
@@ -45,8 +48,74 @@ def test_what_can_be_read_is_saved_and_the_gate_goes_on(
     with running(damaged) as runtime:
         assert hmi.wait_for("uploads/smt-1/aoi/LATE.png")["verdict"] == "FAIL"
         assert runtime.database.read("SELECT count(*) FROM inspections")[0][0] > 10
-    again = [data for data in hmi.data() if data["image"]["name"].endswith("/0.png")]
-    assert len(again) == 1, "what was archived is not inspected again"
+
+
+def spoil(line: Line, *serials: str) -> None:
+    """Flip a byte inside the documents of these boards, which SQLite does not notice."""
+    path = line.data / "linegate.db"
+    content = path.read_bytes()
+    for serial in serials:
+        wanted, spoilt = (f'"serial":"{serial}"{end}'.encode() for end in ("}", "]"))
+        assert wanted in content
+        content = content.replace(wanted, spoilt)
+    path.write_bytes(content)
+
+
+def test_a_row_that_makes_no_sense_is_not_taken_over_and_its_board_is_named_and_inspected_again(
+    make_line: Maker, hmi: Hmi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = make_line(clean_board())
+    with running(line):
+        for serial in ("A", "B", "C"):
+            hmi.wait_for(line.upload(f"smt-1/aoi/{serial}.png", defective_board()))
+        until(lambda: files(line.data / "uploads") == [])
+    spoil(line, "B")
+    assert main(["list", "--config", str(line.config)]) == 70
+    assert "recover" in capsys.readouterr().err
+    assert main(["recover", "--config", str(line.config)]) == 0
+    (lost,) = [said for said in capsys.readouterr().out.splitlines() if said.startswith("not recovered")]
+    assert "uploads/smt-1/aoi/B.png" in lost
+    with running(line):
+        until(lambda: len(hmi.data()) == 4)
+    assert [data["serial"] for data in hmi.data()][3] == "B"
+    assert main(["list", "--config", str(line.config)]) == 0
+
+
+def test_half_a_database_gives_back_half_of_what_it_knew(make_line: Maker, hmi: Hmi) -> None:
+    line = make_line(clean_board())
+    with running(line):
+        for number in range(30):
+            line.upload(f"smt-1/aoi/{number}.png", clean_board(noise=3))
+        until(lambda: len(hmi.data()) == 30 and files(line.data / "uploads") == [], 60)
+    path = line.data / "linegate.db"
+    size = path.stat().st_size
+    os.truncate(path, size // 2)
+    assert main(["recover", "--config", str(line.config)]) == 0
+    with closing(open_database(line.settings)) as database:
+        assert database.read("SELECT count(*) FROM inspections")[0][0] >= 5
+    (aside,) = line.data.glob("linegate-broken-*.db")
+    assert aside.stat().st_size == size // 2, "what is kept is as it was found"
+
+
+@pytest.mark.parametrize("how", ["recovered", "removed"])
+def test_no_number_is_given_twice_after_a_database_was_lost(make_line: Maker, hmi: Hmi, how: str) -> None:
+    line = make_line(clean_board())
+    with running(line):
+        hmi.wait_for(line.upload("smt-1/aoi/A.png", clean_board(noise=3)))
+        until(lambda: files(line.data / "uploads") == [])
+    path = line.data / "linegate.db"
+    if how == "removed":
+        path.unlink()
+    else:
+        path.write_bytes(b"none of it is a database" * 400)
+        assert main(["recover", "--config", str(line.config)]) == 0
+    with running(line):
+        line.upload("smt-1/aoi/A.png", defective_board())
+        until(lambda: len(hmi.data()) == 2 and files(line.data / "uploads") == [])
+    before, after = hmi.data()
+    assert (before["verdict"], after["verdict"]) == ("PASS", "FAIL")
+    assert before["inspection_id"] != after["inspection_id"]
+    assert len(files(line.data / "archive")) == 2
 
 
 def test_a_file_that_is_no_database_is_refused_with_what_to_do(make_line: Maker) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from linegate.codec import codec
+from linegate.config import command
 from linegate.errors import TransientError, UsageError
 from linegate.inspection import Inspection
 from linegate.settings import Settings
@@ -47,7 +48,10 @@ def rows(connection: sqlite3.Connection, query: str, values: Sequence[object]) -
 
 
 def inspection_of(text: str) -> Inspection:
-    return codec(Inspection).validate_json(text)
+    try:
+        return codec(Inspection).validate_json(text)
+    except ValueError as error:
+        raise TransientError(f"linegate.db is damaged; stop the gate, then: {command()} recover") from error
 
 
 def local(moment: datetime) -> str:

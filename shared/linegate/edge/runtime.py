@@ -2,9 +2,11 @@
 
 import fcntl
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -48,6 +50,8 @@ class Runtime:
                 os.unlink(leftover.name, dir_fd=incoming)
         try:
             self.database = open_database(settings)
+            if _starts_anew(self.database, data):
+                self.database.write(count_from_now)
         except LinegateError:
             self._lock.close()
             raise
@@ -128,6 +132,27 @@ class Runtime:
 def open_database(settings: Settings) -> Database:
     """The database of the runtime's folder, running or not. Raises ConfigError, TransientError."""
     return Database(data_folder(settings) / DATABASE)
+
+
+def _starts_anew(database: Database, data: Path) -> bool:
+    """Whether the database is new and the folder is not: somebody removed the old one."""
+    if database.read("SELECT 1 FROM sqlite_sequence WHERE name = 'objects'"):
+        return False
+    with suppress(OSError):
+        return any((data / ARCHIVE_FOLDER).iterdir()) or any((data / "results").iterdir())
+    return False
+
+
+def count_from_now(connection: sqlite3.Connection) -> None:
+    """Let generations go on from the milliseconds since 1970, so that none is given that a database before this one gave.
+
+    Ids of inspections and of notifications, and names in the archive, are made of them: receivers would take another board's
+    verdict for one that they have heard.
+    """
+    row = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'objects'").fetchone()
+    start = max(row[0] or 0, time.time_ns() // 1_000_000)
+    connection.execute("DELETE FROM sqlite_sequence WHERE name = 'objects'")
+    connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('objects', ?)", (start,))
 
 
 def data_folder(settings: Settings) -> Path:
