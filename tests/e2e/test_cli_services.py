@@ -288,6 +288,7 @@ def test_cost_counts_what_a_thousand_boards_use(
     assert twice["Roboflow"] == usual["Roboflow"]
     assert main(["cost", "--config", str(configure())]) == 0
     assert "in all" in capsys.readouterr().out
-    (tmp_path / "prices.yaml").write_text("gemini: {}")
-    assert main(["cost", "--config", str(configure()), "--prices", str(tmp_path / "prices.yaml")]) == 64
+    for prices in ("gemini: {}", "gemini: " + "9" * 5000, "gemini: " + "9" * 400):
+        (tmp_path / "prices.yaml").write_text(prices)
+        assert main(["cost", "--config", str(configure()), "--prices", str(tmp_path / "prices.yaml")]) == 64
     assert "can't be used" in capsys.readouterr().err

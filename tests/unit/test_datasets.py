@@ -222,10 +222,22 @@ def test_a_coco_file_says_itself_which_boards_are_good_but_not_what_it_does_not_
     assert [Path(fault.file).name for fault in dataset.faults if fault.kind is Kind.LEFT_OUT] == ["c.jpg"]
 
 
+def test_a_coordinate_of_hundreds_of_digits_is_a_bad_label(tmp_path: Path) -> None:
+    coco(tmp_path)
+    for file in tmp_path.rglob("*.json"):
+        listed = json.loads(file.read_text())
+        for annotation in listed["annotations"]:
+            annotation["bbox"] = [1, 1, 10**400, 5]
+        file.write_text(json.dumps(listed))
+    dataset = read(tmp_path, "coco")
+    assert not any(sample.truths for sample in dataset.samples)
+    assert "a coordinate is not finite" in {fault.reason.partition(": ")[2] for fault in dataset.faults}
+
+
 @pytest.mark.parametrize(
     "labels",
-    ["0 0.5 0.5 0.1\n", "\0" * 40, "0 nan 0.5 0.1 0.1\n", "0 inf 0.5 0.1 0.1\n"],
-    ids=["short", "zeros", "nan", "inf"],
+    ["0 0.5 0.5 0.1\n", "\0" * 40, "0 nan 0.5 0.1 0.1\n", "0 inf 0.5 0.1 0.1\n", f"{'9' * 5000} 0.5 0.5 0.1 0.1\n"],
+    ids=["short", "zeros", "nan", "inf", "endless"],
 )
 def test_a_board_whose_labels_are_all_bad_is_no_good_board(tmp_path: Path, labels: str) -> None:
     yolo(tmp_path)

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from linegate.settings import Recipe, Settings
 from linegate.stages import STAGES, Instance
 
 BOARDS: Final = 1000
+MOST: Final = 1e9  # US dollars, tokens or seconds; what is more is a slip
 CROP_BYTES: Final = 20_000  # of a message with a crop; another of this size with its golden reference
 CHECK_BYTES: Final = 1_000
 
@@ -60,10 +60,10 @@ def prices_of(file: Path | None) -> dict[str, Any]:
     file = file or Path(__file__).parent / "prices.yaml"
     try:
         listed: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"the prices in {file} can't be used: {' '.join(str(error).split())}") from error
     for name, price in _leaves(listed, ""):
-        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
+        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < MOST:
             raise UsageError(f"the prices in {file} can't be used: {name} is {str(price)[:40]}, which is no price")
     return listed
 

@@ -44,7 +44,10 @@ def add(
 
 def finite(values: Iterable[Any]) -> list[float]:
     """Raises ValueError for what is no number, or none that is finite."""
-    numbers = [float(value) for value in values]
+    try:
+        numbers = [float(value) for value in values]
+    except OverflowError as error:  # a whole number of hundreds of digits
+        raise ValueError("a coordinate is not finite") from error
     if not all(map(math.isfinite, numbers)):
         raise ValueError("a coordinate is not finite")
     return numbers
