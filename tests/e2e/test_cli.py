@@ -125,6 +125,7 @@ def test_what_can_not_be_opened_is_never_a_verdict(pictures: Path, data: str, co
 
 def test_from_init_to_a_running_line_and_its_status(tmp_path: Path) -> None:
     done = linegate("init", cwd=tmp_path)
+    assert (tmp_path / "linegate.yaml").stat().st_mode & 0o077 == 0, "it holds a secret"
     assert done.returncode == 0
     assert "golden.png" in done.stdout
     (tmp_path / "golden.png").write_bytes(clean_board())

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from linegate.adapters.local import folders
 from linegate.adapters.local.database import Database
 from linegate.edge.machine import look
+from linegate.commands.main import main
 from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError
 from tests.boards import clean_board, defective_board, draw, encoded
@@ -343,6 +344,20 @@ def test_a_link_in_the_place_of_a_folder_of_ours_is_refused_at_the_start(
     with pytest.raises(ConfigError, match=f"{name} is a link"):
         Runtime(line.settings)
     assert len(files(theirs)) == 3
+
+
+@pytest.mark.parametrize("name", [".lock", "linegate.db", "linegate.db-wal"])
+def test_a_link_in_the_place_of_a_file_of_ours_is_refused_and_what_it_leads_to_is_untouched(
+    make_line: Maker, tmp_path: Path, name: str
+) -> None:
+    line = make_line(clean_board())
+    theirs = tmp_path / "theirs"
+    theirs.write_bytes(b"theirs")
+    line.data.mkdir()
+    (line.data / name).symlink_to(theirs)
+    for command in ("edge", "status", "recover"):
+        assert main([command, "--config", str(line.config)]) == 78
+    assert theirs.read_bytes() == b"theirs"
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -3,6 +3,7 @@
 import argparse
 import base64
 import json
+import os
 import secrets
 from pathlib import Path
 from typing import Final
@@ -185,7 +186,10 @@ def write_configuration(path: Path) -> None:
     text = TEMPLATE
     for mark, value in {"schema": SCHEMA, "command": command(), "name": path.name, "secret": secret}.items():
         text = text.replace(f"@{mark}@", value)
-    path.write_text(text, encoding="utf-8")
+    with open(
+        path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
+    ) as file:  # it holds a secret
+        file.write(text)
     path.with_name(SCHEMA).write_text(json.dumps(schema(), indent=2) + "\n", encoding="utf-8")
     print(f"wrote {path}, and {SCHEMA} for your editor")
     started = f"{command()} edge --config {path}"

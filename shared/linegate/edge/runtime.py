@@ -32,6 +32,7 @@ HOUSEKEEPING_S = 3600.0
 # What the data folder holds besides files.
 FOLDERS = (UPLOADS_FOLDER, ARCHIVE_FOLDER, ASIDE_FOLDER, TEMPORARY, HASHED, "results", "quarantine")
 LOCK, DATABASE = ".lock", "linegate.db"
+FILES = (LOCK, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
 # What is under way may take this long when the process is asked to stop; service managers wait ten seconds and more.
 GRACE_S = 7.0
 
@@ -43,7 +44,6 @@ class Runtime:
         self.settings = settings
         bootstrap.look_for_packages(settings)
         data = data_folder(settings)
-        _refuse_links(data)
         self._lock = lock(data)
         with folders.entered(settings.data, [TEMPORARY], create=True) as incoming:
             for leftover in os.scandir(incoming):  # written to by a process that died
@@ -156,21 +156,23 @@ def count_from_now(connection: sqlite3.Connection) -> None:
 
 
 def data_folder(settings: Settings) -> Path:
-    """The folder of the runtime, made if it is not there. Raises ConfigError."""
+    """The folder of the runtime, made if it is not there. Raises ConfigError, also where a link stands in it for what is ours."""
     os.umask(settings.umask)  # also for what libraries write, as the database
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError([f"edge.data: the folder can't be made: {error.strerror}"], str(settings.data)) from error
+    _refuse_links(settings.data)
     return settings.data
 
 
 def _refuse_links(data: Path) -> None:
-    """A link in the place of one of the gate's own folders leads its files, or somebody else's, where they do not belong."""
+    """A link in the place of one of the gate's own folders or files leads what it writes where that does not belong."""
+    ours = dict.fromkeys(FOLDERS, (Path.is_dir, "no folder")) | dict.fromkeys(FILES, (Path.is_file, "no file"))
     faults = [
-        f"edge.data: {data / name} is {'a link' if (data / name).is_symlink() else 'no folder'}; the gate follows none: remove it"
-        for name in FOLDERS
-        if (data / name).is_symlink() or ((data / name).exists() and not (data / name).is_dir())
+        f"edge.data: {path} is {'a link' if path.is_symlink() else none}; the gate follows none: remove it"
+        for name, (fits, none) in ours.items()
+        if (path := data / name).is_symlink() or (path.exists() and not fits(path))
     ]
     if faults:
         raise ConfigError(faults, str(data))
