@@ -210,6 +210,8 @@ _OPEN: Final = {"recipes", "lines", "network", "images", "storage", "cloud", "ed
 _OPEN_KEYS: Final = {"type", "lines", "verdicts"}
 # A shorter value in an address is a setting, not a key
 _KEY_LENGTH: Final = 8
+# A part of an address's path that is no word: long, with digits in it
+_PATH_KEY: Final = re.compile(r"(?=.*[0-9]).{16,}")
 
 
 def secrets_of(raw: Mapping[str, Any], environment: Mapping[str, str]) -> frozenset[str]:
@@ -258,7 +260,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _keys_in(url: str) -> Iterator[str]:
-    """What of an address is a key: its password, what its query gives; of Slack's the whole, which ends in one."""
+    """What of an address is a key: its password, what its query gives, what of its path is no word; of Slack's the whole."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -266,6 +268,8 @@ def _keys_in(url: str) -> Iterator[str]:
     password = parts.password or parts.username or ""
     yield from (password, unquote(password))
     yield from (value for _, value in parse_qsl(parts.query) if len(value) >= _KEY_LENGTH)
+    segments = (unquote(segment) for segment in parts.path.split("/"))
+    yield from (segment for segment in segments if _PATH_KEY.fullmatch(segment))
     if (parts.hostname or "").endswith("slack.com") or parts.path.startswith("/services/"):
         yield from (url, parts.path, parts.path.strip("/"), parts.path.rpartition("/")[2])
 

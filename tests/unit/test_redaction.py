@@ -89,7 +89,8 @@ gemini: {api_key: "${GEMINI_API_KEY}"}
 recipes: {pcb: {golden: "${FOLDER}/g.png"}}
 lines: {smt-1: {recipe: pcb}}
 targets:
-  hmi: {url: "https://hmi/?token=query-key-0007", secrets: ["whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"], lines: ["${LINE}"]}
+  hmi: {url: "https://hmi/api/linegate/path-key-0000008/?token=query-key-0007",
+        secrets: ["whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"], lines: ["${LINE}"]}
   slack: {type: slack, url: "https://hooks.slack.com/services/T000/B000/XyZ0XyZ0XyZ0"}
 """
 SECRETS = (
@@ -97,6 +98,7 @@ SECRETS = (
     "pr0xy-pass",
     "gm-secret-0002",
     "query-key-0007",
+    "path-key-0000008",
     "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
     "/services/T000/B000/XyZ0XyZ0XyZ0",
     "XyZ0XyZ0XyZ0",
@@ -156,7 +158,7 @@ def test_no_log_line_holds_a_secret_nor_steers_the_terminal(readable: bool) -> N
         "name": "a\x1b[2Jb\u202ec",
         "said": SECRETS,
         "of": {"key": SECRETS[0]},
-        "at": Path(SECRETS[5]),
+        "at": Path(SECRETS[6]),
     }
     try:
         logs.log.warning("service.failed", **fields)
@@ -165,7 +167,7 @@ def test_no_log_line_holds_a_secret_nor_steers_the_terminal(readable: bool) -> N
         except DeafError as error:
             logs.log.exception("it.crashed", error=error)
             library.exception("retrying %s", SECRETS[2])
-        thread = threading.Thread(target=failing, args=(SECRETS[6],))
+        thread = threading.Thread(target=failing, args=(SECRETS[7],))
         thread.start()
         thread.join()
     finally:
