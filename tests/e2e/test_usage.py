@@ -303,3 +303,14 @@ def test_hints_can_be_typed_as_the_command_was(
 def test_names_with_square_brackets_are_told_as_they_are(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["golden", "build", *["golden.png"] * 3, "-o", "board[bold].png"]) == 0
     assert "wrote board[bold].png" in capsys.readouterr().out
+
+
+def test_no_name_of_a_file_steers_the_terminal(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a\x1b[2J\u202eb.png"
+    (desk / name).write_bytes((desk / "golden.png").read_bytes())
+    assert main(["inspect", name, "--golden", "golden.png", "--annotated", f"{name}.jpg"]) == 0
+    assert main(["inspect", name, "--golden", "golden.png", "--json"]) == 0
+    assert main(["golden", "build", name, name, name, "-o", f"new{name}"]) == 0
+    said = capsys.readouterr()
+    assert "a?[2J?b.png" in said.out
+    assert not {"\x1b", "\u202e"} & {*said.out, *said.err}

@@ -26,6 +26,7 @@ from linegate.commands.interrupt import clean_up_first
 from linegate.console import console
 from linegate.errors import ImageRejectedError, RegistrationError, UsageError
 from linegate.files import readable, writable, writing
+from linegate.inspection import visible
 from linegate.settings import Limits
 
 FEWEST, MOST = 3, 50
@@ -75,14 +76,19 @@ def run(options: argparse.Namespace) -> int:
         target.write_bytes(encode(built.golden))
     out = console()
     height, width = built.golden.picture.shape[:2]
-    out.print(f"wrote {target}, the median of {len(files)} boards and how far they differ, {width} by {height} pixels")
+    out.print(
+        f"wrote {visible(str(target))}, the median of {len(files)} boards and how far they differ, {width} by {height} pixels"
+    )
     assert built.golden.variation is not None
     unsettled = float((built.golden.variation > DEVIANT).mean())
     if unsettled > UNSETTLED:
         out.print(f"  in {unsettled:.0%} of it the boards differ so much that a defect there may not be seen")
     for file, part in sorted(zip(files, built.deviant, strict=True), key=lambda pair: -pair[1]):
         if part > SUSPICIOUS:
-            out.print(f"  {100 * part:.2f} % of {file} stand out: look whether it is a good board", highlight=False)
+            out.print(
+                f"  {100 * part:.2f} % of {visible(str(file))} stand out: look whether it is a good board",
+                highlight=False,
+            )
     blind = sight.blindness(sight.measure(Image.fromarray(built.golden.picture)).figures, Limits())
     for reason in blind:
         out.print(f"  FAULT: it {reason}. Every board would go to REVIEW; take the pictures anew", soft_wrap=True)

@@ -17,7 +17,7 @@ from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError, TransientError, UsageError
 from linegate.files import golden_picture, readable, writable, writing
 from linegate.handlers.detect import golden_name
-from linegate.inspection import Inspection, Verdict, place_of
+from linegate.inspection import Inspection, Verdict, place_of, visible
 from linegate.settings import Line, Recipe, Settings
 
 EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.REVIEW: 2, Verdict.ERROR: 3}
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
                 shutil.copyfile(picture, annotated)
     report = _report(image, inspection, str(annotated) if annotated and picture else None)
     if options.json:
-        print(json.dumps(report, indent=2, ensure_ascii=False))
+        print(json.dumps(report, indent=2))
     else:
         _print(report)
     if annotated and not picture:
@@ -153,11 +153,11 @@ def _report(image: Path, inspection: Inspection, annotated: str | None) -> dict[
 
 
 def _print(report: dict[str, Any]) -> None:
-    print(f"{report['verdict']}  {report['image']}")
+    print(f"{report['verdict']}  {visible(report['image'])}")
     print(f"  {report['summary']}")
     for defect in report["defects"]:
         box = defect["box"]
         where = f"x {box['x']:.0f}, y {box['y']:.0f}, {box['width']:.0f} by {box['height']:.0f} px"
         print(f"  {defect['result']:6} {defect['class']} {defect['confidence']:.2f}  {where}: {defect['reason']}")
     if report["annotated"]:
-        print(f"  annotated picture: {report['annotated']}")
+        print(f"  annotated picture: {visible(report['annotated'])}")

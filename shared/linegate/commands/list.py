@@ -80,9 +80,9 @@ def run(options: argparse.Namespace) -> int:
 def _moment(text: str) -> datetime:
     """A time (2026-03-01, 2026-03-01T06:00), or how long ago (90m, 8h, 2d). Raises UsageError."""
     span = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    if span:
-        return datetime.now(UTC) - timedelta(seconds=int(span[1]) * _SPANS[span[2]])
     try:
+        if span:
+            return datetime.now(UTC) - timedelta(seconds=int(span[1]) * _SPANS[span[2]])
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(f"--since takes a time such as 2026-03-01T06:00, or 90m, 8h, 2d; not {text[:40]!r}") from error

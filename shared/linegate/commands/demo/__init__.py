@@ -77,7 +77,7 @@ def _run(boards: int, folder: Path, images: Path | None, golden: Path | None, *,
             logs.configure("WARNING")
     report = _report(demo, settings)
     if as_json:
-        print(json.dumps(report, indent=2, ensure_ascii=False))
+        print(json.dumps(report, indent=2))
     else:
         summary(report, folder, own_pictures=images is not None)
     return 1 if report["missing"] or report["webhooks"]["bad_signatures"] else 0
