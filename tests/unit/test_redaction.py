@@ -47,7 +47,10 @@ def test_a_secret_is_found_in_every_form_that_is_given_back(form: str) -> None:
     assert base64.b64encode(KEY.encode()).decode()[8:16] not in said
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["Z"]), min_size=8, max_size=60), st.text(), st.text())
+LONG_ENOUGH = st.text(st.characters(codec="utf-8"), min_size=8, max_size=60).filter(lambda text: len(text.strip()) >= 8)
+
+
+@given(LONG_ENOUGH, st.text(), st.text())
 def test_no_secret_of_some_length_is_left_standing(secret: str, before: str, after: str) -> None:
     assert secret.strip() not in Redactor([secret]).redact(before + secret + after).replace(SIGN, "\n")
 
