@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from linegate.commands.main import main
-from linegate.edge.runtime import Runtime
-from linegate.commands.main import main
 from linegate.edge.runtime import Runtime, open_database
 from linegate.errors import TransientError
 from tests.boards import clean_board, defective_board

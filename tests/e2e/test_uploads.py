@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 
 from linegate.adapters.local import folders
 from linegate.adapters.local.database import Database
-from linegate.edge.machine import look
 from linegate.commands.main import main
+from linegate.edge.machine import look
 from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError
 from tests.boards import clean_board, defective_board, draw, encoded

@@ -14,14 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from linegate import config
 from linegate.adapters.local.database import Database
+from linegate.codec import codec
 from linegate.commands.arguments import add_config
-from linegate.errors import UsageError
-from pydantic import ValidationError
 from linegate.edge.archive import ARCHIVE_FOLDER, UPLOADS_FOLDER
 from linegate.edge.runtime import DATABASE, count_from_now, data_folder, lock
-from linegate.codec import codec
+from linegate.errors import UsageError
 from linegate.inspection import Check, Inspection, ObjectRef, OutboxEntry, Revision, printable
 from linegate.settings import Settings
 
