@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Final
 
-from linegate.settings import GOLDEN_CLASSES, Recipe, Settings, Workflow, Zone
+from linegate.sections import Zone
+from linegate.settings import Recipe, Settings
 
 # No detector is so sure: at this confidence every finding would be left out.
 SUREST: Final = 0.99
@@ -27,15 +28,15 @@ def faults(settings: Settings) -> list[str]:
     found = [
         f"recipes.{name}.{fault}"
         for name, recipe in settings.recipes.items()
-        for check in (_confidences, _ignored, _classes, _workflow)
+        for check in (_confidences, _ignored, _classes, _detector)
         for fault in check(recipe)
     ]
-    roboflow = settings.roboflow
     for name, recipe in settings.recipes.items():
-        if roboflow and recipe.detector == "roboflow" and roboflow.budget_s >= recipe.deadline_s:
+        budget_s = recipe.detector.budget_s(settings.service(recipe.detector))
+        if budget_s >= recipe.deadline_s:
             found.append(
-                f"roboflow.budget_s: must be shorter than deadline_s of recipe {name!r} ({recipe.deadline_s:g}), "
-                f"not {roboflow.budget_s:g}"
+                f"{recipe.detector.service}.budget_s: must be shorter than deadline_s of recipe {name!r} "
+                f"({recipe.deadline_s:g}), not {budget_s:g}"
             )
     return found + list(_networks(settings.network.private_addresses))
 
@@ -71,26 +72,14 @@ def covered(zones: list[Zone]) -> float:
 
 def _classes(recipe: Recipe) -> Iterator[str]:
     """A policy for a class that is never named is a slip of the pen; what a trained model names is not known here."""
-    if recipe.detector == "golden":
-        for name in recipe.classes:
-            if name not in GOLDEN_CLASSES:
-                yield f"classes.{name}: detector 'golden' names no such class; there is {', '.join(GOLDEN_CLASSES)}"
+    names = recipe.detector.names
+    for name in recipe.classes if names else ():
+        if name not in names:
+            yield f"classes.{name}: detector {recipe.detector.type!r} names no such class; there is {', '.join(names)}"
 
 
-def _workflow(recipe: Recipe) -> Iterator[str]:
-    workflow: Workflow | None = recipe.workflow
-    if workflow is None:
-        return
-    asked = workflow.parameters.get("confidence")
-    if isinstance(asked, int | float) and asked > recipe.lowest_confidence:
-        yield (
-            f"workflow.parameters.confidence: {asked:g} hides what the recipe wants to see, "
-            f"which is all from {recipe.lowest_confidence:g} on; leave it out"
-        )
-    needed = [workflow.predictions or "predictions"] + [workflow.results] * (recipe.verifier == "workflow")
-    for output in needed:
-        if output in workflow.exclude:
-            yield f"workflow.exclude: {output!r} is needed; without it nothing is found"
+def _detector(recipe: Recipe) -> Iterator[str]:
+    yield from recipe.detector.faults(recipe)
 
 
 def _networks(networks: list[str]) -> Iterator[str]:

@@ -8,22 +8,20 @@ from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from linegate import config, logs
 from linegate.errors import ObjectMissingError, TransientError
 from linegate.handlers.context import Context
-from linegate.inspection import Detection, Result
-from linegate.ports import Detector, Judgement, Registrar, Target, Verifier
+from linegate.kind import Kind, Surroundings
+from linegate.ports import Detector, Registrar, Target, Verifier
 from linegate.redaction import know
 from linegate.settings import Recipe, Settings
 from linegate.stages import STAGES
 
 if TYPE_CHECKING:
-    from linegate.adapters.exchange import Http
     from linegate.adapters.gcp.storage import CloudImages
     from linegate.adapters.gcp.tokens import PushTokens
-    from linegate.adapters.gemini.verifier import GeminiClient
     from linegate.adapters.local.bus import LocalBus
     from linegate.adapters.local.database import Database
 
@@ -33,15 +31,6 @@ T = TypeVar("T")
 class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
-
-
-class Unverified:
-    """For recipes whose detections are settled without a verifier. Asked all the same, by a message of an older
-    configuration, it does not know.
-    """
-
-    def verify(self, crop: bytes, reference: bytes | None, detection: Detection) -> Judgement:
-        return Judgement(Result.UNSURE, "This recipe has no verifier of its own.", "")
 
 
 class App:
@@ -90,30 +79,31 @@ class App:
         return self._once(("registrar",), build)
 
     def detector(self, recipe: Recipe) -> Detector:
-        return self._once(("detector", _key(recipe)), lambda: _DETECTORS[recipe.detector](self.settings, recipe))
+        kind = recipe.detector
+        return self._once(("detector", _key(recipe)), lambda: kind.build(recipe, self.around(kind)))
 
     def verifier(self, recipe: Recipe) -> Verifier:
-        return self._once(("verifier", _key(recipe)), lambda: _VERIFIERS[recipe.verifier](self, recipe))
-
-    def gemini(self) -> "GeminiClient":
-        def build() -> "GeminiClient":
-            from linegate.adapters.gemini.verifier import GeminiClient
-
-            settings = self.settings.gemini
-            assert settings is not None  # the configuration was validated
-            return GeminiClient(settings, config.proxy_for)
-
-        return self._once(("gemini",), build)
+        kind = recipe.verifier
+        return self._once(("verifier", _key(recipe)), lambda: kind.build(recipe, self.around(kind)))
 
     def target(self, name: str) -> Target:
-        return self._once(("target", name), lambda: _TARGETS[self.settings.targets[name].type](self.settings, name))
+        kind = self.settings.targets[name]
+        return self._once(("target", name), lambda: kind.build(self.around(kind)))
+
+    def around(self, kind: Kind) -> Surroundings:
+        """What a kind is built with here."""
+        return Surroundings(self.settings.service(kind), self.settings.network, config.proxy_for, self._shared)
+
+    def _shared(self, key: str, build: Callable[[], T]) -> T:
+        return self._once(("shared", key), build)
 
 
 def look_for_packages(settings: Settings) -> None:
     """Say before anything starts, not when the first board comes, what is not installed. Raises ModuleNotFoundError."""
-    remote = any(recipe.detector == "roboflow" for recipe in settings.recipes.values())
-    if remote and find_spec("inference_sdk") is None:
-        raise ModuleNotFoundError("No module named 'inference_sdk'", name="inference_sdk")
+    kinds = [kind for recipe in settings.recipes.values() for kind in (recipe.detector, recipe.verifier)]
+    for kind in (*kinds, *settings.targets.values()):
+        if kind.package and find_spec(kind.package) is None:
+            raise ModuleNotFoundError(f"No module named {kind.package!r}", name=kind.package)
 
 
 def _beside(folder: Path, name: str) -> bytes:
@@ -132,73 +122,6 @@ def _beside(folder: Path, name: str) -> bytes:
 
 def _key(recipe: Recipe) -> str:
     return repr(recipe)
-
-
-def _golden_detector(_: Settings, recipe: Recipe) -> Detector:
-    from linegate.adapters.golden.adapters import GoldenDetector
-
-    return GoldenDetector(recipe.copper)
-
-
-def _roboflow_detector(settings: Settings, recipe: Recipe) -> Detector:
-    try:
-        from linegate.adapters.roboflow.detector import RoboflowDetector
-    except ImportError as error:  # not installed; or the OpenCV that it brings lacks a library of the system
-        absent = isinstance(error, ModuleNotFoundError)
-        mend = "install Linegate with its extra roboflow" if absent else "on a bare Debian or Ubuntu, install libgl1"
-        raise TransientError(f"the detector can't be loaded ({error}); {mend}") from error
-    assert settings.roboflow is not None  # the configuration was validated
-    assert recipe.workflow is not None
-    return RoboflowDetector(settings.roboflow, recipe, recipe.workflow, config.proxy_for)
-
-
-def _golden_verifier(_: App, __: Recipe) -> Verifier:
-    from linegate.adapters.golden.verifier import GoldenVerifier
-
-    return GoldenVerifier()
-
-
-def _gemini_verifier(app: App, recipe: Recipe) -> Verifier:
-    from linegate.adapters.gemini.verifier import GeminiVerifier
-
-    return GeminiVerifier(app.gemini(), recipe)
-
-
-def _no_verifier(_: App, __: Recipe) -> Verifier:
-    return Unverified()
-
-
-def _webhook_target(settings: Settings, name: str) -> Target:
-    from linegate.adapters.targets.webhook import WebhookTarget
-
-    target = settings.targets[name]
-    wait_s = target.longest_wait_s
-    return WebhookTarget(target.url, target.secrets, _http_to(settings, name), target.timeout_s, wait_s)
-
-
-def _slack_target(settings: Settings, name: str) -> Target:
-    from linegate.adapters.targets.slack import SlackTarget
-
-    target = settings.targets[name]
-    return SlackTarget(target.url, _http_to(settings, name), target.timeout_s, target.longest_wait_s)
-
-
-def _http_to(settings: Settings, name: str) -> "Http":
-    """Each target has connections of its own, and they are refused where the configuration does not want them."""
-    from linegate.adapters.exchange import Http
-
-    timeout_s = settings.targets[name].timeout_s
-    return Http(connect_s=min(5.0, timeout_s), read_s=timeout_s, refusal=settings.network.refusal)
-
-
-_DETECTORS: Final = {"golden": _golden_detector, "roboflow": _roboflow_detector}
-_VERIFIERS: Final = {
-    "golden": _golden_verifier,
-    "gemini": _gemini_verifier,
-    "workflow": _no_verifier,
-    "none": _no_verifier,
-}
-_TARGETS: Final = {"webhook": _webhook_target, "slack": _slack_target}
 
 
 def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus | None" = None) -> App:

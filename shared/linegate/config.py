@@ -20,8 +20,11 @@ from yaml.error import MarkedYAMLError
 from linegate import blinding
 from linegate.errors import ConfigError
 from linegate.faults import value_fault, yaml_fault
+from linegate.kind import Kind, VerifierKind
+from linegate.kinds import TARGETS
 from linegate.redaction import Redactor, know
-from linegate.settings import PLACEHOLDER, Network, Settings
+from linegate.sections import PLACEHOLDER
+from linegate.settings import ROLES, Settings, kind_of, type_of
 
 CONFIG_VARIABLE: Final = "LINEGATE_CONFIG"
 ELSEWHERE_VARIABLE: Final = "LINEGATE_SECRETS_ELSEWHERE"
@@ -139,7 +142,7 @@ def parse(
         settings = Settings.model_validate(filled)
         found += blinding.faults(settings)
     except ValidationError as error:
-        found += [value_fault(entry) for entry in error.errors()]
+        found += [value_fault(entry, filled) for entry in error.errors()]
     found += _references(filled)
     if found or settings is None:
         # What comes from the environment is nobody's to read, wherever in the file it was put.
@@ -294,9 +297,8 @@ def _references(raw: Mapping[str, Any]) -> list[str]:
         for line in named if isinstance(named, list) else []:
             if isinstance(line, str) and line not in lines:
                 faults.append(f"targets.{name}.lines: no line named {line!r}; there is {_listed(lines)}")
-        if target.get("type", "webhook") == "webhook" and not target.get("secrets"):
-            faults.append(f"targets.{name}.secrets: is required, to sign with (openssl rand -base64 32 makes one)")
-        faults += [f"targets.{name}.url: {fault}" for fault in _refused(target, raw)]
+        kind = kind_of(TARGETS, target.get("type", type_of(TARGETS[0])))
+        faults += [f"targets.{name}.{fault}" for fault in kind.lacks(target, raw)] if kind else []
     cloud = raw.get("cloud")
     if isinstance(cloud, dict) and not cloud.get("golden_bucket"):
         faults += [
@@ -310,50 +312,31 @@ def _references(raw: Mapping[str, Any]) -> list[str]:
     return faults
 
 
-def _needs(recipe: Mapping[str, Any], raw: Mapping[str, Any]) -> list[str]:
-    """What a recipe asks for and lacks."""
-    detector, verifier = recipe.get("detector", "golden"), recipe.get("verifier", "golden")
-    golden = [key for key, value in (("detector", detector), ("verifier", verifier)) if value == "golden"]
-    needs = []
-    if golden and not recipe.get("golden"):
-        needs.append(f"golden: is required by {' and '.join(golden)} 'golden': the picture of a good board")
-    if detector == "roboflow" and not raw.get("roboflow"):
-        needs.append("detector: 'roboflow' needs the section roboflow, with workspace and api_key")
-    if detector == "roboflow" and not recipe.get("workflow"):
-        needs.append("workflow: is required by detector 'roboflow', e.g. {id: pcb-inspection}")
-    if verifier == "gemini" and not raw.get("gemini"):
-        needs.append("verifier: 'gemini' needs the section gemini, with api_key or project")
-    if verifier == "workflow" and detector != "roboflow":
-        needs.append("verifier: 'workflow' reads the answer of detector 'roboflow'")
+def _needs(recipe: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:
+    """What a recipe asks for and lacks, each with its key."""
+    chosen: dict[str, type[Kind]] = {}
+    for role, kinds in ROLES.items():
+        written = recipe.get(role, type_of(kinds[0]))
+        # In the long form a kind's keys stand in a section of their own.
+        section = written if isinstance(written, Mapping) else recipe
+        kind = kind_of(kinds, written.get("type") if isinstance(written, Mapping) else written)
+        if kind is None:  # a fault of its own
+            continue
+        chosen[role] = kind
+        if kind.service and not raw.get(kind.service):
+            yield f"{role}: {type_of(kind)!r} needs the section {kind.service}, with {kind.service_keys}"
+        yield from (fault if section is recipe else f"{role}.{fault}" for fault in kind.lacks(section, raw))
+    if not recipe.get("golden") and (by := [role for role, kind in chosen.items() if kind.needs_golden]):
+        who = " and ".join(f"{role} {type_of(chosen[role])!r}" for role in by)
+        yield f"golden: is required by {who}: the picture of a good board"
+    detector, verifier = chosen.get("detector"), chosen.get("verifier")
+    whose = verifier.of_detector if verifier and issubclass(verifier, VerifierKind) else ""
+    if verifier and detector and whose not in ("", type_of(detector)):
+        yield f"verifier: {type_of(verifier)!r} reads the answer of detector {whose!r}"
     budget, deadline = recipe.get("check_budget_s", 30.0), recipe.get("deadline_s", 60.0)
-    if (
-        verifier == "gemini"
-        and isinstance(budget, int | float)
-        and isinstance(deadline, int | float)
-        and budget >= deadline
-    ):
-        needs.append(f"check_budget_s: must be shorter than deadline_s ({deadline:g}), not {budget:g}")
-    return needs
-
-
-def _refused(target: Mapping[str, Any], raw: Mapping[str, Any]) -> list[str]:
-    """Why a target may not be spoken to, as far as its address tells; a name is looked at once more when it is resolved."""
-    url = target.get("url")
-    if not isinstance(url, str) or PLACEHOLDER.search(url):
-        return []
-    try:
-        parts = urlsplit(url)
-        network = Network.model_validate(raw.get("network") or {})
-    except ValueError:  # faults of their own
-        return []
-    host = (parts.hostname or "").rstrip(".")
-    try:
-        refusal = network.refusal("127.0.0.1" if f".{host}".endswith(".localhost") else host, parts.scheme)
-    except ValueError:
-        named = parts.scheme == "http" and host and not network.private_addresses
-        refusal = "http:// is for private networks only; name yours under network.private_addresses, or use https"
-        return [refusal] if named else []
-    return [refusal] if refusal else []
+    numbers = isinstance(budget, int | float) and isinstance(deadline, int | float)
+    if verifier and verifier.asks and numbers and budget >= deadline:
+        yield f"check_budget_s: must be shorter than deadline_s ({deadline:g}), not {budget:g}"
 
 
 def _listed(names: Mapping[str, Any]) -> str:

@@ -8,7 +8,10 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 
-from linegate.settings import IN_WORDS, Settings
+from linegate.kind import Kind
+from linegate.kinds import TARGETS
+from linegate.sections import IN_WORDS
+from linegate.settings import ROLES, Recipe, Settings, keys_of, kind_of
 
 # Keys whose values must not be repeated in a fault
 SECRET: Final = {"api_key", "secrets", "url"}
@@ -54,10 +57,27 @@ def yaml_fault(error: yaml.YAMLError) -> str:
     return "can't be read"
 
 
-def value_fault(error: Any) -> str:
-    """One of pydantic's errors."""
-    path = ".".join(str(part) for part in error["loc"] if part != "[key]") or "the file"
+def value_fault(error: Any, written: object) -> str:
+    """One of pydantic's errors, in what was `written`."""
+    location = _as_written(error["loc"], written)
+    if error["type"] == "union_tag_invalid" and isinstance(error["input"], dict) and location[0] == "targets":
+        location = (*location, "type")
+    path = ".".join(str(part) for part in location if part != "[key]") or "the file"
     return f"{path}: {_what(error)}"
+
+
+def _as_written(location: tuple[Any, ...], written: object) -> tuple[Any, ...]:
+    """Where the fault stands in the file: without the names of kinds that pydantic puts in, and without the section of a kind
+    whose keys stand in the recipe itself.
+    """
+    match location:
+        case ("recipes", name, role, _, *rest) if role in ROLES:
+            recipe = written.get("recipes", {}).get(name) if isinstance(written, dict) else None
+            in_long_form = isinstance(recipe, dict) and isinstance(recipe.get(role), dict)
+            return ("recipes", name, role, *rest) if in_long_form or not rest else ("recipes", name, *rest)
+        case ("targets", name, _, *rest) if rest:
+            return ("targets", name, *rest)
+    return location
 
 
 def _what(error: Any) -> str:
@@ -68,6 +88,10 @@ def _what(error: Any) -> str:
             what = "is required and missing"
         case "extra_forbidden":
             what = f"is not known here; allowed: {', '.join(_keys(error['loc'][:-1]))}"
+        case "union_tag_invalid":
+            what = f"is {context['tag']!r}; allowed: {_or(context['expected_tags'])}"
+        case "union_tag_not_found":
+            what = "must hold keys of its own, with `type` among them" + _instead(error)
         case "literal_error" | "enum":
             what = f"is {given!r}; allowed: {str(context['expected']).replace(chr(39), '')}"
         case "string_pattern_mismatch":
@@ -89,6 +113,12 @@ def _what(error: Any) -> str:
             bound, words = _BOUNDS[kind]
             what = words.format(f"{context[bound]:g}") + _instead(error)
     return what
+
+
+def _or(listed: str) -> str:
+    """Pydantic's list of texts as it lists the values of a literal: 'a', 'b' ▶ a or b."""
+    names = [name.strip().strip("'") for name in listed.split(",")]
+    return " or ".join((", ".join(names[:-1]), names[-1]) if names[1:] else names)
 
 
 def _no_text(given: object) -> str:
@@ -115,11 +145,20 @@ def _instead(error: Any) -> str:
 def _keys(location: tuple[Any, ...]) -> list[str]:
     """The keys that are allowed at `location`."""
     model: Any = Settings
+    choice: tuple[type[Kind], ...] = ()
     for part in location:
+        if choice:  # which of several kinds
+            model, choice = kind_of(choice, part), ()
+            continue
         if isinstance(model, type) and issubclass(model, BaseModel):
+            choice = ROLES.get(part, ()) if issubclass(model, Recipe) else ()
             model = model.model_fields[part].annotation
         else:  # dict[Name, Model] or list[Model]
             model = model.__args__[-1]
+            choice = TARGETS if location[0] == "targets" else ()
         if isinstance(model, UnionType):  # Model | None
             model = model.__args__[0]
-    return list(model.model_fields)
+    keys = list(model.model_fields)
+    if issubclass(model, Recipe):
+        keys += dict.fromkeys(key for kinds in ROLES.values() for kind in kinds for key in keys_of(kind))
+    return keys

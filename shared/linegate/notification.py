@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from linegate import __version__
 from linegate.inspection import Check, Detection, Inspection, Result, Revision, archived_name, printable
-from linegate.settings import Storage
+from linegate.sections import Storage
 
 # Standard Webhooks asks for payloads below 20 kB; what does not fit is counted, not lost in silence.
 MAX_BYTES: Final = 20_000

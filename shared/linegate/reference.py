@@ -7,10 +7,12 @@ import ast
 import inspect
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, Final
 
-from linegate import settings
-from linegate.settings import IN_WORDS, Cloud, Settings
+from linegate.kinds import DETECTORS, VERIFIERS
+from linegate.sections import IN_WORDS, Cloud, Section
+from linegate.settings import ROLES, Settings, keys_of, type_of
 from linegate.stages import BY_TOPIC, STAGES, Stage
 
 INTRODUCTION: Final = """\
@@ -32,7 +34,20 @@ def schema() -> dict[str, Any]:
             field.pop("title", None)
             if texts.get((name, key)):
                 field["description"] = texts[name, key]
+    recipe = made["$defs"]["Recipe"]["properties"]
+    for role, kinds in ROLES.items():
+        each = "; ".join(f"`{type_of(kind)}`: {_uncapped(kind.__doc__)}" for kind in kinds)
+        recipe[role]["description"] = f"{texts['Recipe', role]} {each}."
+        for kind in kinds:
+            for key in keys_of(kind):
+                recipe[key]["description"] = f"Of {role} `{type_of(kind)}`: {_uncapped(texts[kind.__name__, key])}."
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "linegate.yaml"}
+
+
+def _uncapped(text: str | None) -> str:
+    """A sentence as it stands behind a colon."""
+    words = " ".join((text or "").split()).removesuffix(".")
+    return words[:1].lower() + words[1:]
 
 
 def provisioning() -> dict[str, Any]:
@@ -43,12 +58,20 @@ def provisioning() -> dict[str, Any]:
     return {"cloud": defaults, "stages": {name: _provisioned(stage) for name, stage in STAGES.items()}}
 
 
+# Whose secrets a stage's function holds, by what its handler needs
+_SECTIONS: Final = {
+    "detector": {kind.service for kind in DETECTORS if kind.service},
+    "verifier": {kind.service for kind in VERIFIERS if kind.service},
+    "target": {"targets"},
+}
+
+
 def _provisioned(stage: Stage) -> dict[str, Any]:
     instance = stage.instance
     return {
         "topic": stage.topic,
         "publishes_to": [BY_TOPIC[topic].name for topic in stage.publishes_to],
-        "sections": stage.sections,
+        "sections": sorted({section for port in stage.ports for section in _SECTIONS.get(port, ())}),
         "sizing": {
             "memory": f"{instance.memory_mib}Mi",
             "cpu": "1",
@@ -71,27 +94,45 @@ def page() -> str:
     known = schema()["$defs"]
     sections = [INTRODUCTION]
     for path, model in models():
-        heading = f"## `{path}`\n\n{' '.join(model.get('description', '').split())}" if path else "## The file"
+        kind = model["properties"].get("type", {}).get("const")
+        heading = f"## `{path}`{f' of type `{kind}`' if kind else ''}" if path else "## The file"
+        introduction = [" ".join(model["description"].split()), ""] if path and "description" in model else []
         rows = [
             f"| `{key}` | {_default(key, field, model, known)} | {_may_be(field, known)} | {field.get('description', '')} |"
             for key, field in model["properties"].items()
         ]
-        sections.append(
-            "\n".join([f"{heading}\n", "| key | default | may be | what it is |", "|---|---|---|---|", *rows, ""])
-        )
+        head = ["| key | default | may be | what it is |", "|---|---|---|---|"]
+        sections.append("\n".join([heading, "", *introduction, *head, *rows, ""]))
     return "\n".join(sections)
 
 
 def _docstrings() -> dict[tuple[str, str], str]:
-    """What stands below each key of each model, by (model, key). Read when it is asked for: functions start without it."""
-    found: dict[tuple[str, str], str] = {}
-    for model in ast.parse(inspect.getsource(settings)).body:
-        if not isinstance(model, ast.ClassDef):
-            continue
-        for key, text in zip(model.body, model.body[1:], strict=False):
-            if isinstance(key, ast.AnnAssign) and isinstance(key.target, ast.Name) and isinstance(text, ast.Expr):
-                found[model.name, key.target.id] = " ".join(str(ast.literal_eval(text.value)).split())
-    return found
+    """What stands below each key of each model or of one that it is made of, by (model, key).
+
+    Read from the sources when it is asked for: functions start without it.
+    """
+    written: dict[tuple[str, str], str] = {}
+    models = list(_made_of(Section))
+    for module in {inspect.getmodule(model) for model in models} - {None}:
+        for model in ast.parse(inspect.getsource(module)).body:  # type: ignore[arg-type]
+            body = model.body if isinstance(model, ast.ClassDef) else []
+            for key, text in pairwise(body):
+                if isinstance(key, ast.AnnAssign) and isinstance(key.target, ast.Name) and isinstance(text, ast.Expr):
+                    words = " ".join(str(ast.literal_eval(text.value)).split())
+                    written[model.name, key.target.id] = words  # type: ignore[attr-defined]
+    return {
+        (model.__name__, key): written[base.__name__, key]
+        for model in models
+        for key in model.model_fields
+        for base in reversed(model.__mro__)
+        if (base.__name__, key) in written
+    }
+
+
+def _made_of(model: type[Section]) -> Iterator[type[Section]]:
+    yield model
+    for each in model.__subclasses__():
+        yield from _made_of(each)
 
 
 def _below(path: str, model: dict[str, Any], known: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -107,13 +148,19 @@ def _inside(field: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The models in a field, each with how one gets there."""
     if "$ref" in field:
         yield "", field["$ref"].rpartition("/")[2]
-    for choice in field.get("anyOf", ()):
-        yield from _inside(choice)
+    if not _named(field):  # the keys of a kind that may be named stand beside its name
+        for choice in (*field.get("anyOf", ()), *field.get("oneOf", ())):
+            yield from _inside(choice)
     named = (field.get("additionalProperties"), *field.get("patternProperties", {}).values())
     for inner, way in (*((each, ".NAME") for each in named), (field.get("items"), "[]")):
         if isinstance(inner, dict):
             for further, name in _inside(inner):
                 yield way + further, name
+
+
+def _named(field: dict[str, Any]) -> bool:
+    """Whether its values are the names of kinds, or sections of them."""
+    return any("oneOf" in choice for choice in field.get("anyOf", ()))
 
 
 def _default(key: str, field: dict[str, Any], model: dict[str, Any], known: dict[str, Any]) -> str:
@@ -135,12 +182,14 @@ def _may_be(field: dict[str, Any], known: dict[str, Any]) -> str:
 
 
 def _in_words(field: dict[str, Any], known: dict[str, Any]) -> str:
+    if "oneOf" in field:
+        return "a section with `type` and the keys of that kind"
     if "properties" in field or any(
         way in ("", ".NAME") and "properties" in known[name] for way, name in _inside(field)
     ):
         return "see below"
-    if "enum" in field:
-        return ", ".join(f"`{value}`" for value in field["enum"])
+    if values := field.get("enum", [field["const"]] if "const" in field else []):
+        return ", ".join(f"`{value}`" for value in values)
     if "pattern" in field:
         return IN_WORDS[field["pattern"]].removeprefix("must be ").removeprefix("may hold ")
     if field.get("type") == "array":

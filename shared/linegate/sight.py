@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from PIL import Image, ImageChops
 
 from linegate.inspection import Box, Figures, whereabouts
-from linegate.settings import Limits
+from linegate.sections import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -40,7 +40,6 @@ class Stage:
     publishes_to: tuple[str, ...]  # topics
     served: int  # its turn in a gate beside a line
     ports: frozenset[str]  # what the handler needs of the world, beside store and publisher
-    sections: tuple[str, ...]  # of the configuration, whose secrets its function holds
     instance: Instance
 
 
@@ -54,7 +53,6 @@ STAGES: Final = {
             type="",
             publishes_to=(CROPS, NOTIFICATIONS),
             served=5,
-            sections=("roboflow",),
             ports=frozenset({"images", "detector", "registrar"}),
             # Decodes pictures and waits for the detector: a core for a few at a time, and memory for 100 megapixels.
             instance=Instance(2048, concurrency=4, most=20, timeout_s=120, message_s=1.0),
@@ -66,7 +64,6 @@ STAGES: Final = {
             type="crop.ready",
             publishes_to=(CHECKS,),
             served=3,
-            sections=("gemini",),
             ports=frozenset({"verifier"}),
             # Waits for the verifier and does little else: many at a time, so that all crops of a board run at once.
             instance=Instance(1024, concurrency=64, most=20, timeout_s=180, message_s=2.0),
@@ -78,7 +75,6 @@ STAGES: Final = {
             type="check.made",
             publishes_to=(NOTIFICATIONS,),
             served=2,
-            sections=(),
             ports=frozenset({"images"}),
             # Draws one annotated picture a board; the other checks only write and count.
             instance=Instance(2048, concurrency=8, most=20, timeout_s=120, message_s=0.05),
@@ -90,7 +86,6 @@ STAGES: Final = {
             type="notification.due",
             publishes_to=(),
             served=1,
-            sections=("targets",),
             ports=frozenset({"target"}),
             # Waits for HMIs. Few instances: each paces Slack and remembers Retry-After by itself.
             instance=Instance(512, concurrency=32, most=2, timeout_s=60, message_s=0.3),
@@ -102,7 +97,6 @@ STAGES: Final = {
             type="sweep.due",
             publishes_to=(NOTIFICATIONS,),
             served=4,
-            sections=(),
             ports=frozenset({"images"}),
             # One at a time: a second sweep would only find what the first is deciding.
             instance=Instance(2048, concurrency=1, most=1, timeout_s=300, message_s=1.0),

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from linegate.adapters.exchange import Http
+from linegate.adapters.targets.endpoint import Endpoint
 from linegate.adapters.targets.slack import SlackTarget
 from linegate.adapters.targets.webhook import WebhookTarget
 from linegate.errors import TargetGoneError, TransientError
@@ -71,9 +72,9 @@ def target(request: pytest.FixtureRequest) -> Callable[[str], Target]:
     def make(url: str) -> Target:
         http = Http(connect_s=TIMEOUT_S, read_s=TIMEOUT_S)
         return (
-            WebhookTarget(url, [SECRET], http, TIMEOUT_S)
+            WebhookTarget(Endpoint(url, http, TIMEOUT_S), [SECRET])
             if request.param == "webhook"
-            else SlackTarget(url, http, TIMEOUT_S)
+            else SlackTarget(Endpoint(url, http, TIMEOUT_S))
         )
 
     return make

@@ -18,6 +18,7 @@ import yaml
 from linegate.adapters.exchange import Http
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteInspections
+from linegate.adapters.targets.endpoint import Endpoint
 from linegate.adapters.targets.webhook import WebhookTarget
 from linegate.commands.main import main
 from linegate.errors import TransientError
@@ -124,11 +125,11 @@ def test_doctor_finds_a_sound_configuration_sound(
     code, found = findings(capsys, configure())
     assert code == 0, found
     assert set(found) == {
-        "configuration", "edge.data", "clock", "recipes.pcb.golden", "recipes.pcb.workflow", "recipes.pcb.verifier",
+        "configuration", "edge.data", "clock", "recipes.pcb.golden", "recipes.pcb.detector", "recipes.pcb.verifier",
         "targets.hmi", "targets.slack",
     }  # fmt: skip
     assert all(finding["sound"] and not finding["mend"] for finding in found.values())
-    assert "answered" in found["recipes.pcb.workflow"]["said"]
+    assert "answered" in found["recipes.pcb.detector"]["said"]
     assert "stand-in-flash-001" in found["recipes.pcb.verifier"]["said"]
     assert {request.method for request in services["hmi"].requests} == {"HEAD"}, "nobody is sent an event unasked"
 
@@ -153,13 +154,13 @@ def test_doctor_says_of_each_fault_what_to_do(
     faulty = {part: finding for part, finding in found.items() if not finding["sound"]}
     assert set(faulty) == {
         "recipes.pcb.golden",
-        "recipes.pcb.workflow",
+        "recipes.pcb.detector",
         "recipes.pcb.verifier",
         "targets.hmi",
         "targets.mes",
     }
     assert "No such file" in faulty["recipes.pcb.golden"]["said"]
-    assert "check roboflow.api_key" in faulty["recipes.pcb.workflow"]["said"]
+    assert "check roboflow.api_key" in faulty["recipes.pcb.detector"]["said"]
     assert "check gemini.model" in faulty["recipes.pcb.verifier"]["said"]
     assert "Connection refused" in faulty["targets.hmi"]["said"]
     assert "host name" in faulty["targets.mes"]["said"]
@@ -174,7 +175,7 @@ def test_doctor_tells_a_model_whose_answers_can_not_be_used(
     code, found = findings(capsys, configure())
     assert code == 1
     assert "not JSON" in found["recipes.pcb.verifier"]["said"]
-    assert "its outputs are: 'boxes'" in found["recipes.pcb.workflow"]["said"]
+    assert "its outputs are: 'boxes'" in found["recipes.pcb.detector"]["said"]
 
 
 def test_doctor_knows_a_clock_that_is_wrong(
@@ -248,7 +249,7 @@ def test_webhook_listen_verifies_and_prints(listening: Callable[..., subprocess.
             "summary": "1 defect.",
         },
     }
-    good, forged = (WebhookTarget(url, [secret], Http(), 5) for secret in (SECRET, OTHER))
+    good, forged = (WebhookTarget(Endpoint(url, Http(), 5), [secret]) for secret in (SECRET, OTHER))
     for _ in range(2):
         good.send("id-1", json.dumps(event), datetime.now(UTC))
     with pytest.raises(TransientError, match="401"):

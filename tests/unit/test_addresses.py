@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linegate.addresses import is_public, meant
-from linegate.settings import Network
+from linegate.sections import Network
 
 ANYWHERE = Network()
 PRIVATE = Network(private_addresses=["10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "fd00::/8", "100.64.0.0/10"])

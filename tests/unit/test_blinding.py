@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from linegate.adapters.golden.classes import GOLDEN_CLASSES
 from linegate.blinding import covered
 from linegate.config import parse
 from linegate.errors import ConfigError
-from linegate.settings import GOLDEN_CLASSES, Zone
+from linegate.sections import Zone
 
 
 def faults(recipe: str, sections: str = "") -> list[str]:

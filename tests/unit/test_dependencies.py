@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from linegate.edge import cli
+from linegate.commands import main as cli
 from linegate.edge.runtime import GRACE_S
 from tests.unit.test_imports import MODULES, PACKAGE, imports
 

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
+from linegate.adapters.targets.webhook import Webhook
 from linegate.edge.dispatcher import Dispatcher, backoff
 from linegate.edge.functions import Deliver, Response
 from linegate.ports import Message
-from linegate.settings import Concurrency, Edge, Line, Recipe, Retry, Settings, Target
+from linegate.sections import Concurrency, Edge, Line, Retry
+from linegate.settings import Recipe, Settings
 
 RETRY = Retry(minimum_s=0.02, maximum_s=0.05, attempts=5)
 
@@ -32,7 +34,7 @@ def dispatching(bus: LocalBus, deliver: Deliver, **concurrency: int) -> Iterator
     settings = Settings(
         recipes={"pcb": Recipe(golden="golden.png")},
         lines={"smt-1": Line(recipe="pcb")},
-        targets={name: Target(url="https://hmi/") for name in ("dead", "alive")},
+        targets={name: Webhook(url="https://hmi/") for name in ("dead", "alive")},
         edge=Edge(retry=RETRY, concurrency=Concurrency(**concurrency)),
     )
     dispatcher = Dispatcher(bus, settings, deliver)

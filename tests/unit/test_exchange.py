@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from linegate.adapters.exchange import Answer, Http, ServiceError, persist, retry_after
-from linegate.settings import Network
+from linegate.sections import Network
 from tests.standins.service import (
     Reply,
     Service,

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from linegate import imaging
+from linegate.adapters.gemini.service import Gemini
 from linegate.adapters.gemini.verifier import PROMPT, SCHEMA, GeminiClient, GeminiVerifier
 from linegate.inspection import Box, Detection, Result
 from linegate.ports import Judgement
-from linegate.settings import ClassPolicy, Gemini, Recipe
+from linegate.sections import ClassPolicy
+from linegate.settings import Recipe
 from tests.standins.gemini import KEY, MODEL, NO_VERDICTS, Model, answer, judged, pictures, texts
 from tests.standins.service import Reply, Service, all_faults, always, close, first, on_reuse, status
 
@@ -43,9 +45,11 @@ Make = Callable[..., GeminiVerifier]
 @pytest.fixture
 def make(service: Service) -> Make:
     def verifier(recipe: dict[str, Any] | None = None, **more: Any) -> GeminiVerifier:
-        chosen = Recipe(golden="g.png", verifier="gemini", check_budget_s=5).model_copy(update=recipe or {})
+        chosen = Recipe.model_validate({"golden": "g.png", "verifier": "gemini", "check_budget_s": 5} | (recipe or {}))
         where = {"api_url": service.url, "api_key": KEY, "model": MODEL, "timeout_s": 2.0} | more
-        return GeminiVerifier(GeminiClient(Gemini(**where), lambda _: None), chosen)
+        return GeminiVerifier(
+            GeminiClient(Gemini(**where), lambda _: None), chosen, getattr(chosen.verifier, "prompt", None)
+        )
 
     return verifier
 

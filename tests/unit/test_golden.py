@@ -199,7 +199,7 @@ def test_dark_copper_on_a_photograph_is_told_by_the_recipe() -> None:
     golden[100:130, 40:360] = (90, 60, 40)
     tested = golden.copy()
     tested[95:135, 200:212] = (170, 150, 120)
-    assert [d.class_name for d in compare(tested, golden, Recipe(copper="dark").copper)] == ["open_circuit"]
+    assert [d.class_name for d in compare(tested, golden, "dark")] == ["open_circuit"]
     assert [d.class_name for d in compare(tested, golden)] == ["short"]
 
 

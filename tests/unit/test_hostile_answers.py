@@ -14,6 +14,7 @@ import yaml
 
 from linegate.adapters.gemini.verifier import GeminiClient, GeminiVerifier
 from linegate.adapters.roboflow.detector import RoboflowDetector
+from linegate.adapters.roboflow.kind import RoboflowDetection
 from linegate.config import parse
 from linegate.inspection import Result, Verdict
 from linegate.settings import Settings
@@ -205,8 +206,8 @@ def detected(script: Script, url: str, answer: Any) -> Verdict:
     gate = Gate(settings=settings(url))
     recipe = gate.settings.recipes["pcb"]
     assert gate.settings.roboflow is not None
-    assert recipe.workflow is not None
-    gate.detector = RoboflowDetector(gate.settings.roboflow, recipe, recipe.workflow, lambda _: None)  # type: ignore[assignment]
+    assert isinstance(recipe.detector, RoboflowDetection)
+    gate.detector = RoboflowDetector(gate.settings.roboflow, recipe, recipe.detector.workflow, lambda _: None)  # type: ignore[assignment]
     gate.verifier.answers = {"short": Result.PASS}
     return decided(gate)
 
@@ -245,8 +246,8 @@ def test_a_narrow_finding_is_checked_like_any_other(service: tuple[Script, str],
     gate = Gate(settings=settings(url))
     recipe = gate.settings.recipes["pcb"]
     assert gate.settings.roboflow is not None
-    assert recipe.workflow is not None
-    gate.detector = RoboflowDetector(gate.settings.roboflow, recipe, recipe.workflow, lambda _: None)  # type: ignore[assignment]
+    assert isinstance(recipe.detector, RoboflowDetection)
+    gate.detector = RoboflowDetector(gate.settings.roboflow, recipe, recipe.detector.workflow, lambda _: None)  # type: ignore[assignment]
     assert decided(gate) is Verdict.FAIL
 
 

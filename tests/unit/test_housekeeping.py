@@ -9,7 +9,8 @@ import pytest
 
 from linegate.adapters.local.database import Database
 from linegate.edge.housekeeping import DAY_S, Housekeeper
-from linegate.settings import Edge, Line, Recipe, Settings
+from linegate.sections import Edge, Line
+from linegate.settings import Recipe, Settings
 
 HOUR_S = 3600.0
 

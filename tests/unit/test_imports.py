@@ -17,12 +17,16 @@ LAYERS = (
     {"errors"},
     {"inspection", "logs"},
     {"messages"},
-    {"stages"},
-    {"ports", "settings", "blinding", "sight", "faults", "config"},
-    {"containers", "entropy", "pixels"},
-    {"events", "imaging", "annotate", "notification"},
+    {"stages", "sections"},
+    {"ports", "sight", "containers", "entropy", "pixels", "imaging"},
+    {"kind"},
+    {"adapters"},  # of the kinds
+    {"kinds"},
+    {"settings"},
+    {"blinding", "faults", "config"},
+    {"events", "annotate", "notification"},
     {"handlers"},
-    {"adapters"},
+    {"adapters.local", "adapters.gcp"},
     {"bootstrap"},
     {"admission"},
     {"serving"},
@@ -55,11 +59,18 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init_
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_imports_point_one_way(path: Path) -> None:
-    layer = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    module = ".".join(("linegate", *path.relative_to(PACKAGE).with_suffix("").parts))
     for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "linegate" and len(parts) > 1 and parts[1] in RANK:
-            assert RANK[parts[1]] <= RANK[layer], f"{layer} must not import {name}"
+        if rank(name) is not None:
+            assert rank(name) <= rank(module), f"{module} must not import {name}"
+
+
+def rank(module: str) -> int | None:
+    """How far up a module of the package stands; None for all others."""
+    package, *parts = module.split(".")
+    if package != "linegate":
+        return None
+    return RANK.get(".".join(parts[:2]), RANK.get(parts[0] if parts else ""))
 
 
 def graph() -> dict[str, set[str]]:

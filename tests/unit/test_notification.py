@@ -22,7 +22,7 @@ from linegate.inspection import (
     rejected,
 )
 from linegate.notification import MAX_BYTES, notification_body
-from linegate.settings import Storage
+from linegate.sections import Storage
 from tests.fakes import START, detection
 from tests.harness import Gate
 

@@ -19,7 +19,7 @@ from linegate.adapters.golden.comparison import compare
 from linegate.adapters.golden.registration import register
 from linegate.errors import ImageRejectedError, RegistrationError
 from linegate.imaging import decode
-from linegate.settings import Limits
+from linegate.sections import Limits
 from tests.boards import clean_board, defective_board, draw, encoded
 
 BOARD = draw(defective=True, noise=1)

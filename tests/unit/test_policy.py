@@ -6,13 +6,18 @@ from time import process_time
 import pytest
 
 from linegate.adapters.gcp.firestore import _dump
+from linegate.adapters.roboflow.kind import RoboflowDetection
+from linegate.adapters.roboflow.service import Workflow
 from linegate.handlers.policy import apply
 from linegate.inspection import Box, Check, LeftOut, Manifest, Result, Revision, Verdict, brief, decide
 from linegate.ports import Found
-from linegate.settings import ClassPolicy, Recipe, Zone
+from linegate.sections import ClassPolicy, Zone
+from linegate.settings import Recipe
 from linegate.stages import UPLOADS
 from tests.fakes import START, detection
 from tests.harness import Gate
+
+TRAINED = RoboflowDetection(workflow=Workflow(id="pcb"))
 
 
 @pytest.mark.parametrize(
@@ -81,9 +86,9 @@ def test_a_picture_with_hundreds_of_findings_goes_to_a_person_and_costs_no_check
 
 def test_a_class_nobody_wrote_a_policy_for_counts_and_says_so() -> None:
     named = {"short": ClassPolicy()}
-    (trained,) = apply(Recipe(detector="roboflow", classes=named), [detection("scratch")], 100, 100).detections
+    (trained,) = apply(Recipe(detector=TRAINED, classes=named), [detection("scratch")], 100, 100).detections
     assert trained.note == "this class is not in the recipe"
-    for recipe in (Recipe(detector="roboflow"), Recipe(classes=named)):
+    for recipe in (Recipe(detector=TRAINED), Recipe(classes=named)):
         assert apply(recipe, [detection("scratch")], 100, 100).detections[0].note == ""
 
 

@@ -15,10 +15,13 @@ from PIL.ExifTags import Base
 
 from linegate import imaging
 from linegate.adapters.roboflow.detector import RoboflowDetector
+from linegate.adapters.roboflow.kind import RoboflowDetection
+from linegate.adapters.roboflow.service import Roboflow, Workflow
 from linegate.errors import TransientError
 from linegate.inspection import Box, Result
 from linegate.ports import Found
-from linegate.settings import ClassPolicy, Recipe, Roboflow, Workflow
+from linegate.sections import ClassPolicy
+from linegate.settings import Recipe
 from tests.standins.roboflow import KEY, MARKS, WORKFLOW, WORKSPACE, Workflows, fixed, prediction
 from tests.standins.service import Service, all_faults, always, body, first, status
 
@@ -45,11 +48,12 @@ def make(service: Service) -> Make:
         recipe: dict[str, Any] | None = None, workflow: dict[str, Any] | None = None, **more: Any
     ) -> RoboflowDetector:
         parts = {"id": WORKFLOW} | (workflow or {})
-        chosen = Recipe(detector="roboflow", verifier="none", workflow=Workflow(**parts)).model_copy(
-            update=recipe or {}
-        )
+        asks = RoboflowDetection(workflow=Workflow(**parts))
+        chosen = Recipe(detector=asks, verifier="none").changed(**recipe or {})
         where = {"api_url": service.url, "api_key": KEY, "workspace": WORKSPACE, "budget_s": 5.0} | more
-        return RoboflowDetector(Roboflow(**where), chosen, Workflow(**parts), lambda _: None)
+        return RoboflowDetector(
+            Roboflow(**where), chosen, asks.workflow, lambda _: None, judged=chosen.verifier.of_detector != ""
+        )
 
     return detector
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from linegate.errors import TransientError
 from linegate.samples import golden_board, sample
-from linegate.settings import Limits
+from linegate.sections import Limits
 from linegate.sight import Sight, doubts, measure
 from linegate.stages import UPLOADS
 from tests.boards import SIDE, draw, encoded

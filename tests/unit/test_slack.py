@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linegate.adapters.exchange import Http
+from linegate.adapters.targets.endpoint import Endpoint
 from linegate.adapters.targets.slack import SlackTarget, message
 from linegate.errors import TransientError
 from linegate.inspection import Check, Inspection, Manifest, ObjectRef, Place, Result, Revision, decide
 from linegate.notification import notification_body
-from linegate.settings import Storage
+from linegate.sections import Storage
 from tests.fakes import START, detection
 from tests.standins.service import Reply, Service, first, status
 
@@ -129,7 +130,7 @@ def test_every_message_keeps_slacks_limits(reason: str, number: int, serial: str
 
 def test_messages_are_paced_to_one_in_the_interval() -> None:
     with Service(lambda _: Reply(200, b"ok")) as service:
-        target = SlackTarget(service.url, Http(), 5, interval_s=0.3)
+        target = SlackTarget(Endpoint(service.url, Http(), 5), interval_s=0.3)
         for number in range(3):
             target.send(f"id-{number}", json.dumps(event()), NOW)
         at = [request.at for request in service.requests]
@@ -138,7 +139,7 @@ def test_messages_are_paced_to_one_in_the_interval() -> None:
 
 def test_a_throttled_channel_is_left_alone_as_long_as_it_asks() -> None:
     with Service(lambda _: Reply(200, b"ok"), faults=first(1, status(429, retry_after="1"))) as service:
-        target = SlackTarget(service.url, Http(), 5, interval_s=0.01)
+        target = SlackTarget(Endpoint(service.url, Http(), 5), interval_s=0.01)
         with pytest.raises(TransientError) as caught:
             target.send("id", json.dumps(event()), NOW)
         assert 0.5 < (caught.value.retry_after_s or 0) <= 1
@@ -151,7 +152,7 @@ def test_a_throttled_channel_is_left_alone_as_long_as_it_asks() -> None:
 
 
 def test_a_long_queue_sends_its_end_away_instead_of_holding_workers() -> None:
-    target = SlackTarget("http://127.0.0.1:1", Http(), 5, interval_s=100)
+    target = SlackTarget(Endpoint("http://127.0.0.1:1", Http(), 5), interval_s=100)
     with pytest.raises(TransientError):
         target.send("one", json.dumps(event()), NOW)  # nobody is there
     with pytest.raises(TransientError, match="too many") as caught:

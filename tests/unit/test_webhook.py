@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linegate.adapters.exchange import Http
+from linegate.adapters.targets.endpoint import Endpoint
 from linegate.adapters.targets.webhook import WebhookTarget, doubt, signature
 from linegate.commands.listener import Listener, Received
 from linegate.errors import TransientError
@@ -76,7 +77,7 @@ def test_a_body_that_was_changed_is_refused() -> None:
 def test_a_target_delivers_and_the_receiver_verifies() -> None:
     heard: list[Received] = []
     with Listener([SECRET], heard.append) as listener:
-        target = WebhookTarget(listener.url, [SECRET], Http(), 5)
+        target = WebhookTarget(Endpoint(listener.url, Http(), 5), [SECRET])
         for number in range(3):
             target.send(f"id-{number}", '{"text": "ü"}', datetime.now(UTC))
     assert [(received.entry_id, received.event) for received in heard] == [
@@ -99,11 +100,11 @@ def test_a_receiver_survives_numbers_and_nesting_without_end(body: bytes) -> Non
 
 def test_an_answer_that_is_not_2xx_is_a_failure() -> None:
     with Listener([OTHER], lambda _: None) as listener, pytest.raises(TransientError, match="401"):
-        WebhookTarget(listener.url, [SECRET], Http(), 5).send("id", "{}", datetime.now(UTC))
+        WebhookTarget(Endpoint(listener.url, Http(), 5), [SECRET]).send("id", "{}", datetime.now(UTC))
 
 
 def test_nobody_there_is_a_failure() -> None:
     with Listener([SECRET], lambda _: None) as listener:
         url = listener.url
     with pytest.raises(TransientError, match="no connection"):
-        WebhookTarget(url, [SECRET], Http(), 5).send("id", "{}", datetime.now(UTC))
+        WebhookTarget(Endpoint(url, Http(), 5), [SECRET]).send("id", "{}", datetime.now(UTC))

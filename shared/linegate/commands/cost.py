@@ -77,20 +77,13 @@ def _leaves(value: object, name: str) -> list[tuple[str, object]]:
 
 def per_thousand(settings: Settings, recipe: Recipe, prices: dict[str, Any], crops: float) -> dict[str, float]:
     """US dollars for each service and 1000 boards."""
-    asked = crops if recipe.verifier in ("gemini", "golden") else 0.0
+    detector, verifier = recipe.detector, recipe.verifier
+    asked = crops if verifier.checks else 0.0
     targets = max(1, len(settings.targets))
-    costs = {}
-    if recipe.detector == "roboflow":
-        roboflow = prices["roboflow"]
-        seconds = roboflow["overhead_s"] + roboflow["model_s"]
-        costs["Roboflow"] = BOARDS * seconds / roboflow["seconds_per_credit"] * roboflow["credit"]
-    if recipe.verifier == "gemini":
-        gemini = prices["gemini"]
-        resolution = (settings.gemini.resolution if settings.gemini else None) or "default"
-        pictures = 2 if recipe.golden else 1
-        tokens_in = gemini["prompt_tokens"] + pictures * gemini["image_tokens"][resolution]
-        each = tokens_in * gemini["input_per_million"] + gemini["output_tokens"] * gemini["output_per_million"]
-        costs["Gemini"] = BOARDS * asked * each / 1e6
+    pictures = detector.cost(settings.service(detector), prices)
+    checks = verifier.cost(recipe, settings.service(verifier), prices) if verifier.priced and asked else {}
+    costs = {who: BOARDS * dollars for who, dollars in pictures.items()}
+    costs |= {who: BOARDS * asked * dollars for who, dollars in checks.items()}
     crop_bytes = CROP_BYTES * (2 if recipe.golden else 1) * 4 / 3  # base64
     # Counted when published and again when delivered.
     per_board = 2 * (asked * (crop_bytes + CHECK_BYTES) + (1 + targets) * CHECK_BYTES)

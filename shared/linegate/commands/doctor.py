@@ -27,8 +27,9 @@ from linegate.config import command, load, proxy_for
 from linegate.console import console
 from linegate.edge.runtime import open_database
 from linegate.errors import LinegateError
-from linegate.inspection import Box, Detection, Result, printable
-from linegate.settings import Recipe, Settings, Target
+from linegate.inspection import printable
+from linegate.kind import TargetKind
+from linegate.settings import Recipe, Settings
 
 # Receivers refuse webhooks that are five minutes off; well before that somebody should look.
 SKEW_S: Final = 60.0
@@ -96,13 +97,10 @@ def examine(settings: Settings, configuration: Path, *, send: bool = False) -> I
         for name, recipe in settings.recipes.items():
             if recipe.golden and settings.cloud is None:  # in the cloud it lies in a bucket, which the functions read
                 yield _golden(name, recipe, settings)
-            if recipe.detector == "roboflow":
-                yield _roboflow(name, recipe, app)
-            if recipe.verifier == "gemini":
-                yield _gemini(name, recipe, app)
+            yield from _tried_out(name, recipe, app)
         disabled = SqliteInspections(database).disabled_targets()
         for name, target in settings.targets.items():
-            yield _target(name, target, settings, app, disabled.get(name), send=send)
+            yield _target(name, target, app, disabled.get(name), send=send)
 
 
 def _data(settings: Settings) -> Finding:
@@ -180,48 +178,28 @@ def _golden(name: str, recipe: Recipe, settings: Settings) -> Finding:
     return Finding(part, True, said)
 
 
-def _roboflow(name: str, recipe: Recipe, app: bootstrap.App) -> Finding:
-    """The workflow is run once, on the golden picture if there is one, else on a plain one."""
-    picture = _picture(recipe, app.settings)
-
-    def ask() -> str:
-        found = app.detector(recipe).detect(picture, b"", lambda: None)
-        doubts = "; ".join(found.doubts)
-        said = f"{found.model} answered with {len(found.detections)} predictions"
-        return said + (f" of {found.model_version}" if found.model_version else "") + (f"; {doubts}" if doubts else "")
-
-    return _timed(f"recipes.{name}.workflow", ask, f"mend what it says, then try `{command()} inspect` with a board")
-
-
-def _gemini(name: str, recipe: Recipe, app: bootstrap.App) -> Finding:
-    crop = imaging.jpeg(_picture(recipe, app.settings).resize((128, 128)), 90)
-    detection = Detection(next(iter(recipe.classes), "spur"), 0.5, Box(64, 64, 32, 32))
-
-    def ask() -> str:
-        judgement = app.verifier(recipe).verify(crop, None, detection)
-        if judgement.result is Result.UNSURE:
-            raise LinegateError(judgement.reason)
-        return f"{judgement.model_version or judgement.model} answered, {judgement.tokens} tokens"
-
-    return _timed(
-        f"recipes.{name}.verifier", ask, "mend what it says; until then every finding is UNSURE and goes to REVIEW"
-    )
+def _tried_out(name: str, recipe: Recipe, app: bootstrap.App) -> Iterator[Finding]:
+    """Whoever is asked over a network is asked once: about the golden picture if there is one, else about a plain one."""
+    picture, (detector, verifier) = _picture(recipe, app.settings), (recipe.detector, recipe.verifier)
+    if detector.asks:
+        mend = f"mend what it says, then try `{command()} inspect` with a board"
+        yield _timed(f"recipes.{name}.detector", lambda: detector.try_out(recipe, app.around(detector), picture), mend)
+    if verifier.asks:
+        crop = imaging.jpeg(picture.resize((128, 128)), 90)
+        mend = "mend what it says; until then every finding is UNSURE and goes to REVIEW"
+        yield _timed(f"recipes.{name}.verifier", lambda: verifier.try_out(recipe, app.around(verifier), crop), mend)
 
 
-def _target(
-    name: str, target: Target, settings: Settings, app: bootstrap.App, disabled: str | None, *, send: bool
-) -> Finding:
+def _target(name: str, target: TargetKind, app: bootstrap.App, disabled: str | None, *, send: bool) -> Finding:
     part = f"targets.{name}"
     if disabled is not None:
         return Finding(part, False, f"it is disabled: {disabled}", f"{command()} enable {name}")
 
     def ask() -> str:
-        if send:
-            app.target(name).send(f"doctor-{time.time_ns()}", _test_body(), datetime.now(UTC))
-            return "took a test message"
-        http = Http(refusal=settings.network.refusal)
-        answer = http.exchange("HEAD", target.url, headers={}, total_s=min(ANSWER_S, target.timeout_s), whole=False)
-        return f"is there (HEAD answered {answer.status}); --send sends a test message"
+        if not send:
+            return f"{target.try_out(app.around(target))}; --send sends a test message"
+        app.target(name).send(f"doctor-{time.time_ns()}", _test_body(), datetime.now(UTC))
+        return "took a test message"
 
     return _timed(part, ask, "see that it runs, that this machine reaches it, and that address and secret are right")
 

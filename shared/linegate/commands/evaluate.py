@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from linegate.evaluation.labels import Dataset, Kind, shown
 from linegate.evaluation.running import Outcome
 from linegate.evaluation.telling import on_terminal
 from linegate.files import writable, writing
-from linegate.settings import Recipe, Settings
+from linegate.settings import ROLES, Recipe, Settings, type_of
 
 UNNAMED: Final = "evaluate"
 
@@ -59,8 +60,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a picture without a label file is a good board (voc, yolo), not left out",
     )
-    parser.add_argument("--detector", choices=("golden", "roboflow"), help="in place of the recipe's")
-    parser.add_argument("--verifier", choices=("golden", "gemini", "workflow", "none"), help="in place of the recipe's")
+    for role, kinds in ROLES.items():
+        parser.add_argument(f"--{role}", choices=[type_of(kind) for kind in kinds], help="in place of the recipe's")
     parser.add_argument("--iou", type=ratio, default=0.5, metavar="IOU", help="overlap that makes a hit (0.5)")
     parser.add_argument("--limit", type=positive, metavar="N", help="N pictures, evenly spread over the dataset")
     parser.add_argument("--parallel", type=whole(1, 256), default=2, metavar="N", help="boards under way at a time (2)")
@@ -110,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
     naming = Naming(gate.line, request.station, request.serial)
     given = str(request.golden) if request.golden else None
     gate = replace(gate, goldens=assign(gate.recipe, gate.settings, dataset, given, naming))
-    if gate.recipe.detector == "roboflow":
+    if gate.recipe.detector.trained:
         for sample in dataset.samples:
             if "train" in sample.picture.relative_to(request.dataset).parts[:-1] if request.dataset.is_dir() else ():
                 dataset.fault(sample.picture, 0, "lies in train", Kind.TRAINED_ON)
@@ -163,17 +164,28 @@ def _gate(request: Request) -> Gate:
             told = f"lines: no line named {line!r}; there is {', '.join(settings.lines)}"
             raise ConfigError([told], str(request.configuration))
         name, recipe = known
-    asked = {"detector": request.detector, "verifier": request.verifier}
-    recipe = recipe.model_copy(update={key: value for key, value in asked.items() if value})
     if request.golden and not request.golden.is_file() and not any(key in str(request.golden) for key in KEYS):
         raise UsageError(f"there is no golden picture {shown(request.golden)}")
-    if recipe.detector == "roboflow" and (settings.roboflow is None or recipe.workflow is None):
-        raise UsageError("detector roboflow needs --config FILE with a section roboflow and the recipe's workflow")
-    if recipe.verifier == "gemini" and settings.gemini is None:
-        raise UsageError("verifier gemini needs --config FILE with a section gemini")
-    if recipe.verifier == "workflow" and recipe.detector != "roboflow":
-        raise UsageError("verifier workflow is part of Roboflow's answer: it needs detector roboflow")
+    asked = {"detector": request.detector, "verifier": request.verifier}
+    recipe = _with_kinds(settings, recipe, {role: kind for role, kind in asked.items() if kind})
     return Gate(settings, recipe, line, name)
+
+
+def _with_kinds(settings: Settings, recipe: Recipe, asked: Mapping[str, str]) -> Recipe:
+    """The recipe with kinds that were asked for in place of its own. Raises UsageError where the file lacks what they need."""
+    for role, kind in asked.items():
+        if getattr(recipe, role).type == kind:
+            continue
+        try:
+            recipe = recipe.changed(**{role: kind})
+        except ValueError as error:
+            raise UsageError(f"{role} {kind} needs --config FILE with a recipe that says how") from error
+    for part in (recipe.detector, recipe.verifier):
+        if part.service and settings.service(part) is None:
+            raise UsageError(f"{part.type} needs --config FILE with a section {part.service}")
+    if recipe.verifier.of_detector not in ("", recipe.detector.type):
+        raise UsageError(f"verifier {recipe.verifier.type} needs detector {recipe.verifier.of_detector}")
+    return recipe
 
 
 def _with_progress(

@@ -27,7 +27,7 @@ from linegate.console import console
 from linegate.errors import ImageRejectedError, RegistrationError, UsageError
 from linegate.files import readable, writable, writing
 from linegate.inspection import visible
-from linegate.settings import Limits
+from linegate.sections import Limits
 
 FEWEST, MOST = 3, 50
 BAND: Final = 256  # rows whose median is taken at a time: fifty large pictures need not lie in memory twice

@@ -13,7 +13,7 @@ from linegate.config import command
 from linegate.errors import ImageRejectedError, UsageError
 from linegate.files import writable, writing
 from linegate.reference import schema
-from linegate.settings import Limits
+from linegate.sections import Limits
 
 SCHEMA: Final = "linegate.schema.json"
 TEMPLATE: Final = """\

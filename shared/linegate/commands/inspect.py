@@ -18,7 +18,8 @@ from linegate.errors import ConfigError, TransientError, UsageError
 from linegate.files import golden_picture, readable, writable, writing
 from linegate.handlers.detect import golden_name
 from linegate.inspection import Inspection, Verdict, place_of, visible
-from linegate.settings import Line, Recipe, Settings
+from linegate.sections import Line
+from linegate.settings import Recipe, Settings
 
 EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.REVIEW: 2, Verdict.ERROR: 3}
 UNNAMED, STATION = "line", "inspect"

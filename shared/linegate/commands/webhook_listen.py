@@ -6,12 +6,12 @@ import os
 import signal
 from datetime import datetime
 
+from linegate.adapters.targets.webhook import webhook_secret
 from linegate.commands.arguments import whole
 from linegate.commands.interrupt import clean_up_first
 from linegate.commands.listener import Listener, Received
 from linegate.errors import UsageError
 from linegate.inspection import printable
-from linegate.settings import webhook_secret
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

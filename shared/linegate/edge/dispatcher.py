@@ -14,7 +14,8 @@ from linegate.errors import TransientError
 from linegate.events import push_body
 from linegate.inspection import printable
 from linegate.logs import log
-from linegate.settings import Retry, Settings
+from linegate.sections import Retry
+from linegate.settings import Settings
 from linegate.stages import SERVING_ORDER, STAGES
 
 # The codes on which Pub/Sub takes a push as acknowledged.

@@ -60,8 +60,8 @@ class WorkerPool:
         self._stopping = False
 
     def start(self) -> None:
-        remote = any(recipe.detector == "roboflow" for recipe in self._settings.recipes.values())
-        context = forkserver(("linegate.adapters.roboflow.detector",) if remote else ())
+        detectors = (recipe.detector for recipe in self._settings.recipes.values())
+        context = forkserver(tuple(dict.fromkeys(module for detector in detectors for module in detector.preload)))
         self._workers = [_Worker(context, self._settings, self._stages) for _ in range(self._settings.workers)]
 
     def deliver(self, stage: str, body: Body) -> Response:

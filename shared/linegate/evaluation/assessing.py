@@ -6,21 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import linegate
 from linegate.evaluation import scoring
 from linegate.evaluation.advising import choices
 from linegate.evaluation.labels import Dataset, Kind, class_name, shown, warnings
 from linegate.evaluation.running import Outcome
-from linegate.handlers.policy import minimum_confidence
 from linegate.inspection import Detection
 from linegate.settings import Recipe, Settings
-
-# What the golden detector can name
-GOLDEN_CLASSES: Final = frozenset(
-    ("open_circuit", "short", "mouse_bite", "spur", "spurious_copper", "pin_hole", "missing_hole")
-)
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,7 @@ class Gate:
         """Whether a detection counts by this recipe, its class spelled as datasets' are."""
         classes = {class_name(name): policy for name, policy in self.recipe.classes.items()}
         spelled = self.recipe.model_copy(update={"classes": classes})
-        return lambda detection: detection.confidence >= minimum_confidence(spelled, detection.class_name)
+        return lambda detection: detection.confidence >= spelled.minimum_confidence(detection.class_name)
 
 
 def assess(
@@ -83,7 +77,7 @@ def assess(
         detection
         for manifest in manifests
         for detection in manifest.detections
-        if detection.settled is None and detection.confidence >= minimum_confidence(recipe, detection.class_name)
+        if detection.settled is None and detection.confidence >= recipe.minimum_confidence(detection.class_name)
     ]
     crops = len(checked) / max(1, len(outcomes))
     checks = [check for outcome in outcomes for check in _checks(outcome)]
@@ -105,9 +99,9 @@ def assess(
             "faults": [asdict(fault) for fault in dataset.faults],
         },
         "gate": {
-            "detector": recipe.detector,
+            "detector": recipe.detector.type,
             "detector_model": sorted({manifest.detector for manifest in manifests if manifest.detector}),
-            "verifier": recipe.verifier,
+            "verifier": recipe.verifier.type,
             "verifier_model": sorted({check.model for check in checks if check.model}),
             "confidence": recipe.confidence,
         },
@@ -138,17 +132,16 @@ def tell_classes(dataset: Dataset, recipe: Recipe, outcomes: Sequence[Outcome]) 
     known = {class_name(name) for name in recipe.classes} | {
         detection.class_name for outcome in outcomes for detection in outcome.board.detections
     }
-    if recipe.detector == "golden":
-        known.update(GOLDEN_CLASSES)
+    known.update(recipe.detector.names)
     labelled = Counter(truth.class_name for sample in dataset.samples for truth in sample.truths)
     for name, count in sorted(labelled.items()):
         if name not in known:
-            told = f"class {name!r} ({count} labels): the detector {recipe.detector} has named nothing so"
+            told = f"class {name!r} ({count} labels): the detector {recipe.detector.type} has named nothing so"
             dataset.fault(name, 0, told, Kind.UNKNOWN_CLASS)
 
 
 def _configuration(gate: Gate, request: Request) -> dict[str, Any]:
-    recipe = gate.recipe.model_dump(mode="json", exclude={"workflow": {"parameters"}}, exclude_defaults=True)
+    recipe = gate.recipe.model_dump(mode="json", exclude_defaults=True)
     told: dict[str, Any] = {"file": None, "sha256": None, "line": gate.line, "recipe_name": gate.recipe_name}
     if request.configuration:
         told["file"] = shown(request.configuration)

@@ -44,7 +44,7 @@ def assign(
     recipe's. Raises UsageError where a choice is missing or no picture has its golden picture.
     """
     template = given or recipe.golden
-    if template is None and recipe.detector == "golden" and not any(sample.golden for sample in dataset.samples):
+    if template is None and recipe.detector.needs_golden and not any(sample.golden for sample in dataset.samples):
         raise UsageError("nothing to compare with: give --golden FILE, the picture of a good board, or --config FILE")
     base = Path() if given else settings.folder
     literal = template is not None and Path(base, template).is_file()

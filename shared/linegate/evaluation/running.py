@@ -14,7 +14,8 @@ from linegate.errors import TransientError, UsageError
 from linegate.evaluation.labels import Sample, class_name, shown
 from linegate.evaluation.scoring import Board
 from linegate.inspection import Inspection
-from linegate.settings import Line, Recipe, Settings
+from linegate.sections import Line
+from linegate.settings import Recipe, Settings
 
 LINE: Final = "evaluate"
 # What detections are asked down to where verification costs nothing: average precision and the sweep live on them.
@@ -106,7 +107,7 @@ def lowered(recipe: Recipe, floor: float) -> Recipe:
 
 def floor_of(recipe: Recipe) -> float:
     """The lowest confidence to ask for: where each check costs money, no lower than the recipe does."""
-    return min(FLOOR, recipe.lowest_confidence) if recipe.verifier in ("golden", "none") else recipe.lowest_confidence
+    return min(FLOOR, recipe.lowest_confidence) if not recipe.verifier.priced else recipe.lowest_confidence
 
 
 def _room_for(samples: Sequence[Sample], parallel: int) -> None:

@@ -6,7 +6,8 @@ from typing import Final
 
 from linegate.inspection import Box, Check, Detection, LeftOut, Result
 from linegate.logs import log
-from linegate.settings import Recipe, Zone
+from linegate.sections import Zone
+from linegate.settings import Recipe
 
 # A document of Firestore holds a mebibyte: a third of it for the manifest, the rest for the decision (see `decide`). What each
 # detection takes there besides its texts, names of fields included.
@@ -33,7 +34,7 @@ def apply(recipe: Recipe, detections: Iterable[Detection], width: int, height: i
     counting: list[Detection] = []
     below = ignored = 0
     for detection in detections:
-        if detection.confidence < minimum_confidence(recipe, detection.class_name):
+        if detection.confidence < recipe.minimum_confidence(detection.class_name):
             below += 1
         elif any(_inside(detection.box, zone, width, height) for zone in recipe.ignore):
             ignored += 1
@@ -82,12 +83,6 @@ def _affordable(recipe: Recipe, detections: list[Detection]) -> list[Detection]:
     return [replace(detection, settled=detection.settled or unsure) for detection in detections]
 
 
-def minimum_confidence(recipe: Recipe, class_name: str) -> float:
-    """From which confidence on a detection of this class counts."""
-    policy = recipe.classes.get(class_name)
-    return recipe.confidence if policy is None or policy.minimum_confidence is None else policy.minimum_confidence
-
-
 def _inside(box: Box, zone: Zone, width: int, height: int) -> bool:
     left, top, right, bottom = box.corners
     return (
@@ -101,9 +96,9 @@ def _inside(box: Box, zone: Zone, width: int, height: int) -> bool:
 def _flagged(recipe: Recipe, detection: Detection) -> Detection:
     """A trained model may know classes that nobody wrote a policy for: they count like any other, and say so.
 
-    The golden detector's classes are fixed; a recipe that names one of them need not name all.
+    Where a detector's classes are fixed, a recipe that names one of them need not name all.
     """
-    if recipe.detector == "golden" or not recipe.classes or detection.class_name in recipe.classes:
+    if recipe.detector.names or not recipe.classes or detection.class_name in recipe.classes:
         return detection
     log.warning("detection.unknown_class", class_name=detection.class_name)
     return replace(detection, note="this class is not in the recipe")
@@ -111,8 +106,8 @@ def _flagged(recipe: Recipe, detection: Detection) -> Detection:
 
 def _settled(recipe: Recipe, detection: Detection) -> Detection:
     policy = recipe.classes.get(detection.class_name)
-    if recipe.verifier == "none":
-        reason = "Every detection counts as a defect in this recipe."
+    if recipe.verifier.settles:
+        reason = recipe.verifier.settles
     elif policy is not None and policy.verify == "never":
         reason = "Detections of this class count without a check."
     elif policy is not None and policy.auto_fail_above is not None and detection.confidence > policy.auto_fail_above:

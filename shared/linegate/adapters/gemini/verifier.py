@@ -16,10 +16,11 @@ from google.genai import errors, types
 
 from linegate.adapters import strict
 from linegate.adapters.exchange import LONGEST_WAIT_S, Http, ServiceError, persist, retry_after
+from linegate.adapters.gemini.service import Gemini
 from linegate.inspection import Detection, Result, brief, printable
+from linegate.kind import RecipeBase
 from linegate.logs import log
 from linegate.ports import Judgement
-from linegate.settings import Gemini, Recipe
 
 SCHEMA: Final = {
     "type": "object",
@@ -69,10 +70,10 @@ _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 class GeminiVerifier:
     """Judges crops by one recipe. Safe to share between threads."""
 
-    def __init__(self, client: "GeminiClient", recipe: Recipe) -> None:
+    def __init__(self, client: "GeminiClient", recipe: RecipeBase, prompt: str | None = None) -> None:
         self._client = client
         self._recipe = recipe
-        self._prompt = (recipe.prompt or PROMPT).strip()
+        self._prompt = (prompt or PROMPT).strip()
 
     def verify(self, crop: bytes, reference: bytes | None, detection: Detection) -> Judgement:
         model = self._client.settings.model

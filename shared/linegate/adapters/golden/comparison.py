@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from linegate.adapters.golden.classes import GoldenClass
 from linegate.adapters.golden.materials import Copper, Grey, Mask, Picture, bare_metal, coloured, copper_masks
 from linegate.adapters.golden.topology import (
     Region,
@@ -24,7 +25,6 @@ from linegate.adapters.golden.topology import (
 )
 from linegate.errors import RegistrationError
 from linegate.inspection import Box, Detection
-from linegate.settings import GoldenClass
 
 Distance = NDArray[np.float32]  # height x width, in pixels
 

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from linegate.adapters.golden.classes import GoldenClass
 from linegate.adapters.golden.materials import Mask
-from linegate.settings import GoldenClass
 
 # Pixels up to which a part of a mask is noise.
 CRUMB: Final = 6

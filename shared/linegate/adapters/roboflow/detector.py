@@ -23,11 +23,11 @@ from inference_sdk.http.utils import executors
 from linegate import imaging
 from linegate.adapters import strict
 from linegate.adapters.exchange import Answer, Http, ServiceError, named, persist, retry_after
-from linegate.handlers.policy import minimum_confidence
+from linegate.adapters.roboflow.service import Roboflow, Workflow
 from linegate.inspection import Box, Check, Detection, Result, brief, printable
+from linegate.kind import RecipeBase
 from linegate.logs import log
 from linegate.ports import Found, Reference
-from linegate.settings import Recipe, Roboflow, Workflow
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -72,16 +72,22 @@ executors.requests = SimpleNamespace(post=_bounded, Session=requests.Session, ex
 
 
 class RoboflowDetector:
-    """Asks one workflow. Safe to share between threads."""
+    """Asks one workflow, which has `judged` the crops where it is the complete one. Safe to share between threads."""
 
     def __init__(
-        self, settings: Roboflow, recipe: Recipe, workflow: Workflow, proxy_for: Callable[[str], str | None]
+        self,
+        settings: Roboflow,
+        recipe: RecipeBase,
+        workflow: Workflow,
+        proxy_for: Callable[[str], str | None],
+        *,
+        judged: bool = False,
     ) -> None:
         self._settings = settings
         self._recipe = recipe
         self._workflow = workflow
         self._parameters = {"confidence": recipe.lowest_confidence, **workflow.parameters}
-        self._judged = recipe.verifier == "workflow"
+        self._judged = judged
         self._http = Http(connect_s=settings.connect_timeout_s, read_s=settings.read_timeout_s, proxy_for=proxy_for)
         key = settings.api_key.get_secret_value() if settings.api_key else None
         self._client = InferenceHTTPClient(settings.api_url.rstrip("/"), key)
@@ -279,7 +285,7 @@ def _listed(outputs: Iterable[str]) -> str:
 
 
 def _read(
-    predictions: Mapping[str, Any], name: str, sent: tuple[int, int], size: tuple[int, int], recipe: Recipe
+    predictions: Mapping[str, Any], name: str, sent: tuple[int, int], size: tuple[int, int], recipe: RecipeBase
 ) -> _Reading:
     """Predictions on a picture of `sent` pixels as detections on one of `size`, clipped to it.
 
@@ -297,7 +303,7 @@ def _read(
         box = _usable(detection.box, *size)
         if box is not None:
             detections.append((index, replace(detection, box=box)))
-        elif detection.confidence >= minimum_confidence(recipe, detection.class_name):
+        elif detection.confidence >= recipe.minimum_confidence(detection.class_name):
             unusable.append(f"{detection.class_name} {detection.confidence:.2f}")
     doubts: tuple[str, ...] = (f"{unread} of the predictions in output {name!r} can't be read",) if unread else ()
     if unusable:

@@ -1,4 +1,4 @@
-"""Verdicts in a Slack channel, through an incoming webhook: a Block Kit message that can be read at a glance."""
+"""The kind `slack`: an incoming webhook of a channel, which gets Block Kit messages that can be read at a glance."""
 
 import json
 import re
@@ -6,12 +6,16 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from linegate.adapters.exchange import LONGEST_WAIT_S, Http
-from linegate.adapters.targets.endpoint import Endpoint
+from linegate.adapters.targets.http import HttpTarget
 from linegate.errors import DeferredError
 from linegate.inspection import visible
+from linegate.kind import Surroundings
+from linegate.ports import Target
+
+if TYPE_CHECKING:
+    from linegate.adapters.targets.endpoint import Endpoint
 
 # An incoming webhook takes one message a second.
 INTERVAL_S: Final = 1.0
@@ -32,18 +36,20 @@ _EMOJI: Final = re.compile(r":(?=\S)")
 _SLANTED: Final = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 
 
+class Slack(HttpTarget):
+    """Posts to a Slack channel; `url` is that of an incoming webhook."""
+
+    type: Literal["slack"] = "slack"
+
+    def build(self, around: Surroundings) -> Target:
+        return SlackTarget(self.endpoint(around))
+
+
 class SlackTarget:
     """The port Target: one channel, at most one message a second."""
 
-    def __init__(
-        self,
-        url: str,
-        http: Http,
-        timeout_s: float,
-        longest_wait_s: float = LONGEST_WAIT_S,
-        interval_s: float = INTERVAL_S,
-    ) -> None:
-        self._endpoint = Endpoint(url, http, timeout_s, longest_wait_s)
+    def __init__(self, endpoint: "Endpoint", interval_s: float = INTERVAL_S) -> None:
+        self._endpoint = endpoint
         self._interval_s = interval_s
         self._next = 0.0
         self._lock = threading.Lock()

@@ -1,17 +1,55 @@
-"""Signed webhooks after the Standard Webhooks specification (https://www.standardwebhooks.com)."""
+"""The kind `webhook`: signed after the Standard Webhooks specification (https://www.standardwebhooks.com)."""
 
 import base64
+import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from linegate.adapters.exchange import LONGEST_WAIT_S, Http
-from linegate.adapters.targets.endpoint import Endpoint
+from pydantic import AfterValidator, Field
+
+from linegate.adapters.targets.http import HttpTarget
+from linegate.kind import Surroundings
+from linegate.ports import Target
+from linegate.sections import PLACEHOLDER
+
+if TYPE_CHECKING:
+    from linegate.adapters.targets.endpoint import Endpoint
 
 TOLERANCE_S: Final = 300
 LONGEST_TIMESTAMP: Final = 15  # digits
+
+
+def webhook_secret(secret: str) -> str:
+    """A Standard Webhooks secret as it is. Raises ValueError with what it must be."""
+    if PLACEHOLDER.search(secret):
+        return secret
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error as error:
+        raise ValueError("must be whsec_ and base64 (openssl rand -base64 32 makes one)") from error
+    if not 24 <= len(key) <= 64:
+        raise ValueError(f"must hold 24 to 64 bytes, this one holds {len(key)} (openssl rand -base64 32 makes one)")
+    return secret
+
+
+class Webhook(HttpTarget):
+    """Takes notifications as signed JSON."""
+
+    type: Literal["webhook"] = "webhook"
+    secrets: Annotated[list[Annotated[str, AfterValidator(webhook_secret)]], Field(max_length=4)] = []
+    """To sign with; several while they rotate. At least one."""
+
+    @classmethod
+    def lacks(cls, written: Mapping[str, Any], file: Mapping[str, Any]) -> Iterator[str]:
+        if not written.get("secrets"):
+            yield "secrets: is required, to sign with (openssl rand -base64 32 makes one)"
+        yield from super().lacks(written, file)
+
+    def build(self, around: Surroundings) -> Target:
+        return WebhookTarget(self.endpoint(around), self.secrets)
 
 
 def signature(secrets: Sequence[str], entry_id: str, timestamp: int, body: bytes) -> str:
@@ -48,16 +86,9 @@ def doubt(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: 
 class WebhookTarget:
     """The port Target: a signed POST to one address. 2xx counts as delivered, nothing else; redirects are not followed."""
 
-    def __init__(
-        self,
-        url: str,
-        secrets: Sequence[str],
-        http: Http,
-        timeout_s: float,
-        longest_wait_s: float = LONGEST_WAIT_S,
-    ) -> None:
+    def __init__(self, endpoint: "Endpoint", secrets: Sequence[str]) -> None:
         self._secrets = tuple(secrets)
-        self._endpoint = Endpoint(url, http, timeout_s, longest_wait_s)
+        self._endpoint = endpoint
 
     def send(self, entry_id: str, body: str, now: datetime) -> None:
         content = body.encode()

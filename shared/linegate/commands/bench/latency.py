@@ -13,12 +13,14 @@ import numpy as np
 from rich.table import Table
 
 from linegate import imaging
+from linegate.adapters.targets.webhook import Webhook
 from linegate.commands.bench.setup import LINE, SEED, Setup
 from linegate.commands.listener import Listener, Received
 from linegate.edge.runtime import Runtime
 from linegate.inspection import Inspection
 from linegate.samples import DEFECTS, golden_board, jpeg, sample
-from linegate.settings import Line, Network, Recipe, Settings, Target
+from linegate.sections import Line, Network
+from linegate.settings import Recipe, Settings
 from linegate.temporary import temporary_folder
 
 SECRET: Final = "whsec_" + "A" * 43 + "="
@@ -82,7 +84,7 @@ def here() -> Setup:
 
 def _with_target(settings: Settings, folder: Path, url: str) -> Settings:
     changes = {
-        "targets": {"hmi": Target(url=url, secrets=[SECRET])},
+        "targets": {"hmi": Webhook(url=url, secrets=[SECRET])},
         "network": Network(private_addresses=["127.0.0.1"]),
         "edge": settings.edge.model_copy(update={"data": str(folder)}),
     }

@@ -14,12 +14,17 @@ from PIL import Image, ImageDraw
 from pydantic import SecretStr
 
 from linegate import imaging
+from linegate.adapters.gemini.kind import GeminiVerification
+from linegate.adapters.gemini.service import Gemini
+from linegate.adapters.roboflow.kind import RoboflowDetection
+from linegate.adapters.roboflow.service import Roboflow, Workflow
 from linegate.commands.bench.setup import LINE, SEED, Setup
 from linegate.edge.runtime import Runtime
 from linegate.errors import UsageError
 from linegate.inspection import Box
 from linegate.samples import golden_board
-from linegate.settings import Gemini, Line, Recipe, Roboflow, Settings, Workflow, http_url
+from linegate.sections import Line, http_url
+from linegate.settings import Recipe, Settings
 
 FINDINGS: Final = (0, 1, 8, 32, 64)
 WORKSPACE, WORKFLOW, MODEL = "plant", "pcb", "stand-in-flash"
@@ -39,7 +44,7 @@ def at(roboflow_url: str, gemini_url: str) -> Setup:
     board = Image.fromarray(golden_board(SEED).picture)
 
     def settings(_: Path) -> Settings:
-        recipe = Recipe(detector="roboflow", verifier="gemini", workflow=Workflow(id=WORKFLOW))
+        recipe = Recipe(detector=RoboflowDetection(workflow=Workflow(id=WORKFLOW)), verifier=GeminiVerification())
         return Settings(
             roboflow=Roboflow(api_url=roboflow_url, api_key=ROBOFLOW_KEY, workspace=WORKSPACE),
             gemini=Gemini(api_url=gemini_url, api_key=GEMINI_KEY, model=MODEL),

@@ -11,7 +11,8 @@ from linegate.commands.bench.setup import LINE
 from linegate.edge import scratch
 from linegate.errors import TransientError
 from linegate.samples.uploads import GOLDEN_FOLDER, Upload, drawn, from_folder, look_at
-from linegate.settings import CORES, Edge, Line, Recipe, Settings, Workers
+from linegate.sections import Edge, Line, Workers
+from linegate.settings import CORES, Recipe, Settings
 
 DRAWN: Final = 40
 ROUNDS: Final = 3

@@ -1,0 +1,51 @@
+"""The kind `gemini`: each finding is shown to a Gemini model, by API key or on Vertex AI."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from linegate.adapters.gemini.service import Gemini
+from linegate.errors import LinegateError
+from linegate.inspection import Box, Detection, Result
+from linegate.kind import Prices, RecipeBase, Surroundings, VerifierKind
+from linegate.ports import Verifier
+from linegate.sections import Section
+
+
+class GeminiVerification(VerifierKind):
+    """Shows each finding to Gemini, beside the same place of the golden picture where there is one."""
+
+    type: Literal["gemini"] = "gemini"
+    prompt: Annotated[str, Field(max_length=8000)] | None = None
+    """What Gemini is told, in place of Linegate's own text."""
+
+    service: ClassVar[str] = "gemini"
+    service_keys: ClassVar[str] = "api_key or project"
+    asks: ClassVar[bool] = True
+    priced: ClassVar[bool] = True
+    most_at_once: ClassVar[int] = 64
+
+    def build(self, recipe: RecipeBase, around: Surroundings) -> Verifier:
+        from linegate.adapters.gemini.verifier import GeminiClient, GeminiVerifier
+
+        client = around.shared("gemini", lambda: GeminiClient(_gemini(around.service), around.proxy_for))
+        return GeminiVerifier(client, recipe, self.prompt)
+
+    def try_out(self, recipe: RecipeBase, around: Surroundings, crop: bytes) -> str:
+        detection = Detection(next(iter(recipe.classes), "spur"), 0.5, Box(64, 64, 32, 32))
+        judgement = self.build(recipe, around).verify(crop, None, detection)
+        if judgement.result is Result.UNSURE:
+            raise LinegateError(judgement.reason)
+        return f"{judgement.model_version or judgement.model} answered, {judgement.tokens} tokens"
+
+    def cost(self, recipe: RecipeBase, service: Section | None, prices: Prices) -> dict[str, float]:
+        price, resolution = prices["gemini"], _gemini(service).resolution or "default"
+        pictures = 2 if recipe.golden else 1
+        tokens_in = price["prompt_tokens"] + pictures * price["image_tokens"][resolution]
+        dollars = tokens_in * price["input_per_million"] + price["output_tokens"] * price["output_per_million"]
+        return {"Gemini": dollars / 1e6}
+
+
+def _gemini(service: Section | None) -> Gemini:
+    assert isinstance(service, Gemini)  # the configuration was validated
+    return service

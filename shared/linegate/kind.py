@@ -1,0 +1,164 @@
+"""What a kind of detector, verifier or target is to the rest: a section of the file that builds, tries and prices itself.
+
+All that is special about a kind lies in its own module or folder. `kinds` lists them, one a line. Nothing else compares names.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar
+
+from pydantic import Field
+
+from linegate.inspection import Verdict
+from linegate.ports import Detector, Target, Verifier
+from linegate.sections import ClassPolicy, Limits, Network, Ratio, Seconds, Section, Zone
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+T = TypeVar("T")
+# The file of prices, as far as it is read: kinds and services by name
+Prices = Mapping[str, Any]
+
+
+class Shared(Protocol):
+    def __call__(self, key: str, build: Callable[[], T]) -> T:
+        """What `build` made for this key, once for all recipes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a kind is built with, beside its own section and its recipe."""
+
+    service: Section | None  # the section of the file that `Kind.service` names
+    network: Network
+    proxy_for: Callable[[str], str | None]
+    shared: Shared
+
+
+class Kind(Section):
+    """One detector, verifier or target of the file. What holds for all of a kind are class variables."""
+
+    type: str
+    """Which kind it is."""
+
+    service: ClassVar[str] = ""  # the section of the file that it shares with others
+    service_keys: ClassVar[str] = ""  # what that section holds at least, for a person
+    package: ClassVar[str] = ""  # what must be installed that a plain installation lacks: the name of a module
+    needs_golden: ClassVar[bool] = False
+    asks: ClassVar[bool] = False  # another machine: it waits for answers, and needs none of this one's cores
+
+    @classmethod
+    def lacks(cls, written: Mapping[str, Any], file: Mapping[str, Any]) -> Iterator[str]:
+        """What the section as it was written lacks, or may not say; told even where it has other faults.
+
+        Each begins with its key. `file` is the whole of it.
+        """
+        yield from ()
+
+
+class DetectorKind(Kind):
+    """Finds suspected defects on a picture."""
+
+    names: ClassVar[tuple[str, ...]] = ()  # the classes that it can name; empty where only its model knows
+    trained: ClassVar[bool] = False  # on pictures, whose labels therefore prove nothing
+    preload: ClassVar[tuple[str, ...]] = ()  # modules that its worker processes are forked with
+
+    def faults(self, recipe: "RecipeBase") -> Iterator[str]:
+        """Under what settings it could not see; each begins with its key."""
+        yield from ()
+
+    def budget_s(self, service: Section | None) -> float:
+        """Seconds that one picture may wait for a service."""
+        return 0.0
+
+    def build(self, recipe: "RecipeBase", around: Surroundings) -> Detector:
+        """Raises TransientError where it can't be loaded."""
+        raise NotImplementedError
+
+    def try_out(self, recipe: "RecipeBase", around: Surroundings, picture: "Image") -> str:
+        """Ask once, and tell what was answered; empty where there is nobody to ask. Raises LinegateError."""
+        return ""
+
+    def cost(self, service: Section | None, prices: Prices) -> dict[str, float]:
+        """US dollars for one picture, by who is paid. Raises KeyError for a price that is missing."""
+        return {}
+
+
+class VerifierKind(Kind):
+    """Looks at each finding again."""
+
+    checks: ClassVar[bool] = True  # crops are sent to it; else detections are settled without
+    settles: ClassVar[str] = ""  # the reason by which every detection counts as it is
+    of_detector: ClassVar[str] = ""  # whose answer it reads: it works with this kind only
+    priced: ClassVar[bool] = False  # each finding costs money
+    most_at_once: ClassVar[int] = 0  # checks in work beside a line; 0: by this machine's cores
+
+    def build(self, recipe: "RecipeBase", around: Surroundings) -> Verifier:
+        """Raises TransientError where it can't be loaded."""
+        raise NotImplementedError
+
+    def try_out(self, recipe: "RecipeBase", around: Surroundings, crop: bytes) -> str:
+        """Ask once about a JPEG, and tell what was answered; empty where there is nobody to ask. Raises LinegateError."""
+        return ""
+
+    def cost(self, recipe: "RecipeBase", service: Section | None, prices: Prices) -> dict[str, float]:
+        """US dollars for one check, by who is paid. Raises KeyError for a price that is missing."""
+        return {}
+
+
+class TargetKind(Kind):
+    """Somebody to notify."""
+
+    verdicts: Annotated[list[Verdict], Field(min_length=1)] = list(Verdict)
+    """Which it hears of; it also hears the correction of what it heard."""
+    lines: list[str] | None = None
+    """Whose boards it hears of; all, unknown ones included, if unset."""
+    give_up_after_s: Seconds = 86_400.0
+    """A notification that was not taken until then is dead."""
+
+    def build(self, around: Surroundings) -> Target:
+        raise NotImplementedError
+
+    def try_out(self, around: Surroundings) -> str:
+        """See that somebody is there, without sending anything that counts, and tell. Raises LinegateError."""
+        return ""
+
+
+class RecipeBase(Section):
+    """What a line inspects for, as far as kinds need to know it."""
+
+    detector: DetectorKind
+    verifier: VerifierKind
+    golden: str | None = None
+    """The good board's picture, beside the file; `{line}`, `{station}` and `{serial}` may stand in its name."""
+    confidence: Ratio = 0.3
+    """Detections below it are dropped."""
+    deadline_s: Seconds = 60.0
+    """A board without all its answers by then goes to REVIEW."""
+    check_budget_s: Seconds = 30.0
+    """Of one crop's check, all attempts together."""
+    max_checks: Annotated[int, Field(ge=1, le=1000)] = 200
+    """A picture with more findings goes to REVIEW unchecked."""
+    crop_padding: Annotated[float, Field(ge=0, le=2)] = 0.25
+    """Margin around a crop, in parts of its box."""
+    max_findings: Annotated[int, Field(ge=1, le=1000)] = 1000
+    """The surest that are kept; with more a board goes to REVIEW."""
+    classes: dict[str, ClassPolicy] = {}
+    """What is done with detections of a class, where it needs its own rule."""
+    ignore: list[Zone] = []
+    """What lies wholly inside these parts of the picture is ignored (a fiducial, a label)."""
+    limits: Limits = Limits()
+    """What a picture must show before any detector is asked."""
+
+    @property
+    def lowest_confidence(self) -> float:
+        """What a detector must be asked for, so that no class's own minimum is cut off before it is looked at."""
+        minima = (policy.minimum_confidence for policy in self.classes.values())
+        return min(self.confidence, *(minimum for minimum in minima if minimum is not None), 1.0)
+
+    def minimum_confidence(self, class_name: str) -> float:
+        """From which confidence on a detection of this class counts."""
+        policy = self.classes.get(class_name)
+        return self.confidence if policy is None or policy.minimum_confidence is None else policy.minimum_confidence

@@ -1,0 +1,21 @@
+"""Which kinds there are. To add one, write its module and name its section here; see CONTRIBUTING.md."""
+
+from typing import Final
+
+from linegate.adapters.gemini.kind import GeminiVerification
+from linegate.adapters.golden.kind import GoldenDetection, GoldenVerification
+from linegate.adapters.roboflow.kind import RoboflowDetection, WorkflowVerification
+from linegate.adapters.targets.slack import Slack
+from linegate.adapters.targets.webhook import Webhook
+from linegate.adapters.unverified import NoVerification
+from linegate.kind import DetectorKind, TargetKind, VerifierKind
+
+# The first of each is what holds where the file names none.
+DETECTORS: Final[tuple[type[DetectorKind], ...]] = (GoldenDetection, RoboflowDetection)
+VERIFIERS: Final[tuple[type[VerifierKind], ...]] = (
+    GoldenVerification,
+    GeminiVerification,
+    WorkflowVerification,
+    NoVerification,
+)
+TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack)
