@@ -107,7 +107,7 @@ def test_wrong_usage_and_wrong_configuration_are_never_a_verdict(
 
 @pytest.mark.parametrize(
     ("data", "code", "said"),
-    [("/proc/linegate", 78, "edge.data: the folder can't be made"), ("data", 70, "linegate.db")],
+    [("/proc/linegate", 78, "edge.data: the folder can't be made"), ("data", 78, "linegate.db")],
 )
 def test_what_can_not_be_opened_is_never_a_verdict(pictures: Path, data: str, code: int, said: str) -> None:
     (pictures / "linegate.yaml").write_text(

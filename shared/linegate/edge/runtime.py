@@ -170,7 +170,7 @@ def _refuse_links(data: Path) -> None:
     """A link in the place of one of the gate's own folders or files leads what it writes where that does not belong."""
     ours = dict.fromkeys(FOLDERS, (Path.is_dir, "no folder")) | dict.fromkeys(FILES, (Path.is_file, "no file"))
     faults = [
-        f"edge.data: {path} is {'a link' if path.is_symlink() else none}; the gate follows none: remove it"
+        f"edge.data: {path} is {'a link, and the gate follows none' if path.is_symlink() else none}: remove it"
         for name, (fits, none) in ours.items()
         if (path := data / name).is_symlink() or (path.exists() and not fits(path))
     ]
