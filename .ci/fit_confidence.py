@@ -55,7 +55,7 @@ def measure(job: tuple[Sample, int]) -> Measured:
     picture, golden = (cv2.imread(str(file)) for file in (sample.picture, sample.golden))
     picture, golden = worse(picture, golden, kind, np.random.default_rng(int(sample.name)))
     try:
-        return Measured(sample, kind, candidates(picture, register(picture, golden)))
+        return Measured(sample, kind, candidates(picture, register(picture, golden))[0])
     except RegistrationError as error:
         print(f"{sample.name} ({kind}): {error}", file=sys.stderr)
         return Measured(sample, kind, [])

@@ -56,10 +56,13 @@ class Judgement:
 class Reference:
     """The golden picture as it lies over a picture, RGB and of its size; and by how many grey levels (mode L) good
     boards differ from it at each pixel, where that was learned from several of them.
+
+    `unseen` are the tiles (see `linegate.sight`) in which the picture shows next to nothing of what this one does.
     """
 
     picture: "Image"
     variation: "Image | None" = None
+    unseen: tuple[int, ...] = ()
 
 
 class Clock(Protocol):

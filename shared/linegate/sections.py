@@ -134,7 +134,7 @@ class Limits(Section):
     contrast: Ratio = 0.7
     """In parts of the golden picture's: at least this, and no more than 1 / this."""
     colour: Ratio = 0.33
-    """Contrast in red, green and blue, each in parts of the golden picture's: at least."""
+    """Contrast in red, green and blue, and the mean colour, each in parts of the golden picture's: at least."""
     brightness: Ratio = 0.25
     """How far the mean may lie off the golden picture's, in parts of its contrast."""
     blur: Annotated[float, Field(ge=0, le=100)] = 2.0

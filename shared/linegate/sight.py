@@ -43,6 +43,8 @@ HIDDEN: Final = 0.4
 SOFT_CELL: Final = 1.5
 # Contrast of a channel of the golden picture, in grey levels, from which it is missed on a picture
 COLOURED: Final = 40
+# Mean tint of the golden picture, in grey levels, from which colour is missed: by it glare and copper are told apart.
+TINTED: Final = 16
 # Pixels of blur that interpolation and thresholding make on their own
 OWN_BLUR: Final = 1.0
 
@@ -57,6 +59,7 @@ class Sight:
     figures: Figures
     activity: tuple[float, ...]  # grey levels that are crossed along the picture's width
     edges: tuple[float, ...]  # width of edges in parts of the picture's; 0 where there is none to tell
+    tint: float  # mean difference between a pixel's brightest and darkest channel: 0 on a grey picture
 
 
 def measure(picture: Image.Image) -> Sight:
@@ -81,7 +84,7 @@ def measure(picture: Image.Image) -> Sight:
         height=picture.height,
         low=low,
         high=high,
-        mean=round(sum(map(mul, levels, range(256))) / pixels, 1),
+        mean=round(_mean(levels), 1),
         black=round(sum(levels[: BLACK + 1]) / pixels, 5),
         white=round(sum(levels[WHITE:]) / pixels, 5),
         between=round(sum(levels[DARK : BRIGHT + 1]) / pixels, 3),
@@ -94,6 +97,9 @@ def measure(picture: Image.Image) -> Sight:
         figures,
         _activity(across, down, least, width),
         tuple(cell.width / width if cell.contrast >= faintest else 0.0 for cell in cells),
+        _mean(
+            ImageChops.difference(light, ImageChops.darker(ImageChops.darker(*channels[:2]), channels[2])).histogram()
+        ),
     )
 
 
@@ -155,6 +161,10 @@ def _quantile(counts: "Sequence[int]", part: float) -> int:
         if seen > wanted:
             return level
     return 255
+
+
+def _mean(counts: "Sequence[int]") -> float:
+    return float(sum(map(mul, counts, range(256))) / sum(counts))
 
 
 def _contrast(counts: "Sequence[int]") -> int:
@@ -259,6 +269,8 @@ def _contrasts(seen: Sight, golden: Sight, limits: Limits) -> "Iterator[str]":
     ]
     if missed and have.contrast >= limits.contrast * want.contrast:
         yield f"The picture shows next to nothing in {' and '.join(missed)}, where the golden picture does."
+    if golden.tint >= TINTED and seen.tint < limits.colour * golden.tint:
+        yield "The picture shows next to no colour, where the golden picture does."
 
 
 def _focus(seen: Sight, golden: Sight, limits: Limits) -> "Iterator[str]":
@@ -303,6 +315,20 @@ def _hidden(seen: Sight, golden: Sight, limits: Limits) -> "Iterator[str]":
     ]
     if len(soft) > limits.hidden * CELLS**2:
         yield f"The picture is out of focus in {len(soft) / CELLS**2:.0%} of it ({_where(soft, CELLS)})."
+
+
+def unseen(tiles: "Sequence[int]", limits: Limits) -> tuple[str, ...]:
+    """The doubt about a picture that shows nothing of the golden picture in these tiles, though that was laid over it.
+
+    Sharper than `doubts`, which must allow for boards that lie a little differently.
+    """
+    part = len(tiles) / TILES**2
+    if not limits.hidden or part <= limits.hidden:
+        return ()
+    said = (
+        f"Next to nothing of the golden picture can be made out in {part:.0%} of the picture ({_where(tiles, TILES)})"
+    )
+    return (f"{said}: it is covered, blurred or disturbed there.",)
 
 
 _CHECKS: Final = (_resolution, _contrasts, _focus, _hidden)

@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from linegate import imaging
+from linegate import imaging, sight
 from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar
-from linegate.adapters.golden.comparison import compare
+from linegate.adapters.golden.comparison import compare, examine
 from linegate.adapters.golden.registration import register
 from linegate.adapters.golden.verifier import GoldenVerifier
 from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.inspection import Box, Detection, Result
 from linegate.ports import Found
 from linegate.samples import DEFECTS, Board, golden_board, jpeg, sample
+from linegate.sections import Limits
 from linegate.settings import Recipe
+from tests.boards import encoded
 
 BOARD = golden_board(11)
 
@@ -397,5 +399,53 @@ def test_a_torn_picture_is_not_taken_for_one_with_ragged_edges() -> None:
     cv2.line(bad, (400, 500), (436, 500), (0, 0, 0), 4)
     assert [found.class_name for found in sure(compare(bad, golden))] == ["short"]
     bad[:240] = np.roll(bad[:240], 4, axis=1)
-    with pytest.raises(RegistrationError, match="edges lie"):
-        compare(bad, golden)
+    _, doubts = examine(bad, golden)
+    assert len(doubts) == 1
+    assert "can't be seen" in doubts[0]
+
+
+# --- what the golden picture shows and the picture does not
+
+
+def changed_on(
+    picture: np.ndarray, place: tuple[slice, slice], change: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    made = picture.copy()
+    made[place] = change(picture)[place]
+    return made
+
+
+UNSEEN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "covered": lambda picture: np.full_like(picture, 60),
+    "in a haze": lambda picture: (picture * 0.2 + 60).astype(np.uint8),
+    "out of focus": lambda picture: cv2.GaussianBlur(picture, (0, 0), 6),
+    "shaken": lambda picture: np.roll(picture, 25, axis=0),
+    "mirrored": lambda picture: picture[:, ::-1],
+    "pixelated": lambda picture: np.repeat(np.repeat(picture[::16, ::16], 16, 0), 16, 1),
+}
+
+
+@pytest.mark.parametrize("change", UNSEEN.values(), ids=UNSEEN)
+def test_a_part_that_shows_nothing_of_the_golden_picture_is_told_to_whatever_detector(
+    change: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    clean = sample(BOARD, np.random.default_rng(3)).picture
+    picture = Image.fromarray(changed_on(clean, np.s_[200:440, 120:360], change))
+    registrar = GoldenRegistrar(lambda name: encoded(Image.fromarray(BOARD.picture)))
+    (doubt,) = sight.unseen(registrar.register(picture, "golden.png").unseen, Limits())
+    assert "can be made out in" in doubt
+    assert sight.unseen(registrar.register(Image.fromarray(clean), "golden.png").unseen, Limits()) == ()
+
+
+def test_where_edges_are_so_ragged_that_defects_drown_nothing_found_is_a_doubt() -> None:
+    coarse = sample(BOARD, np.random.default_rng(1)).picture[::8, ::8]
+    coarse = np.repeat(np.repeat(coarse, 8, 0), 8, 1)
+    _, doubts = examine(coarse, register(coarse, BOARD.picture))
+    assert len(doubts) == 1
+    assert "can't be seen" in doubts[0]
+
+
+def test_a_board_that_lies_a_tenth_outside_the_picture_is_not_compared() -> None:
+    clean = sample(BOARD, np.random.default_rng(3)).picture
+    with pytest.raises(RegistrationError, match="in common"):
+        register(posed(clean, shift=(66, 0)), BOARD.picture)

@@ -2,18 +2,20 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from linegate.errors import TransientError
+from linegate.ports import Reference
 from linegate.samples import golden_board, sample
 from linegate.sections import Limits
 from linegate.sight import Sight, doubts, measure
 from linegate.stages import UPLOADS
 from tests.boards import SIDE, draw, encoded
-from tests.harness import Gate
+from tests.harness import Gate, SameBoard
 
 BOARD = golden_board(11)
 GOLDEN = Image.fromarray(BOARD.picture)
@@ -98,6 +100,7 @@ UNSEEN: dict[str, tuple[Change, str]] = {
     "a quarter behind paper": (covered((0, 0, 0.5, 0.5), "grey"), "(upper left)"),
     "half in a shadow": (partly(brighter(0.2), 0.5), "(left edge)"),
     "without green": (without(1), "green"),
+    "in grey": (lambda picture: Image.merge("RGB", [picture.getchannel("G")] * 3), "next to no colour"),
     "as a negative": (ImageOps.invert, "contrast is"),
 }  # fmt: skip
 
@@ -207,6 +210,23 @@ def test_a_board_that_can_not_be_seen_is_for_a_person_and_no_detector_is_asked(g
     assert board.manifest.detections == ()
     assert board.manifest.picture is not None and board.manifest.picture.contrast < 30
     assert board.manifest.golden is not None and board.manifest.golden.contrast > 100
+
+
+@pytest.mark.parametrize(("hidden", "verdict"), [(range(10), "REVIEW"), (range(3), "PASS")])
+def test_what_shows_nothing_of_the_golden_picture_laid_over_it_is_for_a_person(
+    gate: Gate, hidden: range, verdict: str
+) -> None:
+    class Covered(SameBoard):
+        def register(self, picture: Image.Image, golden: str) -> Reference:
+            return replace(super().register(picture, golden), unseen=tuple(hidden))
+
+    gate.registrar = Covered()
+    upload = gate.upload()
+    gate.run()
+    revision = gate.board(upload).revision
+    assert gate.verdict(upload) == verdict
+    assert revision is not None
+    assert ("4% of the picture (upper" in revision.decision.summary) == (verdict == "REVIEW")
 
 
 def test_the_figures_of_a_board_that_passed_are_kept(gate: Gate) -> None:

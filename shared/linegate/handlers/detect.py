@@ -70,7 +70,7 @@ def detect(
         if manifest is None:
             seen, known = sight.measure(picture), registrar().sight(golden) if golden else None
             unseen = sight.doubts(seen, known, recipe.limits)
-            answer = _blind(unseen) if unseen else _answer(detector(recipe), picture, content, reference)
+            answer = _blind(unseen) if unseen else _answer(detector(recipe), recipe, picture, content, reference)
             manifest = _stored(context, inspection, recipe, answer, seen, known)
     except LinegateError as error:
         context.inspections.note_fault(inspection.inspection_id, brief(str(error)))
@@ -158,19 +158,22 @@ def _blind(reasons: tuple[str, ...]) -> _Answer:
     return _Answer(Found((), "", doubts=reasons))
 
 
-def _answer(detector: Detector, picture: "Image", content: bytes, reference: Callable[[], Reference | None]) -> _Answer:
+def _answer(
+    detector: Detector, recipe: Recipe, picture: "Image", content: bytes, reference: Callable[[], Reference | None]
+) -> _Answer:
     started = perf_counter()
     try:
         found = detector.detect(picture, content, reference)
     except PermanentError as error:
         found = Found((), "", doubts=(f"The detector could not answer: {error}",))
     took_ms = 1000 * (perf_counter() - started)
-    try:
-        reference()
-    except RegistrationError as error:  # a detector that did not look at the golden picture would not know
-        doubt = f"Not compared: {error}."
-        found = found if doubt in found.doubts else replace(found, doubts=(*found.doubts, doubt))
-    return _Answer(found, took_ms)
+    try:  # a detector that did not look at the golden picture would not know
+        laid = reference()
+        doubts = sight.unseen(laid.unseen, recipe.limits) if laid else ()
+    except RegistrationError as error:
+        doubts = (f"Not compared: {error}.",)
+    new = tuple(doubt for doubt in doubts if doubt not in found.doubts)
+    return _Answer(replace(found, doubts=found.doubts + new), took_ms)
 
 
 def _stored(

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from linegate.adapters.golden.comparison import compare
+from linegate.adapters.golden.comparison import examine
 from linegate.adapters.golden.materials import Copper
 from linegate.adapters.golden.picture import Golden, decode
-from linegate.adapters.golden.registration import lay, lay_variation, pose
+from linegate.adapters.golden.registration import lay, lay_variation, pose, unseen
 from linegate.errors import ImageRejectedError, PermanentError, RegistrationError, TransientError
 from linegate.ports import Found, Reference
 from linegate.sight import Sight, measure
@@ -46,10 +46,11 @@ class GoldenRegistrar:
     def register(self, picture: Image.Image, golden: str) -> Reference:
         known, seen = self._golden(golden).golden, np.asarray(picture)
         warp = pose(seen, known.picture)
-        laid = Image.fromarray(lay(known.picture, seen, warp))
-        if known.variation is None:
-            return Reference(laid)
-        return Reference(laid, Image.fromarray(lay_variation(known.variation, seen.shape, warp)))
+        laid = lay(known.picture, seen, warp)
+        variation = None
+        if known.variation is not None:
+            variation = Image.fromarray(lay_variation(known.variation, seen.shape, warp))
+        return Reference(Image.fromarray(laid), variation, unseen(seen, laid))
 
     def _golden(self, name: str) -> _Known:
         """The decoded golden picture; known by its content, so that a new file under the name counts at once."""
@@ -83,12 +84,12 @@ class GoldenDetector:
             if golden is None:
                 raise PermanentError("comparison needs a golden picture; name one in the recipe (recipes.NAME.golden)")
             variation = None if golden.variation is None else np.asarray(golden.variation)
-            found = compare(np.asarray(picture), np.asarray(golden.picture), self._copper, variation)
+            found, doubts = examine(np.asarray(picture), np.asarray(golden.picture), self._copper, variation)
         except RegistrationError as error:
             return Found((), MODEL, VERSION, doubts=(f"Not compared: {error}.",))
         except (MemoryError, cv2.error) as error:  # OpenCV says so where it gets no memory
             raise PermanentError(f"comparing the picture needs more memory than there is ({_first(error)})") from error
-        return Found(tuple(found), MODEL, VERSION)
+        return Found(tuple(found), MODEL, VERSION, doubts)
 
 
 def _first(error: BaseException) -> str:

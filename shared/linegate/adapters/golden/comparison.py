@@ -38,9 +38,11 @@ MERGE_DISTANCE: Final = 4.0
 BOX_MARGIN: Final = 8.0
 # Edges further apart belong to defects, not to one edge; they count as little as this many pixels of raggedness.
 SAME_EDGE, OUTLIER = 6.0, 3.0
-# Edges that lie further apart than this over the whole board are not edges of the same board, or not of a whole picture of it:
-# of 200 pairs of scans the worst has 1.12. What is more ragged would explain a thin defect away.
-MAXIMUM_RAGGEDNESS: Final = 1.3
+# Edges that lie further apart than this over the whole board are not edges of the same board.
+MAXIMUM_RAGGEDNESS: Final = 2.0
+# From here on small defects drown among the edges: what is found counts, that nothing is found does not. Plain scans stay
+# below 1.15.
+DROWNING: Final = 1.25
 # Part of the picture's area. The worst of real boards stays below a hundredth.
 MAXIMUM_DIFFERING: Final = 0.03
 LARGE_DISC: Final = 8  # pixels
@@ -83,26 +85,32 @@ class Candidate:
 def compare(
     picture: Picture, golden: Picture, copper: Copper = "auto", variation: Grey | None = None
 ) -> list[Detection]:
-    """Defects of `picture` against the registered `golden` picture of the same size; the surest first.
+    """What `examine` finds, without its doubts."""
+    return examine(picture, golden, copper, variation)[0]
+
+
+def examine(
+    picture: Picture, golden: Picture, copper: Copper = "auto", variation: Grey | None = None
+) -> tuple[list[Detection], tuple[str, ...]]:
+    """Defects of `picture` against the registered `golden` picture of the same size, the surest first; and why there may be more.
 
     `copper` says whether copper is brighter or darker than what lies beside it; "auto" takes black-and-white scans as
     dark and everything else as bright. `variation` is by how many grey levels good boards differ from the golden one.
     Raises RegistrationError where so much differs that it can't be defects.
     """
-    found = (
-        Detection(candidate.class_name, round(candidate.confidence, 3), candidate.box)
-        for candidate in candidates(picture, golden, copper, variation)
-    )
-    return sorted(
-        (detection for detection in found if detection.confidence >= LEAST_CONFIDENCE),
-        key=lambda detection: -detection.confidence,
-    )
+    differences, doubts = candidates(picture, golden, copper, variation)
+    found = (Detection(one.class_name, round(one.confidence, 3), one.box) for one in differences)
+    sure = (detection for detection in found if detection.confidence >= LEAST_CONFIDENCE)
+    return sorted(sure, key=lambda detection: -detection.confidence), doubts
 
 
 def candidates(
     picture: Picture, golden: Picture, copper: Copper = "auto", variation: Grey | None = None
-) -> list[Candidate]:
-    """Every difference that reaches beyond the raggedness of the edges. Raises RegistrationError as `compare` does."""
+) -> tuple[list[Candidate], tuple[str, ...]]:
+    """Every difference that reaches beyond the raggedness of the edges, and why there may be more.
+
+    Raises RegistrationError as `examine` does.
+    """
     have, want = copper_masks(picture, golden, copper, variation)
     scale = float(np.clip(min(want.shape) / 640, 0.75, 4))
     depths = _Depths(_depth(want), _depth(1 - want), _depth(have), _depth(1 - have))
@@ -133,7 +141,13 @@ def candidates(
                 name = "missing_hole"
             evidence = _evidence(region, name, deep, far, edges)
             found.append(Candidate(name, _box(region, scale, picture.shape), evidence))
-    return found
+    if edges.typical <= DROWNING * scale:
+        return found, ()
+    doubt = (
+        f"Edges lie {edges.typical:.1f} px from those of the golden picture: defects under "
+        f"{REACH * edges.typical:.0f} px can't be seen."
+    )
+    return found, (doubt,)
 
 
 @dataclass(frozen=True, slots=True)

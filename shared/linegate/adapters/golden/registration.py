@@ -7,7 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from linegate.adapters.golden.materials import lightness
 from linegate.errors import RegistrationError
+from linegate.sight import TILES
 
 Picture = NDArray[np.uint8]  # height x width x 3, RGB
 Grey = NDArray[np.float32]  # height x width
@@ -39,7 +41,12 @@ GOOD = 0.85
 MAXIMUM_SHIFT, MAXIMUM_STRETCH = 0.12, 0.06
 # Part of the picture, and of the golden picture, that must show what the other shows: what lies outside is not
 # inspected. A shift of a dozen pixels, 3 degrees and 2 % together leave a tenth of a picture of 640 x 640.
-MINIMUM_COMMON = 0.85
+MINIMUM_COMMON = 0.9
+# Shorter side at which it is looked for what the picture does not show, and blur beforehand, in pixels there.
+UNSEEN_SIDE, UNSEEN_BLUR = 640, 1.5
+# A tile is unseen where, across or down, the picture's edges have less than the first part of the golden picture's energy,
+# or follow them by less than the second. It tells nothing below the third part of the energy that a tile has on average.
+FADED, FOLLOWING, TELLING = 0.3, 0.2, 0.5
 
 
 def register(picture: Picture, golden: Picture) -> Picture:
@@ -264,6 +271,23 @@ def lay_variation(variation: NDArray[np.uint8], shape: tuple[int, ...], warp: Wa
     """What goes with the golden picture pixel by pixel, in the picture's frame; 0 where the golden picture ends."""
     flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
     return np.asarray(cv2.warpAffine(variation, warp, (shape[1], shape[0]), flags=flags), np.uint8)
+
+
+def unseen(picture: Picture, laid: Picture) -> tuple[int, ...]:
+    """The tiles of `linegate.sight` in which the picture shows next to nothing of what the golden one laid over it does.
+
+    What is covered, hazy or blurred has no edges there, or soft ones; what is coarse, shaken or a negative has others.
+    """
+    scale = min(1.0, UNSEEN_SIDE / min(picture.shape[:2]))
+    have, want = (cv2.GaussianBlur(_reduced(lightness(shown), scale), (0, 0), UNSEEN_BLUR) for shown in (picture, laid))
+    energies = []
+    for order in ((1, 0), (0, 1)):
+        of_have, of_want = (cv2.Sobel(grey, cv2.CV_32F, *order) for grey in (have, want))
+        products = (of_want * of_want, of_have * of_have, of_have * of_want)
+        energies.append([cv2.resize(product, (TILES, TILES), interpolation=cv2.INTER_AREA) for product in products])
+    wanted, kept, followed = np.moveaxis(np.asarray(energies), 1, 0)  # each 2 x TILES x TILES
+    blind = (wanted > TELLING * wanted.mean()) & ((kept < FADED * wanted) | (followed < FOLLOWING * wanted))
+    return tuple(int(tile) for tile in np.flatnonzero(blind.any(axis=0)))
 
 
 def _grey(picture: Picture) -> NDArray[np.uint8]:
