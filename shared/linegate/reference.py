@@ -18,9 +18,10 @@ from linegate.stages import BY_TOPIC, STAGES, Stage
 INTRODUCTION: Final = """\
 # Configuration
 
-Every key of `linegate.yaml`, with its default and its bounds. Made by `.ci/reference` from the models that read the file.
-`linegate init` writes a file to start from; `linegate schema` prints a JSON Schema for editors. `${NAME}` in a text takes
-a value from the environment. Names of lines, recipes, targets and classes are yours to choose (NAME below).
+[Configuring](configuring.md) tells how the file works and what to begin with. Here is every key, with its default and its
+bounds, made by `.ci/reference` from the models that read the file. `linegate init` writes a file to start from;
+`linegate schema` prints a JSON Schema for editors. `${NAME}` in a text takes a value from the environment. Names of lines,
+recipes, targets and classes are yours to choose (NAME below).
 """
 
 

@@ -1,6 +1,6 @@
 """The gate with Roboflow and Gemini behind it, whole: the vendors' SDKs for real, the services by stand-ins.
 
-The first half is the table in the README: what the tutorial's own workflow does when something goes wrong, and what
+The first half is the table in shared/docs/services.md: what the tutorial's own workflow does when something goes wrong, and what
 happens here.
 """
 

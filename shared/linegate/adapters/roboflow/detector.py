@@ -67,7 +67,7 @@ def _bounded(url: str, json: Any, headers: Mapping[str, str]) -> requests.Respon
     return requests.post(url, json=json, headers=headers) if post is None else post(url, json, headers)
 
 
-# The SDK calls `requests.post` and nothing else of it on this path; see the facts on inference-sdk 1.8.
+# The SDK calls `requests.post` and nothing else of it on this path; see shared/docs/services.md.
 executors.requests = SimpleNamespace(post=_bounded, Session=requests.Session, exceptions=requests.exceptions)
 
 
