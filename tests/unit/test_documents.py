@@ -64,9 +64,14 @@ def test_each_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+# What a reader makes who follows the worked example of CONTRIBUTING.md
+MADE = {"shared/linegate/adapters/targets/file.py", "tests/unit/test_file_target.py"}
+
+
 @each_page
 def test_each_file_that_is_named_is_there(page: Path) -> None:
-    for path in named(page) if page != CHANGELOG else ():  # which tells of what is gone, too
+    paths = set(named(page)) - MADE if page != CHANGELOG else set[str]()  # which tells of what is gone, too
+    for path in paths:
         assert any(any(folder.glob(path)) for folder in (ROOT, PACKAGE, ROOT / ".ci")), path
 
 

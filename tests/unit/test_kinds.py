@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,39 +22,9 @@ NAMES = {type_of(kind) for kinds in (DETECTORS, VERIFIERS, TARGETS) for kind in 
 OWN = ("adapters/golden", "adapters/roboflow", "adapters/gemini", "adapters/targets", "adapters/unverified.py")
 ELSEWHERE = [path for path in sorted(PACKAGE.rglob("*.py")) if not path.relative_to(PACKAGE).as_posix().startswith(OWN)]
 
-TOY = '''
-"""The kind `file`: each notification is a line of a file."""
-
-from datetime import datetime
-from pathlib import Path
-from typing import Literal
-
-from linegate.kind import Surroundings, TargetKind
-from linegate.ports import Target
-
-
-class File(TargetKind):
-    """Appends notifications to a file."""
-
-    type: Literal["file"] = "file"
-    path: str
-    """Of the file."""
-
-    def build(self, around: Surroundings) -> Target:
-        return FileTarget(Path(self.path))
-
-    def try_out(self, around: Surroundings) -> str:
-        return f"would write to {self.path}"
-
-
-class FileTarget:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def send(self, entry_id: str, body: str, now: datetime) -> None:
-        with self._path.open("a") as file:
-            file.write(body + "\\n")
-'''
+# The worked example of CONTRIBUTING.md: a module, the lines that list it, its test
+EXAMPLE = (PACKAGE.parents[1] / "CONTRIBUTING.md").read_text().partition("## Add a target")[2].partition("\n## ")[0]
+MODULE, LISTED, TEST = re.findall(r"```python\n(.*?)```", EXAMPLE, re.DOTALL)
 CONFIGURATION = """
 recipes: {pcb: {golden: golden.png}}
 lines: {smt-1: {recipe: pcb}}
@@ -80,23 +51,22 @@ runtime.stop()
 
 
 @pytest.fixture
-def with_toy(tmp_path: Path) -> dict[str, str]:
-    """The environment of a process that sees the package with one kind more: its file, and its name where kinds are listed."""
-    copy = tmp_path / "package" / "linegate"
+def followed(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process that sees a copy of the package in which the example was followed to the letter."""
+    copy = tmp_path / "shared" / "linegate"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(PACKAGE.parents[1] / "functions", tmp_path / "functions")
-    (copy / "adapters" / "targets" / "file.py").write_text(TOY)
-    listed = (copy / "kinds.py").read_text()
-    line = "TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack)"
-    assert line in listed
-    import_it = "from linegate.adapters.targets.file import File\n"
-    named = listed.replace(line, line.replace("Slack)", "Slack, File)"))
+    (copy / "adapters" / "targets" / "file.py").write_text(MODULE)
+    imported, line = LISTED.strip().split("\n\n")
+    listed, found = re.subn(r"^TARGETS: .*$", line, (copy / "kinds.py").read_text(), flags=re.MULTILINE)
+    assert found == 1
     (copy / "kinds.py").write_text(
-        named.replace("from linegate.adapters.targets.slack", f"{import_it}from linegate.adapters.targets.slack")
+        listed.replace("\nfrom linegate.kind import", f"\n{imported}\nfrom linegate.kind import")
     )
+    (tmp_path / "test_file_target.py").write_text(TEST)
     (tmp_path / "linegate.yaml").write_text(CONFIGURATION)
     (tmp_path / "golden.png").write_bytes(clean_board())
-    return {**os.environ, "PYTHONPATH": str(tmp_path / "package"), "LINEGATE_LOG_LEVEL": "ERROR"}
+    return {**os.environ, "PYTHONPATH": str(tmp_path / "shared"), "LINEGATE_LOG_LEVEL": "ERROR"}
 
 
 def run(arguments: list[str], environment: dict[str, str], folder: Path) -> str:
@@ -113,16 +83,17 @@ def run(arguments: list[str], environment: dict[str, str], folder: Path) -> str:
     return done.stdout
 
 
-def test_a_target_of_a_new_kind_is_its_own_file_and_one_line(with_toy: dict[str, str], tmp_path: Path) -> None:
+def test_a_target_of_a_new_kind_is_its_own_files_and_one_line(followed: dict[str, str], tmp_path: Path) -> None:
     main = "from linegate.commands.main import main; raise SystemExit(main())"
-    run(["-c", RUN], with_toy, tmp_path)
+    assert "3 passed" in run(["-m", "pytest", "test_file_target.py"], followed, tmp_path)
+    run(["-c", RUN], followed, tmp_path)
     (heard,) = (json.loads(line) for line in (tmp_path / "heard.jsonl").read_text().splitlines())
     assert (heard["data"]["serial"], heard["data"]["verdict"]) == ("board", "PASS")
-    findings = json.loads(run(["-c", main, "doctor", "--json"], with_toy, tmp_path))
-    assert "would write to heard.jsonl" in next(one["said"] for one in findings if one["part"] == "targets.log")
-    assert "heard.jsonl" not in run(["-c", main, "cost", "--config", "linegate.yaml"], with_toy, tmp_path)
-    known = json.loads(run(["-c", main, "schema"], with_toy, tmp_path))["$defs"]
-    assert known["File"]["properties"]["path"]["description"] == "Of the file."
+    findings = json.loads(run(["-c", main, "doctor", "--json"], followed, tmp_path))
+    assert "writes to heard.jsonl" in next(one["said"] for one in findings if one["part"] == "targets.log")
+    run(["-c", main, "cost", "--config", "linegate.yaml"], followed, tmp_path)
+    known = json.loads(run(["-c", main, "schema"], followed, tmp_path))["$defs"]
+    assert known["File"]["properties"]["path"]["description"].startswith("Of the file")
 
 
 @pytest.mark.parametrize("path", ELSEWHERE, ids=lambda path: path.relative_to(PACKAGE).as_posix())
