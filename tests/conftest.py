@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import structlog
@@ -14,6 +15,15 @@ from linegate.redaction import forget
 from tests.emulators import PROJECT, firestore_emulator, pubsub_emulator
 from tests.standins.service import Service
 from tests.standins.storage import Buckets
+
+UNIT = Path(__file__).parent / "unit"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`pytest -m quick` runs the unit tests but those marked slow."""
+    for item in items:
+        if item.path.is_relative_to(UNIT) and not item.get_closest_marker("slow"):
+            item.add_marker("quick")
 
 
 @pytest.fixture(autouse=True)

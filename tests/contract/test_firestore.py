@@ -97,9 +97,9 @@ def test_documents_are_plain_for_whoever_reads_them(firestore_inspections: Fires
     gate.detector.found = Found((detection("short"),), "static")
     upload = gate.upload()
     gate.run()
-    document = (
-        firestore_inspections._client.collection("inspections").document(upload.image.inspection_id).get().to_dict()
-    )
+    inspections = firestore_inspections._client.collection("inspections")
+    document = inspections.document(upload.image.inspection_id).get().to_dict()
+    assert document is not None
     assert document["place"] == {"line": "smt-1", "station": "aoi", "serial": "A1"}
     assert document["revision"]["decision"]["verdict"] == "FAIL"
     assert document["manifest"]["detections"][0]["class_name"] == "short"

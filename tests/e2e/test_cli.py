@@ -15,7 +15,7 @@ from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.ports import Message
 from tests.boards import clean_board, defective_board, draw, encoded
-from tests.e2e.conftest import Hmi, Line
+from tests.e2e.line import Hmi, Line
 
 Maker = Callable[..., Line]
 

@@ -22,9 +22,8 @@ from linegate.adapters.targets.endpoint import Endpoint
 from linegate.adapters.targets.webhook import WebhookTarget
 from linegate.commands.main import main
 from linegate.errors import TransientError
-from tests.boards import clean_board
-from tests.e2e.conftest import SECRET
-from tests.e2e.test_services import board
+from tests.boards import clean_board, marked_board
+from tests.e2e.line import SECRET
 from tests.standins import gemini, roboflow
 from tests.standins.service import Reply, Service, always, body, status
 
@@ -62,7 +61,7 @@ def configure(tmp_path: Path, services: dict[str, Service]) -> Callable[..., Pat
             "network": {"private_addresses": ["127.0.0.1"]},
         }
         for key, value in changes.items():
-            content[key] = content.get(key, {}) | value  # type: ignore[operator]
+            content[key] = content.get(key, {}) | value
         path = tmp_path / "linegate.yaml"
         path.write_text(yaml.safe_dump(content))
         return path
@@ -103,7 +102,7 @@ def test_workflow_show_refuses_what_is_no_model_id(capsys: pytest.CaptureFixture
 def test_inspect_tries_the_workflow_on_one_picture(
     configure: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], services: dict[str, Service]
 ) -> None:
-    (tmp_path / "board.jpg").write_bytes(board(2))
+    (tmp_path / "board.jpg").write_bytes(marked_board(2))
     config = configure(recipes={"pcb": {"detector": "roboflow", "verifier": "none", "workflow": {"id": "pcb"}}})
     assert main(["inspect", str(tmp_path / "board.jpg"), "--config", str(config), "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
@@ -279,7 +278,8 @@ def test_cost_counts_what_a_thousand_boards_use(
 ) -> None:
     def costs(*arguments: str) -> dict[str, float]:
         assert main(["cost", "--config", str(configure()), "--json", *arguments]) == 0
-        return json.loads(capsys.readouterr().out)
+        figures: dict[str, float] = json.loads(capsys.readouterr().out)
+        return figures
 
     usual, twice = costs("--crops", "3"), costs("--crops", "6")
     assert set(usual) == {"Roboflow", "Gemini", "Pub/Sub", "Cloud Storage", "Firestore", "Cloud Run"}

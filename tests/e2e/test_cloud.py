@@ -29,9 +29,8 @@ from linegate.commands.listener import Listener
 from linegate.commands.main import main
 from linegate.commands.package import pack
 from linegate.stages import BY_TOPIC, STAGES, SWEEPS, dead_letter
-from tests.boards import clean_board
-from tests.e2e.conftest import SECRET, Hmi
-from tests.e2e.test_services import board
+from tests.boards import clean_board, marked_board
+from tests.e2e.line import SECRET, Hmi
 from tests.emulators import PROJECT, free_port, missing
 from tests.standins import gemini, roboflow
 from tests.standins.service import Reply, Service, always, never, status
@@ -99,7 +98,7 @@ class Cloud:
     def start(self, stage: str) -> None:
         """As the platform does: functions-framework's own command, which is gunicorn, for a function without a trigger."""
         folder = self.folders[stage]
-        command = [folder / ".venv" / "bin" / "functions-framework", "--target", stage, "--source", "main.py"]
+        command = [str(folder / ".venv" / "bin" / "functions-framework"), "--target", stage, "--source", "main.py"]
         command += ["--signature-type", "http", "--host", "127.0.0.1", "--port", str(self.ports[stage])]
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(
@@ -223,11 +222,11 @@ def subscribe(cloud: Cloud, topic: str, port: int) -> None:
 
 
 def test_a_picture_in_the_bucket_becomes_a_verdict_a_picture_and_a_webhook(cloud: Cloud) -> None:
-    data = cloud.hmi.wait_for(cloud.upload("uploads/smt-1/aoi/BAD.jpg", board(3)))
+    data = cloud.hmi.wait_for(cloud.upload("uploads/smt-1/aoi/BAD.jpg", marked_board(3)))
     assert (data["verdict"], data["fail_count"], data["serial"], data["complete"]) == ("FAIL", 3, "BAD", True)
     annotated = data["annotated_image"]
     assert cloud.buckets.objects[annotated["bucket"], annotated["name"]].data.startswith(b"\xff\xd8")
-    assert cloud.hmi.wait_for(cloud.upload("uploads/smt-1/aoi/GOOD.jpg", board(0)))["verdict"] == "PASS"
+    assert cloud.hmi.wait_for(cloud.upload("uploads/smt-1/aoi/GOOD.jpg", marked_board(0)))["verdict"] == "PASS"
 
 
 def test_a_golden_picture_is_read_from_its_bucket(cloud: Cloud) -> None:
@@ -242,7 +241,7 @@ def test_what_can_not_be_inspected_is_an_error_with_a_copy(cloud: Cloud) -> None
 
 def test_eventarcs_spelling_of_the_same_event_is_understood(cloud: Cloud) -> None:
     finalized, cloud.buckets.finalized = cloud.buckets.finalized, lambda _: None
-    resource = cloud.buckets.put("plant-uploads", "uploads/smt-1/aoi/EVENTARC.jpg", board(1), "image/jpeg")
+    resource = cloud.buckets.put("plant-uploads", "uploads/smt-1/aoi/EVENTARC.jpg", marked_board(1), "image/jpeg")
     cloud.buckets.finalized = finalized
     headers = {
         "ce-id": "1",
@@ -257,7 +256,7 @@ def test_eventarcs_spelling_of_the_same_event_is_understood(cloud: Cloud) -> Non
 
 
 def test_an_event_that_comes_four_times_makes_one_verdict_under_one_id(cloud: Cloud) -> None:
-    name = cloud.upload("uploads/smt-1/aoi/OFTEN.jpg", board(2))
+    name = cloud.upload("uploads/smt-1/aoi/OFTEN.jpg", marked_board(2))
     for _ in range(3):
         notification(cloud)(cloud.buckets.objects["plant-uploads", name].resource)
     first = cloud.hmi.wait_for(name)
@@ -278,7 +277,7 @@ def test_a_message_that_is_none_ends_in_its_dead_letter_with_the_reason(cloud: C
 
 def test_a_target_that_is_away_hears_of_the_board_by_redelivery(cloud: Cloud) -> None:
     cloud.mes.faults = always(status(500))
-    name = cloud.upload("uploads/smt-1/aoi/AWAY.jpg", board(1))
+    name = cloud.upload("uploads/smt-1/aoi/AWAY.jpg", marked_board(1))
     inspection = cloud.hmi.wait_for(name)["inspection_id"]
 
     def asked() -> list[str]:
@@ -307,7 +306,7 @@ def test_a_target_that_is_gone_is_seen_and_enabled_from_a_desk(
         monkeypatch.setenv(name, value)
     where = ["--cloud", "--config", cloud.environment["LINEGATE_CONFIG"]]
     cloud.mes.faults = always(status(410))
-    inspection = cloud.hmi.wait_for(cloud.upload("uploads/smt-1/aoi/GONE.jpg", board(1)))["inspection_id"]
+    inspection = cloud.hmi.wait_for(cloud.upload("uploads/smt-1/aoi/GONE.jpg", marked_board(1)))["inspection_id"]
     end = time.monotonic() + 30
     while True:
         assert main(["status", *where]) == 0
@@ -330,7 +329,7 @@ def test_dead_letters_are_put_back_to_work_by_one_command(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     finalized, cloud.buckets.finalized = cloud.buckets.finalized, lambda _: None
-    name = cloud.upload("uploads/smt-1/aoi/DEAD.jpg", board(1))
+    name = cloud.upload("uploads/smt-1/aoi/DEAD.jpg", marked_board(1))
     cloud.buckets.finalized = finalized
     resource = cloud.buckets.objects["plant-uploads", name].resource
     attributes = {
@@ -350,7 +349,7 @@ def test_a_function_that_is_killed_at_work_loses_no_board(cloud: Cloud) -> None:
     cloud.verifier.delay_s = lambda: 1.0
     try:
         asked = len(cloud.verifier.requests)
-        name = cloud.upload("uploads/smt-1/aoi/KILLED.jpg", board(4))
+        name = cloud.upload("uploads/smt-1/aoi/KILLED.jpg", marked_board(4))
         end = time.monotonic() + 20
         while len(cloud.verifier.requests) == asked:
             assert time.monotonic() < end

@@ -20,7 +20,7 @@ from linegate.commands.main import main
 from linegate.edge.machine import look, worries
 from linegate.settings import Settings
 from tests.boards import clean_board, defective_board
-from tests.e2e.conftest import Hmi, Line, running
+from tests.e2e.line import Hmi, Line, running
 
 Maker = Callable[..., Line]
 

@@ -16,20 +16,10 @@ from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError
 from linegate.inspection import printable
 from tests.boards import clean_board, defective_board, draw, encoded
-from tests.e2e.conftest import Hmi, Line, running
+from tests.e2e.line import Hmi, Line, files, running
+from tests.waiting import until
 
 Maker = Callable[..., Line]
-
-
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-
-
-def files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def test_a_good_board_passes_a_bad_one_fails_and_each_has_its_picture(make_line: Maker, hmi: Hmi) -> None:

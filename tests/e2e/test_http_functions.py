@@ -26,7 +26,7 @@ from linegate.messages import CheckMade, SweepDue
 from linegate.ports import Message
 from linegate.stages import STAGES
 from tests.boards import clean_board, defective_board
-from tests.e2e.conftest import Hmi, Line
+from tests.e2e.line import Hmi, Line
 
 Post = Callable[..., Response]
 PUSH_SECRET = "shared with whoever pushes"

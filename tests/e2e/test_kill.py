@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.boards import clean_board, defective_board
-from tests.e2e.conftest import Hmi, Line
+from tests.e2e.line import Hmi, Line
 
 UPLOADS = 100
 KILLS = 8

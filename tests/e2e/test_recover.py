@@ -11,8 +11,8 @@ from linegate.commands.main import main
 from linegate.edge.runtime import Runtime, open_database
 from linegate.errors import TransientError
 from tests.boards import clean_board, defective_board
-from tests.e2e.conftest import Hmi, Line, running
-from tests.e2e.test_gate import files, until
+from tests.e2e.line import Hmi, Line, files, running
+from tests.waiting import until
 
 Maker = Callable[..., Line]
 

@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from tests.boards import clean_board, defective_board
-from tests.e2e.conftest import SECRET, Hmi
-from tests.e2e.test_gate import until
+from tests.e2e.line import SECRET, Hmi
 from tests.standins.service import Reply, Request, Service
+from tests.waiting import until
 
 LINEGATE = "from linegate.commands.main import main; raise SystemExit(main())"
 KEYS = {

@@ -4,7 +4,6 @@ The first half is the table in shared/docs/services.md: what the tutorial's own 
 happens here.
 """
 
-import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -13,12 +12,13 @@ from typing import Any
 
 import pytest
 import yaml
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from linegate.commands.enable import enable
 from linegate.commands.status import collect
 from linegate.config import load
-from tests.e2e.conftest import SECRET, Hmi, Line, running
+from tests.boards import marked_board
+from tests.e2e.line import SECRET, Hmi, Line, running
 from tests.standins import gemini, roboflow
 from tests.standins.roboflow import find_cells
 from tests.standins.service import (
@@ -95,23 +95,9 @@ def make(tmp_path: Path, hmi: Hmi, detector: Service, verifier: Service) -> Make
     return line
 
 
-def board(findings: int) -> bytes:
-    """A board with that many places for the stand-in to find."""
-    picture = Image.new("RGB", (640, 640), (16, 60, 40))
-    pen = ImageDraw.Draw(picture)
-    for x in range(44, 640, 64):  # something to see where nothing is found
-        pen.line((x, 0, x, 639), (214, 178, 104), 6)
-    for number in range(findings):
-        x, y = 32 * (number % 10) * 2, 32 * (number // 10) * 2
-        pen.rectangle((x, y, x + 31, y + 31), (255, 0, 255))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=92)
-    return buffer.getvalue()
-
-
 def inspect(line: Line, hmi: Hmi, findings: int, serial: str = "A") -> dict[str, Any]:
     with running(line):
-        return hmi.wait_for(line.upload(f"smt-1/aoi/{serial}.jpg", board(findings)))
+        return hmi.wait_for(line.upload(f"smt-1/aoi/{serial}.jpg", marked_board(findings)))
 
 
 def judge(verifier: Service, *answers: Any) -> None:
@@ -202,7 +188,7 @@ def test_with_every_tenth_answer_a_503_all_boards_still_get_the_right_verdict(
     verifier.faults = every(10, status(503))
     line = make()
     with running(line):
-        names = {line.upload(f"smt-1/aoi/{number}.jpg", board(number % 5)): number % 5 for number in range(15)}
+        names = {line.upload(f"smt-1/aoi/{number}.jpg", marked_board(number % 5)): number % 5 for number in range(15)}
         for name, findings in names.items():
             data = hmi.wait_for(name)
             assert (data["verdict"], data["fail_count"], data["complete"]) == (
@@ -225,7 +211,7 @@ def test_whatever_both_services_do_no_bad_board_passes_and_none_is_lost(
         gemini={"api_url": verifier.url, "api_key": gemini.KEY, "model": gemini.MODEL, "timeout_s": 0.4},
     )
     with running(line):
-        names = {line.upload(f"smt-1/aoi/{number}.jpg", board(number % 3)): number % 3 for number in range(18)}
+        names = {line.upload(f"smt-1/aoi/{number}.jpg", marked_board(number % 3)): number % 3 for number in range(18)}
         verdicts = {name: hmi.wait_for(name, 60)["verdict"] for name in names}
     for name, findings in names.items():
         assert verdicts[name] in (("FAIL", "REVIEW") if findings else ("PASS", "REVIEW"))
@@ -236,12 +222,12 @@ def test_a_board_whose_detector_hangs_holds_up_no_other(make: Make, hmi: Hmi, de
     detector.faults = first(1, hang)
     line = make()
     with running(line):
-        slow = line.upload("smt-1/aoi/SLOW.jpg", board(0))
+        slow = line.upload("smt-1/aoi/SLOW.jpg", marked_board(0))
         end = time.monotonic() + 10
         while not detector.requests:
             assert time.monotonic() < end
             time.sleep(0.01)
-        others = [line.upload(f"smt-1/aoi/{number}.jpg", board(0)) for number in range(5)]
+        others = [line.upload(f"smt-1/aoi/{number}.jpg", marked_board(0)) for number in range(5)]
         for name in others:
             hmi.wait_for(name)
         heard = [data["image"]["name"] for data in hmi.data()]
@@ -253,12 +239,12 @@ def test_a_board_whose_checks_hang_holds_up_no_other(make: Make, hmi: Hmi, verif
     verifier.faults = first(8, hang)
     line = make()
     with running(line):
-        slow = line.upload("smt-1/aoi/SLOW.jpg", board(8))
+        slow = line.upload("smt-1/aoi/SLOW.jpg", marked_board(8))
         end = time.monotonic() + 10
         while len(verifier.requests) < 8:
             assert time.monotonic() < end
             time.sleep(0.01)
-        other = line.upload("smt-1/aoi/B.jpg", board(2))
+        other = line.upload("smt-1/aoi/B.jpg", marked_board(2))
         assert hmi.wait_for(other)["verdict"] == "FAIL"
         assert slow not in [data["image"]["name"] for data in hmi.data()]
         assert hmi.wait_for(slow)["fail_count"] == 8
@@ -280,7 +266,7 @@ def test_a_wrong_key_is_review_at_the_deadline_and_corrected_once_it_is_mended(
     right = {"api_url": detector.url, "api_key": roboflow.KEY, "workspace": "plant", "timeout_s": 1, "budget_s": 1}
     line = make({"deadline_s": 1.5, "check_budget_s": 1}, roboflow=right | {"api_key": "another-key"})
     with running(line):
-        name = line.upload("smt-1/aoi/A.jpg", board(2))
+        name = line.upload("smt-1/aoi/A.jpg", marked_board(2))
         data = hmi.wait_for(name)
     assert (data["verdict"], data["complete"], data["corrects"]) == ("REVIEW", False, None)
     assert "check roboflow.api_key" in data["reasons"][0]
@@ -325,7 +311,7 @@ def test_targets_that_hang_hold_up_neither_the_board_nor_each_other(make: Make, 
         names = [f"dead-{number}" for number in range(12)]
         line = make(targets={name: {"url": dead.url, "secrets": [SECRET], "timeout_s": 4} for name in names})
         with running(line):
-            uploads = [line.upload(f"smt-1/aoi/{number}.jpg", board(0)) for number in range(6)]
+            uploads = [line.upload(f"smt-1/aoi/{number}.jpg", marked_board(0)) for number in range(6)]
             for name in uploads:
                 hmi.wait_for(name, 3)
             assert len(dead.requests) >= 12
@@ -340,7 +326,7 @@ def test_a_target_that_is_gone_is_disabled_and_what_was_held_is_sent_once_it_is_
         line = make(targets={"mes": {"url": other.url, "secrets": [SECRET]}})
         with running(line) as runtime:
             for number in range(3):
-                hmi.wait_for(line.upload(f"smt-1/aoi/{number}.jpg", board(0)))
+                hmi.wait_for(line.upload(f"smt-1/aoi/{number}.jpg", marked_board(0)))
             end = time.monotonic() + 10
             while (
                 not (state := collect(runtime.database))["undelivered"] or state["undelivered"][0]["notifications"] < 3
@@ -386,7 +372,7 @@ def test_slack_hears_of_the_board_and_of_the_correction(
         verifier.delay_s = lambda: 0.8
         judge(verifier, PASS, PASS, PASS, FAIL)
         with running(line):
-            line.upload("smt-1/aoi/A.jpg", board(4))
+            line.upload("smt-1/aoi/A.jpg", marked_board(4))
             end = time.monotonic() + 20
             while len(said) < 2:
                 assert time.monotonic() < end, said

@@ -20,8 +20,8 @@ from linegate.edge.machine import look
 from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError
 from tests.boards import clean_board, defective_board, draw, encoded
-from tests.e2e.conftest import Hmi, Line, running
-from tests.e2e.test_gate import files, until
+from tests.e2e.line import Hmi, Line, files, running
+from tests.waiting import until
 
 Maker = Callable[..., Line]
 

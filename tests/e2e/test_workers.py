@@ -27,7 +27,7 @@ from linegate.events import push_body, to_message
 from linegate.inspection import ObjectRef
 from linegate.messages import ImageUploaded, SweepDue
 from tests.boards import clean_board, defective_board
-from tests.e2e.conftest import Hmi, Line, running
+from tests.e2e.line import Hmi, Line, running
 from tests.standins import roboflow
 from tests.standins.service import Service, always, hang
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email import policy
 from email.parser import BytesParser
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -94,8 +95,8 @@ class Buckets:
 
     def _upload(self, place: dict[str, str], query: dict[str, str], request: Request) -> Reply:
         head = f"content-type: {request.headers['content-type']}\r\n\r\n".encode()
-        about, content = BytesParser().parsebytes(head + request.body).get_payload()  # type: ignore[misc]
-        resource = json.loads(about.get_payload(decode=True))  # type: ignore[union-attr]
+        _, about, content = BytesParser(policy=policy.default).parsebytes(head + request.body).walk()
+        resource = json.loads(about.get_content())
         # Not by the parser: it would normalise the line ends of a picture.
         boundary = re.search(r'boundary="?([^";]+)"?', request.headers["content-type"])
         assert boundary is not None
@@ -103,7 +104,7 @@ class Buckets:
         name = resource["name"]
         if query.get("ifGenerationMatch") == "0" and (place["bucket"], name) in self.objects:
             return _error(412, "At least one of the pre-conditions you specified did not hold.")
-        return Reply(200, self.put(place["bucket"], name, data, content.get_content_type()))  # type: ignore[union-attr]
+        return Reply(200, self.put(place["bucket"], name, data, content.get_content_type()))
 
     def _rewrite(self, place: dict[str, str], query: dict[str, str], _: Request) -> Reply:
         held = self._held(place["bucket"], place["name"], query.get("sourceGeneration"))

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from linegate.commands import main as cli
+from linegate.commands import main
 from linegate.edge.runtime import GRACE_S
-from tests.unit.test_imports import MODULES, PACKAGE, imports
+from tests.sources import MODULES, PACKAGE, imports
 
 DOCS = Path(__file__).parents[2] / "shared" / "docs"
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
@@ -66,7 +67,7 @@ def test_an_installation_without_extras_has_all_that_is_imported(path: Path) -> 
 
 def test_the_service_is_not_started_again_where_that_mends_nothing() -> None:
     unit = (DOCS / "linegate.service").read_text()
-    assert f"RestartPreventExitStatus={cli.USAGE} {cli.UNAVAILABLE} {cli.CONFIGURATION}\n" in unit
+    assert f"RestartPreventExitStatus={main.USAGE} {main.UNAVAILABLE} {main.CONFIGURATION}\n" in unit
     stop = re.search(r"TimeoutStopSec=(\d+)", unit)
     assert stop is not None and int(stop[1]) > GRACE_S
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from linegate.edge.functions import Deliver, Response
 from linegate.ports import Message
 from linegate.sections import Concurrency, Edge, Line, Retry
 from linegate.settings import Recipe, Settings
+from linegate.sections import Concurrency, Edge, Line, Retry
+from linegate.settings import Recipe, Settings, Target
+from tests.waiting import until
 
 RETRY = Retry(minimum_s=0.02, maximum_s=0.05, attempts=5)
 
@@ -43,13 +46,6 @@ def dispatching(bus: LocalBus, deliver: Deliver, **concurrency: int) -> Iterator
         yield dispatcher
     finally:
         dispatcher.stop()
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("status", [102, 200, 201, 202, 204])

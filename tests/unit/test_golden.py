@@ -6,11 +6,14 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from linegate import imaging, sight
 from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar
 from linegate.adapters.golden.comparison import compare, examine
+from linegate.adapters.golden.comparison import compare
+from linegate.adapters.golden.materials import Picture
 from linegate.adapters.golden.registration import register
 from linegate.adapters.golden.verifier import GoldenVerifier
 from linegate.errors import PermanentError, RegistrationError, TransientError
@@ -24,14 +27,14 @@ from tests.boards import encoded
 BOARD = golden_board(11)
 
 
-def posed(picture: np.ndarray, degrees: float = 0, scale: float = 1, shift: tuple[float, float] = (0, 0)) -> np.ndarray:
+def posed(picture: Picture, degrees: float = 0, scale: float = 1, shift: tuple[float, float] = (0, 0)) -> Picture:
     height, width = picture.shape[:2]
-    pose = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, scale)
+    pose = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), degrees, scale), np.float64)
     pose[:, 2] += shift
-    return cv2.warpAffine(picture, pose, (width, height), borderValue=(44, 45, 48))
+    return cv2.warpAffine(picture, pose, (width, height), borderValue=(44, 45, 48)).astype(np.uint8)
 
 
-def inspect(picture: np.ndarray, board: Board = BOARD) -> list[Detection]:
+def inspect(picture: Picture, board: Board = BOARD) -> list[Detection]:
     return sure(compare(picture, register(picture, board.picture)))
 
 
@@ -55,6 +58,7 @@ def test_every_class_is_found_where_it_is_and_called_by_its_name(name: str, seed
     assert 0 < found[0].confidence < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", range(5))
 def test_clean_boards_give_nothing_whatever_their_pose_light_and_noise(design: int) -> None:
     board = golden_board(100 + design)
@@ -83,7 +87,7 @@ def test_a_void_in_the_copper_is_a_pin_hole() -> None:
 
 def test_black_and_white_scans_show_copper_in_black() -> None:
     golden = cv2.threshold(cv2.cvtColor(BOARD.picture, cv2.COLOR_RGB2GRAY), 100, 255, cv2.THRESH_BINARY_INV)[1]
-    scan = cv2.cvtColor(golden, cv2.COLOR_GRAY2RGB)
+    scan = cv2.cvtColor(golden, cv2.COLOR_GRAY2RGB).astype(np.uint8)
     tested = scan.copy()
     track = next(track for track in BOARD.tracks if len(track.points) == 2 and track.points[0][1] == track.points[1][1])
     (left, y), (right, _) = track.points
@@ -91,7 +95,7 @@ def test_black_and_white_scans_show_copper_in_black() -> None:
     assert [detection.class_name for detection in compare(tested, register(tested, scan))] == ["open_circuit"]
 
 
-def scan(*strokes: tuple[int, int, int, int]) -> np.ndarray:
+def scan(*strokes: tuple[int, int, int, int]) -> Picture:
     """A scan of 320 x 320, copper in black; strokes are left, top, right, bottom, right and bottom included."""
     picture = np.full((320, 320, 3), 255, np.uint8)
     for left, top, right, bottom in strokes:
@@ -99,7 +103,7 @@ def scan(*strokes: tuple[int, int, int, int]) -> np.ndarray:
     return picture
 
 
-def classes(tested: np.ndarray, golden: np.ndarray) -> list[str]:
+def classes(tested: Picture, golden: Picture) -> list[str]:
     return [detection.class_name for detection in compare(tested, golden)]
 
 
@@ -171,12 +175,13 @@ def test_a_bite_of_a_few_pixels_is_found_on_a_large_photograph_too() -> None:
     assert found.confidence >= Recipe().confidence  # or the recipe would leave it out
 
 
-def glared(picture: np.ndarray, at: tuple[int, int], level: float, softness: float) -> np.ndarray:
+def glared(picture: Picture, at: tuple[int, int], level: float, softness: float) -> Picture:
     """With light thrown back by the mask: a spot of 120 x 50 px, `level` grey levels brighter in its middle."""
-    spot = np.zeros(picture.shape[:2], np.float32)
-    cv2.ellipse(spot, at, (60, 25), 20, 0, 360, (1,), -1)
-    spot = cv2.GaussianBlur(spot, (0, 0), softness)
-    return np.clip(picture + level * (spot / spot.max())[..., None], 0, 255).astype(np.uint8)
+    sharp = np.zeros(picture.shape[:2], np.float32)
+    cv2.ellipse(sharp, at, (60, 25), 20, 0, 360, (1,), -1)
+    spot = cv2.GaussianBlur(sharp, (0, 0), softness)
+    lit: NDArray[np.float32] = picture + level * (spot / spot.max())[..., None]
+    return np.clip(lit, 0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize(("level", "softness"), [(90, 25), (120, 10)], ids=["soft", "brighter"])
@@ -205,12 +210,14 @@ def test_dark_copper_on_a_photograph_is_told_by_the_recipe() -> None:
     assert [d.class_name for d in compare(tested, golden)] == ["short"]
 
 
-def roughened(picture: np.ndarray, roughness: float, seed: int) -> np.ndarray:
+def roughened(picture: Picture, roughness: float, seed: int) -> Picture:
     """A scan with edges as ragged as poor etching and thresholding leave them: `roughness` of 255 at an edge."""
     soft = cv2.GaussianBlur(picture[:, :, 0].astype(np.float32), (0, 0), 1.5)
-    noise = cv2.GaussianBlur(np.random.default_rng(seed).standard_normal(soft.shape).astype(np.float32), (0, 0), 1.2)
-    level = np.where(soft + roughness * noise / noise.std() > 127, 255, 0).astype(np.uint8)
-    return cv2.cvtColor(level, cv2.COLOR_GRAY2RGB)
+    drawn = np.asarray(np.random.default_rng(seed).standard_normal(soft.shape), np.float32)
+    noise = cv2.GaussianBlur(drawn, (0, 0), 1.2)
+    ragged: NDArray[np.float32] = soft + roughness * noise / noise.std()
+    level = np.where(ragged > 127, 255, 0).astype(np.uint8)
+    return np.dstack([level] * 3)
 
 
 @pytest.mark.parametrize("roughness", [0, 15, 30, 40])
@@ -257,7 +264,7 @@ def test_parallel_stripes_do_not_say_where_they_lie_and_are_compared_all_the_sam
     ],
     ids=["noise", "turned", "twisted", "blank"],
 )
-def test_what_can_not_be_laid_over_goes_to_a_person_not_into_a_flood_of_boxes(picture: np.ndarray) -> None:
+def test_what_can_not_be_laid_over_goes_to_a_person_not_into_a_flood_of_boxes(picture: Picture) -> None:
     with pytest.raises(RegistrationError):
         register(picture, BOARD.picture)
 
@@ -276,7 +283,7 @@ def test_a_board_that_lies_half_outside_is_not_passed_by_what_can_be_seen_of_it(
 
 
 def test_a_golden_picture_of_another_size_fits_too() -> None:
-    golden = cv2.resize(BOARD.picture, None, fx=1.5, fy=1.5)
+    golden = cv2.resize(BOARD.picture, None, fx=1.5, fy=1.5).astype(np.uint8)
     drawn = sample(BOARD, np.random.default_rng(3), ("short",))
     assert [d.class_name for d in compare(drawn.picture, register(drawn.picture, golden))] == ["short"]
 
@@ -284,7 +291,7 @@ def test_a_golden_picture_of_another_size_fits_too() -> None:
 # --- the ports
 
 
-def detect(picture: np.ndarray, load: Callable[[str], bytes]) -> Found:
+def detect(picture: Picture, load: Callable[[str], bytes]) -> Found:
     image = Image.fromarray(picture)
     return GoldenDetector().detect(image, b"", lambda: GoldenRegistrar(load).register(image, "golden.png"))
 
@@ -316,7 +323,7 @@ def test_a_new_golden_picture_under_the_same_name_counts_at_once() -> None:
         registrar.register(image, "golden.png")
 
 
-def crops(picture: np.ndarray, golden: np.ndarray, box: Box) -> tuple[bytes, bytes]:
+def crops(picture: Picture, golden: Picture, box: Box) -> tuple[bytes, bytes]:
     laid = register(picture, golden)
     return imaging.cut(Image.fromarray(picture), box), imaging.cut(Image.fromarray(laid), box)
 
@@ -381,7 +388,7 @@ def test_the_verifier_asks_whether_a_difference_stands_out_from_what_the_edges_d
 @pytest.mark.parametrize(
     "change", [lambda p: p * 0.4, lambda p: p * 0.3, lambda p: p - 60.0], ids=["40 %", "30 %", "-60"]
 )
-def test_dark_photographs_are_not_taken_for_black_and_white_scans(change: Callable[[np.ndarray], np.ndarray]) -> None:
+def test_dark_photographs_are_not_taken_for_black_and_white_scans(change: Callable[[Picture], Picture]) -> None:
     dark = [
         np.clip(change(picture.astype(np.float32)), 0, 255).astype(np.uint8)
         for picture in (sample(BOARD, np.random.default_rng(2), ("open_circuit",)).picture, BOARD.picture)

@@ -115,7 +115,9 @@ def test_the_command_writes_a_picture_and_names_what_stands_out(
     assert "the median of 4 boards" in said.replace("\\n", " ")
     assert "good-2.jpg stand out" in said.replace("\\n", "")
     assert "good-1.jpg stand out" not in said
-    assert cv2.imread(str(target)).shape == (640, 640, 3)
+    built = cv2.imread(str(target))
+    assert built is not None
+    assert built.shape == (640, 640, 3)
     assert main(["golden", "build", *map(str, files), "-o", str(target)]) == 64
     assert "is left as it is" in capsys.readouterr().err
 

@@ -1,16 +1,15 @@
 """Imports point one way, vendor code stays in adapters, and cold starts stay cold."""
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-import linegate
 from linegate.edge.functions import functions_folder
+from tests.sources import MODULES, PACKAGE, imports
 
-PACKAGE = Path(linegate.__file__).parent
+TESTS = Path(__file__).parents[1]
 # Each layer may import from those before it, never from those after it.
 LAYERS = (
     {"addresses", "redaction", "codec"},
@@ -43,20 +42,6 @@ VENDORS = {"cv2", "numpy", "urllib3", "requests", "httpx2", "sqlite3", "watchdog
 HEAVY = ("cv2", "numpy", "inference_sdk", "watchdog.observers", "sqlite3")
 
 
-def imports(path: Path) -> set[str]:
-    """Names of the modules that are imported anywhere in a file, inside functions too."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
-MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
-
-
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_imports_point_one_way(path: Path) -> None:
     module = ".".join(("linegate", *path.relative_to(PACKAGE).with_suffix("").parts))
@@ -71,6 +56,13 @@ def rank(module: str) -> int | None:
     if package != "linegate":
         return None
     return RANK.get(".".join(parts[:2]), RANK.get(parts[0] if parts else ""))
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: path.relative_to(TESTS).as_posix())
+def test_what_tests_share_lies_in_modules_of_its_own(path: Path) -> None:
+    assert not {
+        name for name in imports(path) if "conftest" in name or (".test_" in name and name.startswith("tests."))
+    }
 
 
 def graph() -> dict[str, set[str]]:

@@ -103,11 +103,14 @@ def test_the_published_schema_describes_a_correction_with_a_link_to_its_picture(
     first = Revision(1, "sweep", START, decide(manifest, {}), annotated_why="the disk is full")
     second = Revision(2, "check:0", START, decide(manifest, {0: Check(0, Result.FAIL, "why")}), "results/x/r2.jpg")
     storage = Storage(picture_url="https://h/{bucket}/{name}")
-    for revision, corrected in ((first, None), (second, first)):
-        event = json.loads(notification_body(board, revision, storage, corrected))
+    _, correction = events = [
+        json.loads(notification_body(board, revision, storage, corrected))
+        for revision, corrected in ((first, None), (second, first))
+    ]
+    for event in events:
         jsonschema.Draft202012Validator(SCHEMA).validate(event)
-    assert event["data"]["corrects"] == {"revision": 1, "verdict": "REVIEW"}
-    assert event["data"]["annotated_image"]["url"] == "https://h/results/results/x/r2.jpg"
+    assert correction["data"]["corrects"] == {"revision": 1, "verdict": "REVIEW"}
+    assert correction["data"]["annotated_image"]["url"] == "https://h/results/results/x/r2.jpg"
 
 
 def test_a_name_without_end_makes_no_notification_too_long() -> None:

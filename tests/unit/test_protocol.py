@@ -97,6 +97,7 @@ def boards(rng: random.Random) -> tuple[list[str], dict[str, Result]]:
     return classes, {name: rng.choice([*Result, Result.PASS, Result.PASS]) for name in classes}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "seeds", [range(start, start + HISTORIES // 4) for start in range(0, HISTORIES, HISTORIES // 4)]
 )
@@ -145,6 +146,7 @@ def check_board(gate: Gate, inspection_id: str, classes: list[str], answers: dic
             assert gate.inspections.entries[entry_id].body == body, "one webhook-id always carries the same bytes"
 
 
+@pytest.mark.slow
 def test_the_fakes_can_crash_and_do() -> None:
     """A guard on the test itself: histories do contain crashes, late boards and corrections."""
     corrected = crashed = 0

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -120,10 +121,8 @@ def test_a_picture_that_the_camera_stored_turned_is_boxed_upright(
     (seen,) = detect(make(), file).detections
     assert workflows.seen[0].size == tuple(round(side * min(1, 1024 / max(size))) for side in upright.size)
     left, top, right, bottom = (int(edge) for edge in seen.box.corners)
-    inside = upright.crop((left + 8, top + 8, right - 8, bottom - 8)).getextrema()
-    assert all(abs(low - level) < 60 for (low, _), level in zip(inside, MARKS["spur"], strict=True)), (
-        "the box lies on the mark"
-    )
+    darkest = np.asarray(upright.crop((left + 8, top + 8, right - 8, bottom - 8)), int).min(axis=(0, 1))
+    assert np.abs(darkest - MARKS["spur"]).max() < 60, "the box lies on the mark"
     assert abs(seen.box.width * seen.box.height - (mark[2] - mark[0]) * (mark[3] - mark[1])) < 0.1 * width * height / 60
 
 

@@ -50,8 +50,9 @@ def noisy(deviation: float) -> Change:
 def covered(box: tuple[float, float, float, float], colour: str = "black") -> Change:
     def change(picture: Image.Image) -> Image.Image:
         cover = picture.copy()
-        sides = (picture.width, picture.height) * 2
-        cover.paste(colour, tuple(round(part * side) for part, side in zip(box, sides, strict=True)))
+        width, height = picture.size
+        left, top, right, bottom = box
+        cover.paste(colour, (round(left * width), round(top * height), round(right * width), round(bottom * height)))
         return cover
 
     return change
