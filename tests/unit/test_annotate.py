@@ -112,6 +112,7 @@ def amount(picture: Image.Image, result: Result) -> int:
     )
 
 
+@pytest.mark.slow
 def test_no_label_covers_another_one() -> None:
     # Side by side, and narrower than their labels.
     found = [Detection("open_circuit", 0.93, Box(x, 200, 30, 30)) for x in (300, 350)]

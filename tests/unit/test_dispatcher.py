@@ -67,6 +67,7 @@ def test_an_acknowledged_message_is_delivered_once(bus: LocalBus, status: int) -
     assert message["publishTime"].endswith("+00:00")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [203, 302, 400, 404, 500, 503])
 def test_everything_else_is_tried_again_and_at_last_a_dead_letter_with_what_the_function_said(
     bus: LocalBus, status: int
@@ -124,6 +125,7 @@ def test_a_target_that_hangs_does_not_keep_the_others_waiting(bus: LocalBus) -> 
         hanging.set()
 
 
+@pytest.mark.slow
 def test_what_was_refused_by_ourselves_is_no_attempt(bus: LocalBus) -> None:
     attempts: list[int] = []
 

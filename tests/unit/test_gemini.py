@@ -174,6 +174,7 @@ def test_nothing_passes_but_the_schema_with_that_word(verifier: GeminiVerifier, 
 # --- faults
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(all_faults()))
 def test_no_fault_passes_a_crop_or_takes_longer_than_the_budget(make: Make, service: Service, name: str) -> None:
     service.faults = always(all_faults()[name])
@@ -189,6 +190,7 @@ PASSING = [*(name for name in all_faults() if name.startswith(("status 5", "429"
            "trickling body", "reset", "closed connection", "truncated body", "non-JSON", "deep nesting"]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PASSING)
 def test_a_fault_that_passes_is_outlasted(make: Make, service: Service, name: str) -> None:
     service.faults = first(1, all_faults()[name])
@@ -203,6 +205,7 @@ def test_a_kept_connection_that_the_service_closed_costs_nothing_but_a_retry(mak
     assert verify(verifier).result is Result.FAIL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["header", "google.rpc.RetryInfo"])
 def test_the_service_says_when_to_come_again(make: Make, service: Service, how: str) -> None:
     info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.2s"}

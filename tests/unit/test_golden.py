@@ -328,6 +328,7 @@ def crops(picture: Picture, golden: Picture, box: Box) -> tuple[bytes, bytes]:
     return imaging.cut(Image.fromarray(picture), box), imaging.cut(Image.fromarray(laid), box)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEFECTS)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_verifier_confirms_a_defect_and_says_what_it_is(name: str, seed: int) -> None:

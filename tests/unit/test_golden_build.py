@@ -16,6 +16,8 @@ from linegate.commands.main import main
 from linegate.errors import ImageRejectedError
 from linegate.samples import golden_board, jpeg, sample
 
+pytestmark = pytest.mark.slow
+
 DESIGN = golden_board(21)
 
 

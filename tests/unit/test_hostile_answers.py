@@ -378,6 +378,7 @@ def verified(script: Script, url: str, answer: Any) -> Verdict:
     return decided(gate)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GEMINI)
 def test_no_board_passes_on_a_hostile_answer_of_gemini(service: tuple[Script, str], name: str) -> None:
     assert verified(*service, GEMINI[name]) in (Verdict.REVIEW, Verdict.FAIL)

@@ -86,6 +86,7 @@ def test_vendor_code_stays_in_adapters_and_beside_the_line(path: Path) -> None:
         assert not {name.split(".")[0] for name in imports(path)} & VENDORS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(functions_folder().glob("*/main.py")), ids=lambda path: path.parent.name)
 def test_importing_a_function_builds_nothing_and_loads_nothing_heavy(path: Path) -> None:
     heavy = HEAVY if path.parent.name not in ("notify", "verify") else (*HEAVY, "PIL")
@@ -101,6 +102,7 @@ assert threading.active_count() == 1
     assert outcome.returncode == 0, outcome.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "build",
     [

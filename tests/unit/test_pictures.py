@@ -157,6 +157,7 @@ def harmed(rng: random.Random, data: bytes) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.slow
 def test_no_harmed_picture_of_a_bad_board_passes() -> None:
     """Refused, for a person, or still seen to be bad: what is left of 300 pictures of a board whose track is cut."""
     rng = random.Random(20261124)

@@ -121,6 +121,7 @@ def test_what_lies_in_ignored_zones_is_counted_apart() -> None:
     )
 
 
+@pytest.mark.slow
 def test_of_too_many_findings_the_surest_are_kept_and_the_board_can_not_pass(gate: Gate) -> None:
     settled = Check(0, Result.PASS, "It is dust.", "workflow")
     findings = [replace(detection(confidence=0.4 + n / 10_000), settled=settled) for n in range(1500)]

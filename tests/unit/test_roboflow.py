@@ -320,6 +320,7 @@ def test_an_answer_of_any_shape_is_understood_doubted_or_refused(
 # --- faults
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(all_faults()))
 def test_every_fault_is_a_transient_error_and_soon(make: Make, service: Service, name: str) -> None:
     service.faults = always(all_faults()[name])
@@ -336,6 +337,7 @@ PASSING = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PASSING)
 def test_a_fault_that_passes_is_outlasted(make: Make, service: Service, name: str) -> None:
     service.faults = first(1, all_faults()[name])

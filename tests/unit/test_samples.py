@@ -28,6 +28,7 @@ def voids(copper: np.ndarray) -> int:
     return cv2.connectedComponents(255 - copper, connectivity=4)[0] - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "more_conductors", "more_voids", "copper"),
     [

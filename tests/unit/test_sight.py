@@ -111,6 +111,7 @@ def test_a_picture_that_shows_less_than_its_golden_one_is_told_why(change: Chang
     assert word in told(change(BAD))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", range(4))
 def test_boards_as_cameras_take_them_are_left_alone(design: int) -> None:
     board = golden_board(700 + design)
