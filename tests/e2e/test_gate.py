@@ -138,15 +138,14 @@ def test_a_board_that_can_not_be_compared_goes_to_a_person(make_line: Maker, hmi
 
 def test_an_hmi_that_was_away_hears_of_it_later(make_line: Maker, hmi: Hmi) -> None:
     line = make_line(clean_board())
-    url = line.settings.targets["hmi"].url
-    away = line.settings.targets["hmi"].model_copy(update={"url": "http://127.0.0.1:1/"})
+    here = line.settings.targets["hmi"]
+    away = here.model_copy(update={"url": "http://127.0.0.1:1/"})
     line.settings = line.settings.model_copy(update={"targets": {"hmi": away}})
     with running(line) as runtime:
         name = line.upload("smt-1/aoi/A.png", clean_board(noise=3))
         until(lambda: runtime.bus.backlog().get("notifications") is not None)
         until(lambda: runtime.bus.backlog()["notifications"].retrying == 1)
-    back = away.model_copy(update={"url": url})
-    line.settings = line.settings.model_copy(update={"targets": {"hmi": back}})
+    line.settings = line.settings.model_copy(update={"targets": {"hmi": here}})
     with running(line):
         assert hmi.wait_for(name)["verdict"] == "PASS"
 

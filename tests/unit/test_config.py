@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from linegate.adapters.targets.webhook import Webhook
 from linegate.commands.init import write_configuration
 from linegate.config import load, parse
 from linegate.errors import ConfigError
@@ -36,7 +37,9 @@ def faults(text: str) -> list[str]:
 
 
 def test_secrets_come_from_the_environment() -> None:
-    assert read(GOOD, HMI_SECRET=SECRET).targets["all"].secrets == [SECRET]
+    target = read(GOOD, HMI_SECRET=SECRET).targets["all"]
+    assert isinstance(target, Webhook)
+    assert target.secrets == [SECRET]
 
 
 def test_a_target_hears_of_its_lines_and_of_unknown_ones_only_if_it_named_none() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from linegate.commands import main as cli
 from linegate.commands import main
 from linegate.edge.runtime import GRACE_S
 from tests.sources import MODULES, PACKAGE, imports

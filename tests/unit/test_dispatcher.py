@@ -19,8 +19,6 @@ from linegate.edge.functions import Deliver, Response
 from linegate.ports import Message
 from linegate.sections import Concurrency, Edge, Line, Retry
 from linegate.settings import Recipe, Settings
-from linegate.sections import Concurrency, Edge, Line, Retry
-from linegate.settings import Recipe, Settings, Target
 from tests.waiting import until
 
 RETRY = Retry(minimum_s=0.02, maximum_s=0.05, attempts=5)

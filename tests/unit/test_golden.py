@@ -12,7 +12,6 @@ from PIL import Image
 from linegate import imaging, sight
 from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar
 from linegate.adapters.golden.comparison import compare, examine
-from linegate.adapters.golden.comparison import compare
 from linegate.adapters.golden.materials import Picture
 from linegate.adapters.golden.registration import register
 from linegate.adapters.golden.verifier import GoldenVerifier
