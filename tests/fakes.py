@@ -1,6 +1,6 @@
 """Fakes of the ports, kept in memory: small enough to be seen to be right, with crashes where a test wants them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -192,9 +192,11 @@ class StaticDetector:
     found: Found = field(default_factory=lambda: Found((), "static"))
     fault: Exception | None = None
     calls: int = 0
+    golden: Reference | None = None  # the last one it was given
 
-    def detect(self, picture: Image, file: bytes, reference: Callable[[], Reference | None]) -> Found:
+    def detect(self, picture: Image, file: bytes, golden: Reference | None) -> Found:
         self.calls += 1
+        self.golden = golden
         if self.fault is not None:
             fault, self.fault = self.fault, None
             raise fault

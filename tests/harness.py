@@ -39,9 +39,12 @@ CONFIG = f"""
 recipes:
   pcb: {{golden: golden.png, deadline_s: 60}}
   trusting: {{golden: golden.png, verifier: none}}
+  remote: {{golden: golden.png, deadline_s: 60, detector: roboflow, workflow: {{id: boards}}}}
 lines:
   smt-1: {{recipe: pcb}}
   smt-2: {{recipe: trusting}}
+  smt-3: {{recipe: remote}}
+roboflow: {{workspace: plant, api_key: key}}
 targets:
   hmi: {{url: "http://127.0.0.1/", secrets: [{SECRET}]}}
   alarm: {{url: "http://127.0.0.1/", secrets: [{SECRET}], verdicts: [FAIL, ERROR], give_up_after_s: 3600}}

@@ -233,7 +233,7 @@ class Inspection:
     uploaded_at: datetime
     received_at: datetime
     deadline: datetime
-    fault: str = ""  # the last thing that kept the detector from answering
+    fault: str = ""  # the last thing that kept detect from its end, until it got there
     manifest: Manifest | None = None
     revision: Revision | None = None  # the latest
     told: tuple[str, ...] = ()  # targets that were sent any revision
@@ -329,16 +329,17 @@ def outbox_id(inspection_id: str, revision: int, target: str) -> str:
 
 
 def decide(manifest: Manifest | None, checks: Mapping[int, Check], fault: str = "") -> Decision:
-    """Decide a board from its manifest and the checks that have come so far; `fault` is what delayed the detector.
+    """Decide a board from its manifest and the checks that have come so far; `fault` is what kept detect from its end.
 
     One FAIL is a FAIL; else any UNSURE is REVIEW, and so is a missing check, a missing manifest or a doubt of the
     detector; PASS is what is left. The decision is complete when nothing is missing.
     """
+    late = f"before the deadline{f' ({fault})' if fault else ''}."
     if manifest is None:
-        reason = f"The detector gave no answer before the deadline{f' ({fault})' if fault else ''}."
+        reason = f"The detector gave no answer {late}"
         return Decision(Verdict.REVIEW, False, 0, (reason,), f"A person must look at this board. {reason}")
     results = tuple(
-        detection.settled or checks.get(index) or Check(index, Result.UNSURE, "No check before the deadline.")
+        detection.settled or checks.get(index) or Check(index, Result.UNSURE, f"No check {late}")
         for index, detection in enumerate(manifest.detections)
     )
     failed = sum(check.result is Result.FAIL for check in results)

@@ -1,6 +1,6 @@
 """What the handlers need of the world, as Protocols. Adapters fulfil them; one contract suite per port holds them to it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -108,7 +108,7 @@ class InspectionStore(Protocol):
     def get(self, inspection_id: str) -> Inspection | None: ...
 
     def note_fault(self, inspection_id: str, fault: str) -> None:
-        """Remember what kept the detector from answering, for the reason of a verdict at the deadline."""
+        """Remember what kept detect from its end, for the reason of a verdict at the deadline; "" once it got there."""
         ...
 
     def store_manifest(self, inspection_id: str, manifest: Manifest, manifest_ms: float) -> Manifest:
@@ -192,12 +192,11 @@ class Registrar(Protocol):
 
 
 class Detector(Protocol):
-    def detect(self, picture: "Image", file: bytes, reference: Callable[[], Reference | None]) -> Found:
+    def detect(self, picture: "Image", file: bytes, golden: Reference | None) -> Found:
         """Find suspected defects on an upright RGB picture; `file` is the upload that it was decoded from.
 
-        A detection may come `settled`, where the detector has verified it as well. `reference()` waits for the registered
-        golden picture (None where the recipe has none) and raises what registration raised. Raises TransientError,
-        PermanentError.
+        `golden` is None for a kind that does not need it, and where the recipe has none. A detection may come `settled`,
+        where the detector has verified it as well. Raises TransientError, PermanentError.
         """
         ...
 

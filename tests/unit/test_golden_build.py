@@ -60,7 +60,7 @@ def test_where_good_boards_differ_a_difference_is_no_defect_and_elsewhere_it_is(
 
     def found(picture: np.ndarray) -> list[str]:
         image = Image.fromarray(picture)
-        answer = GoldenDetector().detect(image, b"", lambda: registrar.register(image, "golden"))
+        answer = GoldenDetector().detect(image, b"", registrar.register(image, "golden"))
         return [detection.class_name for detection in answer.detections]
 
     tested = glinting(flat, 99)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from threading import Event
 
 import pytest
 from PIL import Image
@@ -11,11 +12,12 @@ from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.events import to_message
 from linegate.inspection import Check, Result
 from linegate.messages import CheckMade, CropReady
-from linegate.ports import Reference
+from linegate.ports import Found, Reference
 from linegate.sight import Sight, measure
 from linegate.stages import CHECKS, CROPS, NOTIFICATIONS, UPLOADS
 from tests.boards import SIDE, draw
-from tests.harness import Gate, picture
+from tests.fakes import StaticDetector
+from tests.harness import Gate, SameBoard, picture
 
 # --- the whole way
 
@@ -96,10 +98,13 @@ class Unlike:
         raise RegistrationError("nothing alike")
 
 
+REMOTE = "uploads/smt-3/aoi/A1.png"  # a line whose detector never looks at the golden picture
+
+
 def test_crops_go_without_a_reference_where_none_can_be_laid_over(gate: Gate) -> None:
     gate.registrar = Unlike()
     gate.finds("short")
-    gate.upload()
+    gate.upload(REMOTE)
     gate.run(UPLOADS)
     (message,) = gate.bus.take(CROPS)
     crop = codec(CropReady).validate_json(message.data)
@@ -107,14 +112,53 @@ def test_crops_go_without_a_reference_where_none_can_be_laid_over(gate: Gate) ->
     assert crop.crop[:2] == b"\xff\xd8"
 
 
-def test_a_board_unlike_its_golden_picture_does_not_pass_for_a_detector_that_never_looked_at_it(gate: Gate) -> None:
+@pytest.mark.parametrize(("name", "asked"), [("uploads/smt-1/aoi/A1.png", 0), (REMOTE, 1)])
+def test_a_board_unlike_its_golden_picture_does_not_pass_whether_or_not_its_detector_looks_at_it(
+    gate: Gate, name: str, asked: int
+) -> None:
     gate.registrar = Unlike()
-    upload = gate.upload()
+    upload = gate.upload(name)
     gate.run()
     revision = gate.board(upload).revision
-    assert gate.verdict(upload) == "REVIEW"
+    assert (gate.verdict(upload), gate.detector.calls) == ("REVIEW", asked)
     assert revision is not None
     assert revision.decision.reasons == ("Not compared: nothing alike.",)
+
+
+def test_a_detector_that_compares_gets_the_golden_picture(gate: Gate) -> None:
+    gate.upload()
+    gate.run()
+    assert gate.detector.golden is not None
+    assert gate.detector.golden.picture.size == (SIDE, SIDE)
+
+
+class Slow(SameBoard):
+    """A registrar that has not laid the golden picture over before the detector was asked, or a while has passed."""
+
+    def __init__(self) -> None:
+        self.asked = Event()
+        self.side_by_side = False
+
+    def register(self, image: Image.Image, golden: str) -> Reference:
+        self.side_by_side = self.asked.wait(5)
+        return super().register(image, golden)
+
+
+def test_a_detector_that_does_not_compare_is_asked_while_the_golden_picture_is_laid_over(gate: Gate) -> None:
+    registrar = gate.registrar = Slow()
+
+    class Remote(StaticDetector):
+        def detect(self, picture: Image.Image, file: bytes, golden: Reference | None) -> Found:
+            registrar.asked.set()
+            return super().detect(picture, file, golden)
+
+    gate.detector = Remote()
+    gate.finds("short")
+    gate.upload(REMOTE)
+    gate.run(UPLOADS)
+    assert registrar.side_by_side
+    (crop,) = [codec(CropReady).validate_json(message.data) for message in gate.bus.take(CROPS)]
+    assert crop.reference is not None, "the golden picture's cut goes along all the same"
 
 
 # --- what can't be inspected
@@ -288,6 +332,55 @@ def test_a_detector_that_is_away_past_the_deadline_is_review_with_its_fault_and_
     gate.bus.publish(UPLOADS, [to_message(upload)])  # somebody mended the key and replayed
     gate.run()
     assert gate.told("alarm")[-1]["verdict"] == "FAIL"
+
+
+class Missing:
+    """A registrar whose golden picture somebody took away."""
+
+    def sight(self, golden: str) -> Sight:
+        raise TransientError(f"there is no {golden}")
+
+    def register(self, picture: Image.Image, golden: str) -> Reference:
+        raise TransientError(f"there is no {golden}")
+
+
+@pytest.mark.parametrize("name", ["uploads/smt-1/aoi/A1.png", REMOTE])
+@pytest.mark.parametrize("detected", [False, True])
+def test_a_missing_golden_picture_is_told_at_the_deadline_whether_or_not_the_detector_looks_at_it(
+    gate: Gate, name: str, *, detected: bool
+) -> None:
+    gate.finds("short")
+    upload = gate.upload(name)
+    if detected:  # the manifest is stored, and its crops get lost
+        gate.run(UPLOADS)
+        gate.bus.take(CROPS)
+        gate.bus.publish(UPLOADS, [to_message(upload)])
+    gate.registrar = Missing()
+    with pytest.raises(TransientError):
+        gate.run(UPLOADS)
+    gate.clock.advance(61)
+    gate.sweep()
+    gate.run(NOTIFICATIONS)
+    (told,) = gate.told("hmi")
+    assert told["verdict"] == "REVIEW"
+    assert "there is no golden.png" in told["summary"]
+    assert "there is no golden.png" in told["reasons"][0]
+
+
+def test_a_fault_that_was_mended_is_no_reason_for_what_came_late_afterwards(gate: Gate) -> None:
+    gate.finds("short")
+    gate.detector.fault = TransientError("401: the key is wrong")
+    upload = gate.upload()
+    with pytest.raises(TransientError):
+        gate.run(UPLOADS)
+    gate.bus.publish(UPLOADS, [to_message(upload)])
+    gate.run(UPLOADS)
+    gate.clock.advance(61)
+    gate.sweep()
+    assert gate.verdict(upload) == "REVIEW"
+    revision = gate.board(upload).revision
+    assert revision is not None
+    assert revision.decision.reasons == ("short at the upper left: No check before the deadline.",)
 
 
 def test_who_heard_of_a_failure_hears_of_its_correction_even_without_asking_for_pass(gate: Gate) -> None:

@@ -80,7 +80,7 @@ def encoded(picture: Image.Image, image_format: str = "JPEG", **options: Any) ->
 
 
 def detect(detector: RoboflowDetector, file: bytes) -> Found:
-    return detector.detect(imaging.decode(file), file, lambda: None)
+    return detector.detect(imaging.decode(file), file, None)
 
 
 def near(box: Box, left: int, top: int, right: int, bottom: int, tolerance: float) -> bool:

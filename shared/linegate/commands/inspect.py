@@ -16,7 +16,7 @@ from linegate.edge import scratch
 from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError, TransientError, UsageError
 from linegate.files import golden_picture, readable, writable, writing
-from linegate.handlers.detect import golden_name
+from linegate.handlers.shot import golden_name
 from linegate.inspection import Inspection, Verdict, place_of, visible
 from linegate.sections import Line
 from linegate.settings import Recipe, Settings

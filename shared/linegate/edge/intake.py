@@ -32,7 +32,7 @@ from linegate.adapters.local.store import insert_inspection
 from linegate.edge.archive import UPLOADS_FOLDER, Archive
 from linegate.errors import LinegateError
 from linegate.events import to_message
-from linegate.handlers.detect import new_inspection
+from linegate.handlers.shot import new_inspection
 from linegate.inspection import ObjectRef, place_of
 from linegate.logs import log
 from linegate.messages import ImageUploaded

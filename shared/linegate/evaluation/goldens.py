@@ -7,7 +7,7 @@ from typing import Final
 from linegate.errors import UsageError
 from linegate.evaluation.labels import Dataset, Kind, Sample, shown
 from linegate.files import golden_picture
-from linegate.handlers.detect import golden_name
+from linegate.handlers.shot import golden_name
 from linegate.inspection import Place, place_of
 from linegate.settings import Recipe, Settings
 

@@ -45,12 +45,17 @@ class GoldenRegistrar:
 
     def register(self, picture: Image.Image, golden: str) -> Reference:
         known, seen = self._golden(golden).golden, np.asarray(picture)
-        warp = pose(seen, known.picture)
-        laid = lay(known.picture, seen, warp)
-        variation = None
-        if known.variation is not None:
-            variation = Image.fromarray(lay_variation(known.variation, seen.shape, warp))
-        return Reference(Image.fromarray(laid), variation, unseen(seen, laid))
+        try:
+            warp = pose(seen, known.picture)
+            laid = lay(known.picture, seen, warp)
+            variation = None
+            if known.variation is not None:
+                variation = Image.fromarray(lay_variation(known.variation, seen.shape, warp))
+            return Reference(Image.fromarray(laid), variation, unseen(seen, laid))
+        except (MemoryError, cv2.error) as error:  # OpenCV says so where it gets no memory
+            raise RegistrationError(
+                f"laying the golden picture over it needs more memory than there is ({_first(error)})"
+            ) from error
 
     def _golden(self, name: str) -> _Known:
         """The decoded golden picture; known by its content, so that a new file under the name counts at once."""
@@ -78,16 +83,15 @@ class GoldenDetector:
     def __init__(self, copper: Copper = "auto") -> None:
         self._copper: Copper = copper
 
-    def detect(self, picture: Image.Image, file: bytes, reference: Callable[[], Reference | None]) -> Found:
+    def detect(self, picture: Image.Image, file: bytes, golden: Reference | None) -> Found:
+        if golden is None:
+            raise PermanentError("comparison needs a golden picture; name one in the recipe (recipes.NAME.golden)")
         try:
-            golden = reference()
-            if golden is None:
-                raise PermanentError("comparison needs a golden picture; name one in the recipe (recipes.NAME.golden)")
             variation = None if golden.variation is None else np.asarray(golden.variation)
             found, doubts = examine(np.asarray(picture), np.asarray(golden.picture), self._copper, variation)
         except RegistrationError as error:
             return Found((), MODEL, VERSION, doubts=(f"Not compared: {error}.",))
-        except (MemoryError, cv2.error) as error:  # OpenCV says so where it gets no memory
+        except (MemoryError, cv2.error) as error:
             raise PermanentError(f"comparing the picture needs more memory than there is ({_first(error)})") from error
         return Found(tuple(found), MODEL, VERSION, doubts)
 

@@ -101,7 +101,7 @@ class RoboflowDetector:
             )
         )
 
-    def detect(self, picture: "Image", file: bytes, reference: Callable[[], Reference | None]) -> Found:
+    def detect(self, picture: "Image", file: bytes, golden: Reference | None) -> Found:
         sent = imaging.payload(picture, file, self._settings.longest_side)
         encoded = base64.b64encode(sent.data).decode("ascii")
         with named(f"Roboflow workflow {self._settings.workspace}/{self._workflow.id}"):

@@ -62,7 +62,7 @@ class RoboflowDetection(DetectorKind):
         return RoboflowDetector(_roboflow(around.service), recipe, self.workflow, around.proxy_for, judged=judged)
 
     def try_out(self, recipe: RecipeBase, around: Surroundings, picture: "Image") -> str:
-        found = self.build(recipe, around).detect(picture, b"", lambda: None)
+        found = self.build(recipe, around).detect(picture, b"", None)
         of = f" of {found.model_version}" if found.model_version else ""
         return "; ".join((f"{found.model} answered with {len(found.detections)} predictions{of}", *found.doubts))
 
