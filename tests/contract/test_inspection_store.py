@@ -17,6 +17,7 @@ from linegate.adapters.local.store import SqliteInspections
 from linegate.errors import PermanentError
 from linegate.inspection import (
     Check,
+    Decider,
     Inspection,
     Manifest,
     ObjectRef,
@@ -63,7 +64,7 @@ def manifest(*classes: str) -> Manifest:
 
 
 def revision(number: int = 1, by: str = "check:0") -> Revision:
-    return Revision(number, by, START, decide(None, {}), "results/x/r1.jpg")
+    return Revision(number, Decider.parse(by), START, decide(None, {}), "results/x/r1.jpg")
 
 
 def entry(number: int = 1, target: str = "hmi") -> OutboxEntry:
@@ -142,6 +143,15 @@ def test_a_manifest_that_comes_after_a_verdict_leaves_the_verdict(store: Inspect
     stored = store.get(ID)
     assert stored is not None
     assert (stored.revision, stored.manifest) == (revision(by="sweep"), manifest("short"))
+
+
+@pytest.mark.parametrize("decided_by", ["check:31", "detect", "sweep", "person:Ada Lovelace"])
+def test_who_decided_is_kept(store: InspectionStore, decided_by: str) -> None:
+    store.open(board())
+    store.commit(replace(board(), revision=revision(by=decided_by)), revision(by=decided_by), [])
+    stored = store.get(ID)
+    assert stored is not None and stored.revision is not None
+    assert stored.revision.decided_by == Decider.parse(decided_by)
 
 
 def test_of_32_deciding_at_once_one_wins(store: InspectionStore) -> None:

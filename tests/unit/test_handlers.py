@@ -10,7 +10,7 @@ from PIL import Image
 from linegate.codec import codec
 from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.events import to_message
-from linegate.inspection import Check, Result
+from linegate.inspection import Check, Decider, Decision, Result, Revision, Verdict
 from linegate.messages import CheckMade, CropReady
 from linegate.ports import Found, Reference
 from linegate.sight import Sight, measure
@@ -294,6 +294,22 @@ def test_a_second_check_of_the_same_crop_does_not_change_the_verdict(gate: Gate)
     gate.run()
     assert gate.verdict(upload) == "FAIL"
     assert len(gate.inspections.history[upload.image.inspection_id]) == 1
+
+
+def test_what_a_person_decided_stands_whatever_machines_say_later(gate: Gate) -> None:
+    gate.finds("short", "spur")
+    upload = gate.upload()
+    gate.run(UPLOADS, CROPS)
+    board = gate.board(upload)
+    cleared = Decision(Verdict.PASS, True, 0, (), "Ada looked at it.")
+    revision = Revision(1, Decider.person("Ada"), gate.clock.now(), cleared)
+    assert gate.inspections.commit(replace(board, revision=revision), revision, [])
+    gate.bus.publish(UPLOADS, [to_message(upload)])
+    gate.run()
+    gate.clock.advance(61)
+    gate.sweep()
+    assert gate.inspections.history[upload.image.inspection_id] == [revision]
+    assert len(gate.inspections.recorded[upload.image.inspection_id]) == 2, "its checks are recorded all the same"
 
 
 # --- deadlines

@@ -15,7 +15,7 @@ LAYERS = (
     {"addresses", "redaction", "codec"},
     {"errors"},
     {"inspection", "logs"},
-    {"messages"},
+    {"messages", "precedence"},
     {"stages", "sections"},
     {"ports", "sight", "containers", "entropy", "pixels", "imaging"},
     {"kind"},

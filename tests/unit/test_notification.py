@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linegate.inspection import (
+    DETECT,
+    SWEEP,
     Check,
+    Decider,
     Detection,
     Inspection,
     Manifest,
@@ -35,7 +38,7 @@ def body(detections: list[Detection], checks: dict[int, Check]) -> str:
     image = ObjectRef("b", "uploads/" + "😀" * 250, 7)
     board = Inspection(image.inspection_id, image, place, "pcb", START, START, START, manifest=manifest)
     return notification_body(
-        board, Revision(1, "detect", START, decide(manifest, checks), "results/x/r1.jpg"), Storage(), None
+        board, Revision(1, DETECT, START, decide(manifest, checks), "results/x/r1.jpg"), Storage(), None
     )
 
 
@@ -100,8 +103,10 @@ def test_the_published_schema_describes_a_correction_with_a_link_to_its_picture(
     board = Inspection(
         image.inspection_id, image, Place("smt-1", "aoi", "x"), "pcb", START, START, START, manifest=manifest
     )
-    first = Revision(1, "sweep", START, decide(manifest, {}), annotated_why="the disk is full")
-    second = Revision(2, "check:0", START, decide(manifest, {0: Check(0, Result.FAIL, "why")}), "results/x/r2.jpg")
+    first = Revision(1, SWEEP, START, decide(manifest, {}), annotated_why="the disk is full")
+    second = Revision(
+        2, Decider.check(0), START, decide(manifest, {0: Check(0, Result.FAIL, "why")}), "results/x/r2.jpg"
+    )
     storage = Storage(picture_url="https://h/{bucket}/{name}")
     _, correction = events = [
         json.loads(notification_body(board, revision, storage, corrected))
@@ -116,7 +121,7 @@ def test_the_published_schema_describes_a_correction_with_a_link_to_its_picture(
 def test_a_name_without_end_makes_no_notification_too_long() -> None:
     image = ObjectRef("b", "uploads/smt-1/aoi/" + "\x01\u202e" * 4000, 7)
     board = Inspection(image.inspection_id, image, Place("smt-1", "aoi", "x"), "pcb", START, START, START)
-    text = notification_body(board, Revision(1, "detect", START, rejected("\x01" * 9000)), Storage(), None)
+    text = notification_body(board, Revision(1, DETECT, START, rejected("\x01" * 9000)), Storage(), None)
     assert len(text.encode()) < MAX_BYTES
     assert "\\u0001" not in text
     assert "\u202e" not in text

@@ -9,7 +9,7 @@ from linegate.adapters.gcp.firestore import _dump
 from linegate.adapters.roboflow.kind import RoboflowDetection
 from linegate.adapters.roboflow.service import Workflow
 from linegate.handlers.policy import apply
-from linegate.inspection import Box, Check, LeftOut, Manifest, Result, Revision, Verdict, brief, decide
+from linegate.inspection import DETECT, Box, Check, LeftOut, Manifest, Result, Revision, Verdict, brief, decide
 from linegate.ports import Found
 from linegate.sections import ClassPolicy, Zone
 from linegate.settings import Recipe
@@ -177,5 +177,5 @@ def test_the_worst_board_fits_into_a_document(letter: str, settled: bool) -> Non
     manifest = Manifest.of(kept.detections, width=100, height=100, detector="d", doubts=doubts, left_out=kept.left_out)
     decision = decide(manifest, {index: replace(said, index=index) for index in range(manifest.expected)})
     assert decision.verdict is Verdict.REVIEW
-    revision = Revision(1, "detect", START, decision, "results/x/r1.jpg")
+    revision = Revision(1, DETECT, START, decision, "results/x/r1.jpg")
     assert stored_bytes(_dump(manifest)) + stored_bytes(_dump(revision)) < 1_000_000

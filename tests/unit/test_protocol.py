@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from linegate.errors import TransientError
-from linegate.handlers.deciding import drawing
+from linegate.handlers.revise import drawing
 from linegate.imaging import decode
-from linegate.inspection import OutboxState, Result
+from linegate.inspection import SWEEP, OutboxState, Result
 from linegate.ports import Found
 from tests.fakes import Crash, MemoryInspections, detection
 from tests.harness import Gate
@@ -125,7 +125,7 @@ def check_board(gate: Gate, inspection_id: str, classes: list[str], answers: dic
     # At most one correction: what was decided at the deadline without all answers, and then with them.
     assert len(history) <= 2, seed
     if len(history) == 2:
-        assert (history[0].decided_by, history[0].decision.complete) == ("sweep", False), seed
+        assert (history[0].decided_by, history[0].decision.complete) == (SWEEP, False), seed
         assert history[0].decision.verdict.value != "PASS", "an incomplete board must never pass"
     board = gate.inspections.inspections[inspection_id]
     assert board.manifest is not None

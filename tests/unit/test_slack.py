@@ -16,7 +16,7 @@ from linegate.adapters.exchange import Http
 from linegate.adapters.targets.endpoint import Endpoint
 from linegate.adapters.targets.slack import SlackTarget, message
 from linegate.errors import TransientError
-from linegate.inspection import Check, Inspection, Manifest, ObjectRef, Place, Result, Revision, decide
+from linegate.inspection import DETECT, Check, Inspection, Manifest, ObjectRef, Place, Result, Revision, decide
 from linegate.notification import notification_body
 from linegate.sections import Storage
 from tests.fakes import START, detection
@@ -40,7 +40,7 @@ def event(
     place = Place("smt-1", "aoi-3", serial)
     board = Inspection(image.inspection_id, image, place, "pcb", START, START, START, manifest=manifest)
     revisions = [
-        Revision(n, "detect", START, decide(manifest, checks), f"results/x/r{n}.jpg") for n in range(1, number + 1)
+        Revision(n, DETECT, START, decide(manifest, checks), f"results/x/r{n}.jpg") for n in range(1, number + 1)
     ]
     earlier = replace(revisions[0], decision=decide(manifest, {})) if number > 1 else None
     return json.loads(notification_body(board, revisions[-1], storage, earlier))

@@ -80,7 +80,7 @@ def _whole(settings: Settings, connection: sqlite3.Connection, inspection: Inspe
                 "number": each.number,
                 "verdict": each.decision.verdict.value,
                 "decided_at": each.decided_at.isoformat(),
-                "decided_by": each.decided_by,
+                "decided_by": str(each.decided_by),
                 "complete": each.decision.complete,
                 "annotated": str(settings.data / each.annotated) if each.annotated else None,
                 "annotated_why": each.annotated_why,

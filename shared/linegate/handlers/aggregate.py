@@ -4,10 +4,11 @@ from dataclasses import asdict
 
 from linegate.errors import PermanentError
 from linegate.handlers.context import Context
-from linegate.handlers.deciding import settle
-from linegate.inspection import Decision, Inspection, decide
+from linegate.handlers.revise import revise
+from linegate.inspection import Decider, decide
 from linegate.logs import bound
 from linegate.messages import CheckMade
+from linegate.precedence import Step, step
 
 
 def aggregate(context: Context, made: CheckMade) -> None:
@@ -22,13 +23,10 @@ def aggregate(context: Context, made: CheckMade) -> None:
     inspection = store.get(inspection_id)
     if inspection is None or inspection.manifest is None:
         raise PermanentError(f"there is no inspection {inspection_id} with a manifest to decide")
+    decided_by = Decider.check(made.check.index)
+    if step(inspection.revision, decided_by, complete=True) is Step.STANDS:
+        return  # the checks need not be read for nothing
     manifest = inspection.manifest
-    if inspection.complete and inspection.revision and inspection.revision.decided_by != f"check:{made.check.index}":
-        return
-    checks = store.checks(inspection_id, manifest.expected)
-
-    def decision_on(_: Inspection) -> Decision:
-        return decide(manifest, checks)
-
+    decision = decide(manifest, store.checks(inspection_id, manifest.expected))
     with bound(**asdict(inspection.place)):
-        settle(context, inspection, f"check:{made.check.index}", decision_on)
+        revise(context, inspection, decision, decided_by)

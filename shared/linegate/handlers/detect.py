@@ -9,10 +9,10 @@ from linegate import imaging, sight
 from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingError, PermanentError
 from linegate.events import to_message
 from linegate.handlers.context import Context, in_background
-from linegate.handlers.deciding import resume, settle
 from linegate.handlers.policy import apply
+from linegate.handlers.revise import resume, revise
 from linegate.handlers.shot import Shot, fetch, new_inspection, shot_of
-from linegate.inspection import Inspection, Manifest, brief, decide, rejected
+from linegate.inspection import DETECT, Inspection, Manifest, brief, decide, rejected
 from linegate.logs import log
 from linegate.messages import CropReady, ImageUploaded
 from linegate.ports import Detector, Found, Registrar
@@ -20,7 +20,6 @@ from linegate.settings import Recipe
 from linegate.stages import CROPS
 
 PREFIX = "uploads/"
-NAME = "detect"
 MOST_DOUBTS = 20  # that a manifest keeps; one is enough to keep a board from passing
 
 
@@ -42,7 +41,7 @@ def detect(
     fresh, recipe, fault = new_inspection(context.settings, upload, context.clock.now())
     inspection = context.inspections.open(fresh)
     if inspection.complete:
-        resume(context, inspection, NAME)
+        resume(context, inspection, DETECT)
         return
     try:
         file = fetched()
@@ -54,8 +53,7 @@ def detect(
             raise  # it was sound when the manifest was made: the deadline decides on the checks that are here
         reason = brief(str(error))
         _quarantine(context, inspection, reason)
-        decision = rejected(reason)
-        settle(context, inspection, NAME, lambda _: decision)
+        revise(context, inspection, rejected(reason), DETECT)
         return
     try:
         _look(context, inspection, shot, registrar, detector)
@@ -91,7 +89,7 @@ def _look(
         detector_ms=round(manifest.detector_ms),
     )
     if manifest.expected == 0:
-        settle(context, replace(inspection, manifest=manifest), NAME, lambda _: decide(manifest, {}), shot.picture)
+        revise(context, replace(inspection, manifest=manifest), decide(manifest, {}), DETECT, shot.picture)
         return
     crops = _crops(inspection, manifest, completed())
     context.publisher.publish(CROPS, [to_message(crop) for crop in crops])

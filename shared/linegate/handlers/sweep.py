@@ -11,9 +11,9 @@ from time import monotonic
 from typing import Final, TypeVar
 
 from linegate.handlers.context import Context
-from linegate.handlers.deciding import settle
 from linegate.handlers.outbox import publish_outbox
-from linegate.inspection import Inspection, OutboxEntry, decide
+from linegate.handlers.revise import revise
+from linegate.inspection import SWEEP, Inspection, OutboxEntry, decide
 from linegate.logs import bound, log
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ def _decide_overdue(context: Context, inspection: Inspection, now: datetime) -> 
     try:
         checks = store.checks(inspection.inspection_id, manifest.expected) if manifest else {}
         log.warning("board.overdue", checks=len(checks), expected=manifest.expected if manifest else None)
-        settle(context, inspection, "sweep", lambda board: decide(board.manifest, checks, board.fault))
+        revise(context, inspection, decide(manifest, checks, inspection.fault), SWEEP)
     except Exception:  # whatever is wrong with one board, the others must not wait for it
         log.exception("board.sweep_failed")
         _postpone(context, inspection, now)
