@@ -8,7 +8,8 @@ from typing import Final
 from PIL import Image, ImageDraw, ImageFont
 
 from linegate.imaging import jpeg
-from linegate.inspection import Check, Detection, Result, Verdict, brief
+from linegate.inspection import Check, Detection, Result, Verdict
+from linegate.texts import brief
 
 QUALITY: Final = 88
 # Below this many pixels of width labels could not be read: the picture is enlarged.

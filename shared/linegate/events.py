@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from linegate.codec import codec
 from linegate.errors import MessageError
-from linegate.inspection import ObjectRef, brief
+from linegate.inspection import ObjectRef
 from linegate.logs import log
 from linegate.messages import Event, ImageUploaded, NotificationDue
 from linegate.ports import Message
 from linegate.stages import BY_MESSAGE
+from linegate.texts import brief
 
 SCHEMA: Final = 1
 

@@ -15,8 +15,9 @@ import structlog
 from structlog.contextvars import bound_contextvars as bound
 from structlog.contextvars import merge_contextvars
 
-from linegate.inspection import Place, brief, visible
+from linegate.inspection import Place
 from linegate.redaction import redact
+from linegate.texts import brief, visible
 
 __all__ = ["bound", "configure", "log"]
 

@@ -26,10 +26,10 @@ from linegate.inspection import (
     Place,
     Result,
     Revision,
-    decide,
     outbox_id,
 )
 from linegate.ports import InspectionStore
+from linegate.verdict import decide
 from tests.fakes import START, MemoryInspections, detection
 
 ID = "0" * 32

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from linegate.edge.housekeeping import Housekeeper
 from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError
-from linegate.inspection import printable
+from linegate.texts import printable
 from tests.boards import clean_board, defective_board, draw, encoded
 from tests.e2e.line import Hmi, Line, files, running
 from tests.waiting import until

@@ -12,10 +12,10 @@ from tests.sources import MODULES, PACKAGE, imports
 TESTS = Path(__file__).parents[1]
 # Each layer may import from those before it, never from those after it.
 LAYERS = (
-    {"addresses", "redaction", "codec"},
+    {"addresses", "redaction", "texts", "codec"},
     {"errors"},
     {"inspection", "logs"},
-    {"messages", "precedence"},
+    {"messages", "verdict", "precedence"},
     {"stages", "sections"},
     {"ports", "sight", "containers", "entropy", "pixels", "imaging"},
     {"kind"},

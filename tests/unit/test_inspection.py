@@ -7,20 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linegate.inspection import (
-    Box,
-    Check,
-    Detection,
-    Manifest,
-    ObjectRef,
-    Result,
-    Verdict,
-    decide,
-    place_of,
-    recipients,
-    rejected,
-    whereabouts,
-)
+from linegate.inspection import Box, Check, Detection, Manifest, ObjectRef, Result, Verdict, place_of, whereabouts
+from linegate.verdict import decide, recipients, rejected
 
 results = st.sampled_from(Result)
 names = st.sampled_from(["short", "spur", "mouse_bite"])

@@ -21,11 +21,10 @@ from linegate.inspection import (
     Place,
     Result,
     Revision,
-    decide,
-    rejected,
 )
 from linegate.notification import MAX_BYTES, notification_body
 from linegate.sections import Storage
+from linegate.verdict import decide, rejected
 from tests.fakes import START, detection
 from tests.harness import Gate
 

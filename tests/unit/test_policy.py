@@ -9,11 +9,13 @@ from linegate.adapters.gcp.firestore import _dump
 from linegate.adapters.roboflow.kind import RoboflowDetection
 from linegate.adapters.roboflow.service import Workflow
 from linegate.handlers.policy import apply
-from linegate.inspection import DETECT, Box, Check, LeftOut, Manifest, Result, Revision, Verdict, brief, decide
+from linegate.inspection import DETECT, Box, Check, LeftOut, Manifest, Result, Revision, Verdict
 from linegate.ports import Found
 from linegate.sections import ClassPolicy, Zone
 from linegate.settings import Recipe
 from linegate.stages import UPLOADS
+from linegate.texts import brief
+from linegate.verdict import decide
 from tests.fakes import START, detection
 from tests.harness import Gate
 

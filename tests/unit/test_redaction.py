@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from linegate import logs
 from linegate.config import parse
 from linegate.errors import ConfigError, TransientError
-from linegate.inspection import brief, printable
 from linegate.redaction import SIGN, Redactor, redact
+from linegate.texts import brief, printable
 
 KEY = 'rf+Key/7 "ä&Zq9x%'
 

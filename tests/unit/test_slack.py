@@ -16,9 +16,10 @@ from linegate.adapters.exchange import Http
 from linegate.adapters.targets.endpoint import Endpoint
 from linegate.adapters.targets.slack import SlackTarget, message
 from linegate.errors import TransientError
-from linegate.inspection import DETECT, Check, Inspection, Manifest, ObjectRef, Place, Result, Revision, decide
+from linegate.inspection import DETECT, Check, Inspection, Manifest, ObjectRef, Place, Result, Revision
 from linegate.notification import notification_body
 from linegate.sections import Storage
+from linegate.verdict import decide
 from tests.fakes import START, detection
 from tests.standins.service import Reply, Service, first, status
 

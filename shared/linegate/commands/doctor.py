@@ -27,9 +27,9 @@ from linegate.config import command, load, proxy_for
 from linegate.console import console
 from linegate.edge.runtime import open_database
 from linegate.errors import LinegateError
-from linegate.inspection import printable
 from linegate.kind import TargetKind
 from linegate.settings import Recipe, Settings
+from linegate.texts import printable
 
 # Receivers refuse webhooks that are five minutes off; well before that somebody should look.
 SKEW_S: Final = 60.0

@@ -26,15 +26,15 @@ from linegate.commands.interrupt import clean_up_first
 from linegate.console import console
 from linegate.errors import ImageRejectedError, RegistrationError, UsageError
 from linegate.files import readable, writable, writing
-from linegate.inspection import visible
 from linegate.sections import Limits
+from linegate.texts import visible
 
 FEWEST, MOST = 3, 50
 BAND: Final = 256  # rows whose median is taken at a time: fifty large pictures need not lie in memory twice
 # Grey levels from the median, and part of the pixels, from which a person should look at a board again
 DEVIANT, SUSPICIOUS = 48, 0.002
 # Part of the picture in which boards may differ by that much before a person should know
-UNSETTLED: Final = 0.05
+VARYING: Final = 0.05
 
 Picture = NDArray[np.uint8]  # height x width x 3, RGB
 
@@ -80,9 +80,9 @@ def run(options: argparse.Namespace) -> int:
         f"wrote {visible(str(target))}, the median of {len(files)} boards and how far they differ, {width} by {height} pixels"
     )
     assert built.golden.variation is not None
-    unsettled = float((built.golden.variation > DEVIANT).mean())
-    if unsettled > UNSETTLED:
-        out.print(f"  in {unsettled:.0%} of it the boards differ so much that a defect there may not be seen")
+    varying = float((built.golden.variation > DEVIANT).mean())
+    if varying > VARYING:
+        out.print(f"  in {varying:.0%} of it the boards differ so much that a defect there may not be seen")
     for file, part in sorted(zip(files, built.deviant, strict=True), key=lambda pair: -pair[1]):
         if part > SUSPICIOUS:
             out.print(

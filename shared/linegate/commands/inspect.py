@@ -17,9 +17,10 @@ from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError, TransientError, UsageError
 from linegate.files import golden_picture, readable, writable, writing
 from linegate.handlers.shot import golden_name
-from linegate.inspection import Inspection, Verdict, place_of, visible
+from linegate.inspection import Inspection, Verdict, place_of
 from linegate.sections import Line
 from linegate.settings import Recipe, Settings
+from linegate.texts import visible
 
 EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.REVIEW: 2, Verdict.ERROR: 3}
 UNNAMED, STATION = "line", "inspect"

@@ -15,7 +15,8 @@ from linegate.commands.arguments import add_config, positive
 from linegate.commands.records import brief, inspection_of, local, opened, rows
 from linegate.console import STYLE, console
 from linegate.errors import UsageError
-from linegate.inspection import Verdict, printable
+from linegate.inspection import Verdict
+from linegate.texts import printable
 
 _SPANS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 

@@ -15,8 +15,8 @@ from typing import Final, NoReturn
 from linegate import __version__
 from linegate.commands.interrupt import on_interrupt
 from linegate.errors import ConfigError, LinegateError, UsageError
-from linegate.inspection import visible
 from linegate.redaction import redact
+from linegate.texts import visible
 
 # In the order in which `linegate --help` tells them
 COMMANDS: Final = {

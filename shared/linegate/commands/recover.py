@@ -23,8 +23,9 @@ from linegate.commands.arguments import add_config
 from linegate.edge.archive import ARCHIVE_FOLDER, UPLOADS_FOLDER
 from linegate.edge.runtime import DATABASE, count_from_now, data_folder, lock
 from linegate.errors import UsageError
-from linegate.inspection import Check, Inspection, ObjectRef, OutboxEntry, Revision, printable
+from linegate.inspection import Check, Inspection, ObjectRef, OutboxEntry, Revision
 from linegate.settings import Settings
+from linegate.texts import printable
 
 # In this order: what hangs on nothing else comes first. ▶ what its documents are
 TABLES: Final[Mapping[str, type | None]] = {

@@ -16,8 +16,9 @@ from linegate.commands.arguments import add_config
 from linegate.commands.records import brief as told_briefly
 from linegate.commands.records import inspection_of, local, opened, rows
 from linegate.errors import UsageError
-from linegate.inspection import Inspection, OutboxEntry, Revision, brief, printable
+from linegate.inspection import Inspection, OutboxEntry, Revision
 from linegate.settings import Settings
+from linegate.texts import brief, printable
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,9 +22,9 @@ from linegate.console import console
 from linegate.edge.machine import ago, look, worries
 from linegate.edge.runtime import open_database
 from linegate.errors import TransientError
-from linegate.inspection import printable
 from linegate.settings import Settings
 from linegate.stages import STAGES
+from linegate.texts import printable
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

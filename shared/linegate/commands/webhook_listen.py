@@ -11,7 +11,7 @@ from linegate.commands.arguments import whole
 from linegate.commands.interrupt import clean_up_first
 from linegate.commands.listener import Listener, Received
 from linegate.errors import UsageError
-from linegate.inspection import printable
+from linegate.texts import printable
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,11 +12,11 @@ from linegate.adapters.local.bus import Delivery, LocalBus
 from linegate.edge.functions import Deliver
 from linegate.errors import TransientError
 from linegate.events import push_body
-from linegate.inspection import printable
 from linegate.logs import log
 from linegate.sections import Retry
 from linegate.settings import Settings
 from linegate.stages import SERVING_ORDER, STAGES
+from linegate.texts import printable
 
 # The codes on which Pub/Sub takes a push as acknowledged.
 ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})

@@ -9,7 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from linegate.inspection import Box, printable
+from linegate.inspection import Box
+from linegate.texts import printable
 
 ALIASES: Final = {"open": "open_circuit", "mousebite": "mouse_bite", "copper": "spurious_copper", "pinhole": "pin_hole"}
 

@@ -5,10 +5,11 @@ from dataclasses import asdict
 from linegate.errors import PermanentError
 from linegate.handlers.context import Context
 from linegate.handlers.revise import revise
-from linegate.inspection import Decider, decide
+from linegate.inspection import Decider
 from linegate.logs import bound
 from linegate.messages import CheckMade
 from linegate.precedence import Step, step
+from linegate.verdict import decide
 
 
 def aggregate(context: Context, made: CheckMade) -> None:

@@ -12,12 +12,14 @@ from linegate.handlers.context import Context, in_background
 from linegate.handlers.policy import apply
 from linegate.handlers.revise import resume, revise
 from linegate.handlers.shot import Shot, fetch, new_inspection, shot_of
-from linegate.inspection import DETECT, Inspection, Manifest, brief, decide, rejected
+from linegate.inspection import DETECT, Inspection, Manifest
 from linegate.logs import log
 from linegate.messages import CropReady, ImageUploaded
 from linegate.ports import Detector, Found, Registrar
 from linegate.settings import Recipe
 from linegate.stages import CROPS
+from linegate.texts import brief
+from linegate.verdict import decide, rejected
 
 PREFIX = "uploads/"
 MOST_DOUBTS = 20  # that a manifest keeps; one is enough to keep a board from passing

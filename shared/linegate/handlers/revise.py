@@ -13,10 +13,12 @@ from linegate.annotate import annotate
 from linegate.errors import LinegateError, PermanentError, TransientError
 from linegate.handlers.context import Context
 from linegate.handlers.outbox import publish_outbox
-from linegate.inspection import Decider, Decision, Inspection, OutboxEntry, Revision, brief, outbox_id, recipients
+from linegate.inspection import Decider, Decision, Inspection, OutboxEntry, Revision, outbox_id
 from linegate.logs import log
 from linegate.notification import notification_body
 from linegate.precedence import Step, step
+from linegate.texts import brief
+from linegate.verdict import recipients
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -13,8 +13,9 @@ from typing import Final, TypeVar
 from linegate.handlers.context import Context
 from linegate.handlers.outbox import publish_outbox
 from linegate.handlers.revise import revise
-from linegate.inspection import SWEEP, Inspection, OutboxEntry, decide
+from linegate.inspection import SWEEP, Inspection, OutboxEntry
 from linegate.logs import bound, log
+from linegate.verdict import decide
 
 T = TypeVar("T")
 

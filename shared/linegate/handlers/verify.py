@@ -6,12 +6,13 @@ from time import perf_counter
 from linegate.errors import LinegateError
 from linegate.events import to_message
 from linegate.handlers.context import Context
-from linegate.inspection import Check, Result, brief
+from linegate.inspection import Check, Result
 from linegate.logs import log
 from linegate.messages import CheckMade, CropReady
 from linegate.ports import Judgement, Verifier
 from linegate.settings import Recipe
 from linegate.stages import CHECKS
+from linegate.texts import brief
 
 
 def verify(context: Context, crop: CropReady, verifier: Callable[[Recipe], Verifier]) -> None:

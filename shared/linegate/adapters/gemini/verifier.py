@@ -17,10 +17,11 @@ from google.genai import errors, types
 from linegate.adapters import strict
 from linegate.adapters.exchange import LONGEST_WAIT_S, Http, ServiceError, persist, retry_after
 from linegate.adapters.gemini.service import Gemini
-from linegate.inspection import Detection, Result, brief, printable
+from linegate.inspection import Detection, Result
 from linegate.kind import RecipeBase
 from linegate.logs import log
 from linegate.ports import Judgement
+from linegate.texts import brief, printable
 
 SCHEMA: Final = {
     "type": "object",

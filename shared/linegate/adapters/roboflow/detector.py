@@ -24,10 +24,11 @@ from linegate import imaging
 from linegate.adapters import strict
 from linegate.adapters.exchange import Answer, Http, ServiceError, named, persist, retry_after
 from linegate.adapters.roboflow.service import Roboflow, Workflow
-from linegate.inspection import Box, Check, Detection, Result, brief, printable
+from linegate.inspection import Box, Check, Detection, Result
 from linegate.kind import RecipeBase
 from linegate.logs import log
 from linegate.ports import Found, Reference
+from linegate.texts import brief, printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image

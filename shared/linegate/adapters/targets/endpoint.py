@@ -7,7 +7,7 @@ from typing import Final
 
 from linegate.adapters.exchange import LONGEST_WAIT_S, Answer, Http, retry_after
 from linegate.errors import DeferredError, TargetGoneError, TransientError
-from linegate.inspection import brief
+from linegate.texts import brief
 
 MAX_ANSWER: Final = 65_536  # nothing of it is needed but a few words for a person
 # Where the answer asks for less often and does not say how long to wait

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from linegate.adapters.targets.http import HttpTarget
 from linegate.errors import DeferredError
-from linegate.inspection import visible
 from linegate.kind import Surroundings
 from linegate.ports import Target
+from linegate.texts import visible
 
 if TYPE_CHECKING:
     from linegate.adapters.targets.endpoint import Endpoint

@@ -14,7 +14,7 @@ from rich.text import Text
 from linegate import config
 from linegate.commands.demo.line import Outcome
 from linegate.console import STYLE, console
-from linegate.inspection import printable
+from linegate.texts import printable
 
 ROWS: Final = 14
 

@@ -1,0 +1,124 @@
+"""The pure rules that decide a board and say who is to hear of it.
+
+A board never passes by accident: PASS needs a PASS for every detection of the manifest and a detector without doubts.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from linegate.inspection import Check, Decision, Detection, LeftOut, Manifest, Result, Verdict, whereabouts
+
+# Of all reasons of a decision, and of all its checks' reasons, each: Firestore holds a mebibyte for a board, manifest and
+# all. Up to 120 findings no reason is ever cut.
+MOST_BYTES: Final = 150_000
+
+
+def decide(manifest: Manifest | None, checks: Mapping[int, Check], fault: str = "") -> Decision:
+    """Decide a board from its manifest and the checks that have come so far; `fault` is what kept detect from its end.
+
+    One FAIL is a FAIL; else any UNSURE is REVIEW, and so is a missing check, a missing manifest or a doubt of the
+    detector; PASS is what is left. The decision is complete when nothing is missing.
+    """
+    late = f"before the deadline{f' ({fault})' if fault else ''}."
+    if manifest is None:
+        reason = f"The detector gave no answer {late}"
+        return Decision(Verdict.REVIEW, False, 0, (reason,), f"A person must look at this board. {reason}")
+    results = tuple(
+        detection.settled or checks.get(index) or Check(index, Result.UNSURE, f"No check {late}")
+        for index, detection in enumerate(manifest.detections)
+    )
+    failed = sum(check.result is Result.FAIL for check in results)
+    unsure = sum(check.result is Result.UNSURE for check in results)
+    if failed:
+        verdict = Verdict.FAIL
+    elif unsure or manifest.doubts:
+        verdict = Verdict.REVIEW
+    else:
+        verdict = Verdict.PASS
+    reasons = manifest.doubts + tuple(
+        f"{_what_and_where(detection, manifest)}: {check.reason}"
+        for detection, check in zip(manifest.detections, results, strict=True)
+        if check.result is not Result.PASS
+    )
+    return Decision(
+        verdict=verdict,
+        complete=all(index in checks for index in range(manifest.expected)),
+        fail_count=failed,
+        reasons=_storable(reasons),
+        summary=f"{_summary(verdict, manifest, results)}{_left_out(manifest.left_out)}",
+        checks=tuple(
+            replace(check, reason=reason)
+            for check, reason in zip(results, _storable([check.reason for check in results]), strict=True)
+        ),
+    )
+
+
+def _storable(texts: Sequence[str]) -> tuple[str, ...]:
+    """Each text cut to its share of what a store can hold, where there are hundreds."""
+    share = MOST_BYTES // max(1, len(texts))
+    return tuple(text.encode("utf-8", "replace")[:share].decode("utf-8", "ignore") for text in texts)
+
+
+def _left_out(left_out: LeftOut) -> str:
+    """What policy did not let count, as further sentences."""
+    parts = (
+        (left_out.confidence, "below the recipe's confidence"),
+        (left_out.ignored, "in ignored parts of the picture"),
+    )
+    return "".join(
+        f" {_count(number, 'finding')} {why} {'was' if number == 1 else 'were'} left out."
+        for number, why in parts
+        if number
+    )
+
+
+def rejected(reason: str) -> Decision:
+    """The decision for a picture that can't be inspected."""
+    return Decision(Verdict.ERROR, True, 0, (reason,), f"No inspection took place: {reason}")
+
+
+def recipients(subscribed: Mapping[str, Sequence[Verdict]], verdict: Verdict, told: Iterable[str]) -> list[str]:
+    """Names of the targets to notify: those that asked for this verdict, and those that must hear of a correction.
+
+    `subscribed` maps each target of the line to the verdicts it asked for; `told` were sent an earlier revision.
+    """
+    known = set(told)
+    return [name for name, verdicts in subscribed.items() if verdict in verdicts or name in known]
+
+
+def _what_and_where(detection: Detection, manifest: Manifest) -> str:
+    return (
+        f"{detection.class_name.replace('_', ' ')} at the {whereabouts(detection.box, manifest.width, manifest.height)}"
+    )
+
+
+def _summary(verdict: Verdict, manifest: Manifest, checks: tuple[Check, ...]) -> str:
+    """One or two plain sentences that a quality report can carry."""
+    pairs = list(zip(manifest.detections, checks, strict=True))
+
+    def listed(result: Result) -> str:
+        places = [
+            f"{_what_and_where(detection, manifest)} ({check.reason.rstrip('.')})"
+            for detection, check in pairs
+            if check.result is result
+        ]
+        more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+        return "; ".join(places[:3]) + more
+
+    failed = sum(check.result is Result.FAIL for check in checks)
+    unsure = sum(check.result is Result.UNSURE for check in checks)
+    if verdict is Verdict.FAIL:
+        also = f" {_count(unsure, 'further finding')} could not be judged." if unsure else ""
+        return f"{_count(failed, 'defect')} confirmed: {listed(Result.FAIL)}.{also}"
+    if verdict is Verdict.REVIEW:
+        causes = [doubt.rstrip(".") for doubt in manifest.doubts]
+        causes += [f"{_count(unsure, 'finding')} could not be judged: {listed(Result.UNSURE)}"] if unsure else []
+        return f"A person must look at this board. {'. '.join(causes)}."
+    if pairs:
+        return f"No defect: {_count(len(pairs), 'suspected place')} checked and cleared."
+    return "No defect was found on this board."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
