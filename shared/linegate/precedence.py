@@ -1,13 +1,13 @@
 """Which revision of an inspection may follow which: the one rule, whoever decides and however often it is told.
 
-| stands        | machine, incomplete | machine, complete | the same machine | a person who saw it | a person who did not    |
-|---------------|---------------------|-------------------|------------------|---------------------|-------------------------|
-| nothing       | next                | next              |                  | next                | next                    |
-| an incomplete | stands              | next              | repeat           | next                | next                    |
-| a complete    | stands              | stands            | repeat           | next                | next                    |
-| a person's    | stands              | stands            |                  | next                | stands; repeat, if hers |
+| stands        | machine, incomplete | machine, complete | the same machine | a person who saw it | a person who did not     |
+|---------------|---------------------|-------------------|------------------|---------------------|--------------------------|
+| nothing       | next                | next              |                  | next                | next                     |
+| an incomplete | stands              | next              | repeat           | next                | next                     |
+| a complete    | stands              | stands            | repeat           | next                | next                     |
+| a person's    | stands              | stands            |                  | next                | stands; repeat if theirs |
 
-A machine is a check, detect or sweep. The verdict plays no part: a complete FAIL is not milder than a PASS, nor the other way.
+A machine is a check, detect or sweep. The verdict plays no part.
 """
 
 from enum import StrEnum

@@ -62,8 +62,11 @@ def revise(
     drawn: _Annotated | None = None
     for _ in range(MOST_REVISIONS):
         next_step = step(inspection.revision, decided_by, complete=decision.complete)
-        if next_step is not Step.NEXT:
-            _leave(context, inspection, decided_by, next_step)
+        if next_step is Step.REPEAT:
+            resume(context, inspection, decided_by)
+            return
+        if next_step is Step.STANDS:
+            _log_standing(inspection)
             return
         drawn = drawn or _draw(context, inspection, decision, picture)
         number = inspection.revision.number + 1 if inspection.revision else 1
@@ -93,10 +96,8 @@ def resume(context: Context, inspection: Inspection, decided_by: Decider) -> Non
         publish_outbox(context, entries)
 
 
-def _leave(context: Context, inspection: Inspection, decided_by: Decider, step: Step) -> None:
-    if step is Step.REPEAT:
-        resume(context, inspection, decided_by)
-    elif inspection.revision is not None:
+def _log_standing(inspection: Inspection) -> None:
+    if inspection.revision is not None:
         standing = inspection.revision
         log.info("board.already_decided", revision=standing.number, decided_by=str(standing.decided_by))
 
