@@ -22,7 +22,7 @@ from linegate.adapters.golden.registration import register
 from linegate.errors import RegistrationError
 from linegate.evaluation.datasets import read
 from linegate.evaluation.labels import Sample
-from linegate.evaluation.scoring import overlap
+from linegate.evaluation.metrics import overlap
 
 Picture = NDArray[np.uint8]
 

@@ -38,8 +38,8 @@ def admit(authorization: str, trust: PushTrust, *, cloud: bool) -> None:
         return
     if not trust.audience:
         raise Forbidden(f"the push does not carry the secret of {PUSH_SECRET_VARIABLE}")
-    if doubt := bootstrap.push_tokens(trust.audience, trust.service_account).doubt(token):
-        raise Forbidden(f"the push's token is refused: {doubt}")
+    if error := bootstrap.push_tokens(trust.audience, trust.service_account).verification_error(token):
+        raise Forbidden(f"the push's token is refused: {error}")
 
 
 def _fault(trust: PushTrust) -> str:

@@ -21,7 +21,7 @@ import yaml
 from PIL import Image, ImageDraw
 
 from linegate.commands.main import main
-from linegate.samples import Board, golden_board, jpeg, sample
+from linegate.samples import Design, golden_board, jpeg, sample
 from tests.boards import clean_board, draw, encoded
 from tests.standins import gemini, roboflow
 from tests.standins.service import Service
@@ -200,7 +200,7 @@ def test_with_services_one_sees_what_verification_buys_and_costs(tmp_path: Path)
     assert len(verifier.requests) == 2
 
 
-def yolo_board(folder: Path, name: str, defects: tuple[str, ...] = (), *, seed: int = 1, board: Board = BOARD) -> None:
+def yolo_board(folder: Path, name: str, defects: tuple[str, ...] = (), *, seed: int = 1, board: Design = BOARD) -> None:
     """A drawn board in YOLO's layout, labelled with the truth."""
     drawn = sample(board, np.random.default_rng(seed), defects)
     file = folder / "images" / f"{name}.jpg"
@@ -224,7 +224,7 @@ def evaluated(tmp_path: Path, folder: Path, *arguments: str) -> dict[str, Any]:
     return report
 
 
-def golden_file(path: Path, board: Board = BOARD) -> Path:
+def golden_file(path: Path, board: Design = BOARD) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(jpeg(board.picture, 97))
     return path

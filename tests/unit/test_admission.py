@@ -116,12 +116,12 @@ def certificates() -> Iterator[Service]:
 
 def test_googles_token_for_this_function_and_account_is_trusted(certificates: Service) -> None:
     tokens = PushTokens(AUDIENCE, ACCOUNT, Http(), certificates.url)
-    assert [tokens.doubt(token()) for _ in range(3)] == ["", "", ""]
+    assert [tokens.verification_error(token()) for _ in range(3)] == ["", "", ""]
     assert len(certificates.requests) == 1, "certificates are kept"
 
 
 @pytest.mark.parametrize(
-    ("given", "doubt"),
+    ("given", "error"),
     [
         (token(aud="https://other.example/"), "audience"),
         (token(email="somebody@else.iam.gserviceaccount.com"), "it names 'somebody@else"),
@@ -137,19 +137,21 @@ def test_googles_token_for_this_function_and_account_is_trusted(certificates: Se
         ("ü.ü.ü", ""),
     ],
 )
-def test_any_other_token_is_refused_with_the_reason(certificates: Service, given: str, doubt: str) -> None:
-    said = PushTokens(AUDIENCE, ACCOUNT, Http(), certificates.url).doubt(given)
+def test_any_other_token_is_refused_with_the_reason(certificates: Service, given: str, error: str) -> None:
+    said = PushTokens(AUDIENCE, ACCOUNT, Http(), certificates.url).verification_error(given)
     assert said
-    assert doubt in said
+    assert error in said
 
 
 def test_a_token_without_a_signature_algorithm_is_refused(certificates: Service) -> None:
     head = base64.urlsafe_b64encode(json.dumps({"alg": "none", "kid": "key-1"}).encode()).decode().rstrip("=")
-    assert PushTokens(AUDIENCE, ACCOUNT, Http(), certificates.url).doubt(f"{head}.{token().split('.')[1]}.")
+    assert PushTokens(AUDIENCE, ACCOUNT, Http(), certificates.url).verification_error(
+        f"{head}.{token().split('.')[1]}."
+    )
 
 
 def test_without_certificates_nobody_is_let_in_yet() -> None:
     with Service(lambda _: Reply(200, b""), faults=always(status(503))) as service:
         for url in (service.url, "http://127.0.0.1:1/"):
             with pytest.raises(TransientError):
-                PushTokens(AUDIENCE, ACCOUNT, Http(), url).doubt(token())
+                PushTokens(AUDIENCE, ACCOUNT, Http(), url).verification_error(token())

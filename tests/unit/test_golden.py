@@ -18,7 +18,7 @@ from linegate.adapters.golden.verifier import GoldenVerifier
 from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.inspection import Box, Detection, Result
 from linegate.ports import Found
-from linegate.samples import DEFECTS, Board, golden_board, jpeg, sample
+from linegate.samples import DEFECTS, Design, golden_board, jpeg, sample
 from linegate.sections import Limits
 from linegate.settings import Recipe
 from tests.boards import encoded
@@ -33,7 +33,7 @@ def posed(picture: Picture, degrees: float = 0, scale: float = 1, shift: tuple[f
     return cv2.warpAffine(picture, pose, (width, height), borderValue=(44, 45, 48)).astype(np.uint8)
 
 
-def inspect(picture: Picture, board: Board = BOARD) -> list[Detection]:
+def inspect(picture: Picture, board: Design = BOARD) -> list[Detection]:
     return sure(compare(picture, register(picture, board.picture)))
 
 

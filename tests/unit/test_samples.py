@@ -6,17 +6,17 @@ import cv2
 import numpy as np
 import pytest
 
-from linegate.samples import DEFECTS, OVERSAMPLING, SIZE, Board, Sample, golden_board, jpeg, sample
+from linegate.samples import DEFECTS, OVERSAMPLING, SIZE, Design, Photograph, golden_board, jpeg, sample
 
 SEEDS = range(4)
 
 
 @pytest.fixture(scope="module", params=[3, 7])
-def board(request: pytest.FixtureRequest) -> Board:
+def board(request: pytest.FixtureRequest) -> Design:
     return golden_board(request.param)
 
 
-def samples(board: Board, name: str) -> list[Sample]:
+def samples(board: Design, name: str) -> list[Photograph]:
     return [sample(board, np.random.default_rng(seed), (name,)) for seed in SEEDS]
 
 
@@ -41,7 +41,7 @@ def voids(copper: np.ndarray) -> int:
     ],
 )
 def test_each_class_does_to_the_copper_what_it_says(
-    board: Board, name: str, more_conductors: int, more_voids: int | None, copper: int
+    board: Design, name: str, more_conductors: int, more_voids: int | None, copper: int
 ) -> None:
     for drawn in samples(board, name):
         assert conductors(drawn.copper) - conductors(board.copper) == more_conductors
@@ -58,13 +58,13 @@ def test_the_same_seed_draws_the_same_pixels() -> None:
     assert not np.array_equal(golden_board(5).picture, golden_board(6).picture)
 
 
-def test_a_second_short_joins_nets_that_the_first_left_apart(board: Board) -> None:
+def test_a_second_short_joins_nets_that_the_first_left_apart(board: Design) -> None:
     drawn = sample(board, np.random.default_rng(2), ("short",) * 4)
     assert conductors(drawn.copper) == conductors(board.copper) - 4
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_a_mouse_bite_leaves_some_and_takes_enough(board: Board, seed: int) -> None:
+def test_a_mouse_bite_leaves_some_and_takes_enough(board: Design, seed: int) -> None:
     """Measured where the bite is deepest: 30 % or more of the width is gone (less rounding), and the copper holds."""
     drawn = sample(board, np.random.default_rng(seed), ("mouse_bite",))
     inside = cv2.distanceTransform(board.copper, cv2.DIST_L2, 5)
@@ -77,7 +77,7 @@ def test_a_mouse_bite_leaves_some_and_takes_enough(board: Board, seed: int) -> N
     assert voids(drawn.copper) == voids(board.copper)
 
 
-def test_defects_keep_apart_and_well_inside_the_picture(board: Board) -> None:
+def test_defects_keep_apart_and_well_inside_the_picture(board: Design) -> None:
     for seed in SEEDS:
         boxes = [box.corners for _, box in sample(board, np.random.default_rng(seed), DEFECTS * 2).truth]
         for left, top, right, bottom in boxes:
@@ -88,7 +88,7 @@ def test_defects_keep_apart_and_well_inside_the_picture(board: Board) -> None:
             assert left > other[2] + 2 or other[0] > right + 2 or top > other[3] + 2 or other[1] > bottom + 2
 
 
-def photograph(board: Board, copper: np.ndarray, pose: np.ndarray) -> np.ndarray:
+def photograph(board: Design, copper: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """Only the copper, as the camera sees it."""
     return cv2.warpAffine(cv2.blur(copper, (3, 3)), pose, (board.size, board.size))
 
@@ -108,7 +108,7 @@ def test_the_truth_boxes_hold_what_was_changed_and_nothing_else_was(size: int) -
         assert not changed.any()
 
 
-def test_the_picture_shows_the_copper_where_the_pose_says(board: Board) -> None:
+def test_the_picture_shows_the_copper_where_the_pose_says(board: Design) -> None:
     """Seen in the picture itself: inside a box it is not what the design would look like, outside it is."""
     for seed in SEEDS:
         drawn = sample(board, np.random.default_rng(seed), DEFECTS)
@@ -123,7 +123,7 @@ def test_the_picture_shows_the_copper_where_the_pose_says(board: Board) -> None:
         assert error.max() < 45
 
 
-def test_a_clean_photograph_differs_from_the_golden_picture_only_by_pose_light_and_noise(board: Board) -> None:
+def test_a_clean_photograph_differs_from_the_golden_picture_only_by_pose_light_and_noise(board: Design) -> None:
     clean = sample(board, np.random.default_rng(1))
     assert clean.truth == ()
     assert np.array_equal(clean.copper, board.copper)
@@ -146,7 +146,7 @@ def test_a_larger_picture_shows_the_same_design(size: int) -> None:
     assert sample(board, np.random.default_rng(0), DEFECTS).picture.shape == (size, size, 3)
 
 
-def test_what_can_not_be_drawn_is_said(board: Board) -> None:
+def test_what_can_not_be_drawn_is_said(board: Design) -> None:
     with pytest.raises(ValueError, match="there is no defect 'scratch'"):
         sample(board, np.random.default_rng(1), ("scratch",))
     with pytest.raises(ValueError, match="no place left"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from linegate.adapters.exchange import Http
 from linegate.adapters.targets.endpoint import Endpoint
-from linegate.adapters.targets.webhook import WebhookTarget, doubt, signature
+from linegate.adapters.targets.webhook import WebhookTarget, signature, verification_error
 from linegate.commands.listener import Listener, Received
 from linegate.errors import TransientError
 
@@ -41,13 +41,13 @@ def test_the_reference_implementation_accepts_our_signature(entry_id: str, conte
 def test_we_accept_the_signature_of_the_reference_implementation() -> None:
     made = standardwebhooks.Webhook(SECRET).sign("id", datetime.now(UTC), '{"a":1}')
     given_headers = {**headers([SECRET], b""), "webhook-signature": made}
-    assert not doubt([SECRET], given_headers, b'{"a":1}', time.time())
+    assert not verification_error([SECRET], given_headers, b'{"a":1}', time.time())
 
 
 def test_while_secrets_rotate_either_one_fits() -> None:
     body = b"{}"
     for known in ([SECRET], [OTHER], [OTHER, SECRET]):
-        assert not doubt(known, headers([SECRET, OTHER], body), body, time.time())
+        assert not verification_error(known, headers([SECRET, OTHER], body), body, time.time())
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_while_secrets_rotate_either_one_fits() -> None:
     ],
 )
 def test_a_webhook_that_is_not_genuine_is_refused(spoil: Callable[[dict[str, str]], dict[str, str]]) -> None:
-    assert doubt([SECRET], spoil(headers([SECRET], b"{}")), b"{}", time.time())
+    assert verification_error([SECRET], spoil(headers([SECRET], b"{}")), b"{}", time.time())
 
 
 def test_a_body_that_was_changed_is_refused() -> None:
-    assert doubt([SECRET], headers([SECRET], b"{}"), b"{ }", time.time())
+    assert verification_error([SECRET], headers([SECRET], b"{}"), b"{ }", time.time())
 
 
 def test_a_target_delivers_and_the_receiver_verifies() -> None:
@@ -95,7 +95,7 @@ def test_a_receiver_survives_numbers_and_nesting_without_end(body: bytes) -> Non
                 Http().exchange("POST", listener.url, headers=spoilt, body=body, total_s=5)
         answer = Http().exchange("POST", listener.url, headers=headers([SECRET], body), body=body, total_s=5)
     assert answer.status == 401
-    assert [received.doubt for received in heard][2:] == ["its body is no JSON object"]
+    assert [received.refusal for received in heard][2:] == ["its body is no JSON object"]
 
 
 def test_an_answer_that_is_not_2xx_is_a_failure() -> None:

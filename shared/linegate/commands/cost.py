@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the cost of a thousand boards with `--crops` findings each on average. 0. Raises ConfigError, UsageError."""
+    """Print the cost of a thousand boards with `--crops` findings each on average. Returns 0. Raises ConfigError, UsageError."""
     settings, prices = config.without_secrets(options.config), options.prices
     name = options.recipe or next(iter(settings.recipes))
     if name not in settings.recipes:

@@ -18,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run until SIGTERM or Ctrl-C; 0. Raises ConfigError, TransientError."""
+    """Run until SIGTERM or Ctrl-C. Returns 0. Raises ConfigError, TransientError."""
     logs.configure(config.log_level(), one_line_a_board=not options.verbose)
     runtime = Runtime(config.load(options.config))
     stop = threading.Event()

@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Send to a disabled target again, first what was held meanwhile. 0. Raises UsageError for one nobody knows."""
+    """Send to a disabled target again, first what was held meanwhile. Returns 0. Raises UsageError for one nobody knows."""
     if options.cloud:
         return enable(cloud_context(config.without_secrets(options.config)), options.target)
     settings = config.load(options.config)

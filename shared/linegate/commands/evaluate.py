@@ -1,4 +1,4 @@
-"""`linegate evaluate`: labelled pictures through the gate. Read, inspect, score, tell."""
+"""`linegate evaluate`: labelled pictures through the gate. Read, inspect, measure, report."""
 
 import argparse
 import json
@@ -19,14 +19,13 @@ from linegate.commands.arguments import positive, ratio, whole
 from linegate.commands.cost import per_thousand, prices_of
 from linegate.commands.interrupt import on_interrupt
 from linegate.errors import ConfigError, TransientError, UsageError
-from linegate.evaluation import running
-from linegate.evaluation.advising import advice
-from linegate.evaluation.assessing import Gate, Request, assess, tell_classes
+from linegate.evaluation.assessment import Gate, Request, assess, note_unknown_classes
 from linegate.evaluation.datasets import read
 from linegate.evaluation.goldens import KEYS, Naming, assign
 from linegate.evaluation.labels import Dataset, Kind, shown
-from linegate.evaluation.running import Outcome
-from linegate.evaluation.telling import on_terminal
+from linegate.evaluation.outcomes import Outcome, floor_of, inspect_all, lowered
+from linegate.evaluation.terminal import show
+from linegate.evaluation.thresholds import advice
 from linegate.files import writable, writing
 from linegate.settings import ROLES, Recipe, Settings, type_of
 
@@ -76,12 +75,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluate and tell: 0, whatever the gate is worth. Raises UsageError, ConfigError, TransientError.
+    """Print and write the figures. Returns 0, whatever they are. Raises UsageError, ConfigError, TransientError.
 
-    What stops it early (Ctrl-C, say) is raised after the figures of the boards that were inspected by then are told.
+    What stops it early (Ctrl-C, say) is raised after the figures of the boards that were inspected by then are printed.
     """
     logs.configure("CRITICAL")
-    on_interrupt(signal.default_int_handler)  # what has been inspected by then is told
+    on_interrupt(signal.default_int_handler)  # what has been inspected by then is reported
     request = Request(
         dataset=options.dataset,
         layout=options.format,
@@ -118,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
     outcomes, stopped = _with_progress(gate, dataset, request.parallel)
     if stopped and not outcomes:
         raise stopped
-    tell_classes(dataset, gate.recipe, outcomes)
+    note_unknown_classes(dataset, gate.recipe, outcomes)
     cost = partial(per_thousand, gate.settings, gate.recipe, prices_of(None))
     report = assess(gate, dataset, outcomes, request, cost)
     if request.json:
@@ -127,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
         from linegate.evaluation.report import page
 
         _write(request.html, page(report, advice(report), outcomes, gate.counts()))
-    on_terminal(report)
+    show(report)
     for file in (request.json, request.html):
         if file:
             print(f"wrote {shown(file)}")
@@ -192,7 +191,7 @@ def _with_progress(
     gate: Gate, dataset: Dataset, parallel: int
 ) -> tuple[list[Outcome], KeyboardInterrupt | TransientError | None]:
     """The outcomes, and what stopped the inspections before all were there."""
-    recipe = running.lowered(gate.recipe, running.floor_of(gate.recipe))
+    recipe = lowered(gate.recipe, floor_of(gate.recipe))
     columns = (
         TextColumn("inspecting"),
         BarColumn(),
@@ -215,7 +214,7 @@ def _with_progress(
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
         task = progress.add_task("boards", total=len(dataset.samples))
         try:
-            for outcome in running.inspected(gate.settings, recipe, dataset.samples, gate.goldens, parallel, trouble):
+            for outcome in inspect_all(gate.settings, recipe, dataset.samples, gate.goldens, parallel, trouble):
                 outcomes.append(outcome)
                 progress.advance(task)
                 _any_answer(outcomes, min(max(2, parallel), len(dataset.samples)))

@@ -57,7 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the golden picture of these boards and say which of them stands out.
 
-    0; 1 if it shows so little that every board compared with it would go to REVIEW. Raises UsageError.
+    Returns 0; 1 if it shows so little that every board compared with it would go to REVIEW. Raises UsageError.
     """
     clean_up_first()
     files, target = options.good, options.output

@@ -172,7 +172,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the file, unless one is there. 0. Raises UsageError."""
+    """Write the file, unless one is there. Returns 0. Raises UsageError."""
     if options.path.exists():
         raise UsageError(f"{options.path} exists and is left as it is; name another file or remove it")
     with writing(writable(options.path)):

@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the latest inspections, newest first. 0. Raises ConfigError, UsageError, TransientError."""
+    """Print the latest inspections, newest first. Returns 0. Raises ConfigError, UsageError, TransientError."""
     settings, line, verdict, since = (
         config.without_secrets(options.config),
         options.line,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from linegate.adapters.targets.webhook import doubt
+from linegate.adapters.targets.webhook import verification_error
 
 MAX_BODY = 1 << 20
 MAX_DIGITS = 18
@@ -16,12 +16,12 @@ MAX_DIGITS = 18
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One webhook. `event` is None if it was refused, for the reason in `doubt`."""
+    """One webhook. `event` is None if it was refused, for the reason in `refusal`."""
 
     entry_id: str
     event: dict[str, Any] | None
     at: float  # seconds since 1970
-    doubt: str = ""
+    refusal: str = ""
 
 
 class Listener:
@@ -42,7 +42,7 @@ class Listener:
                 sound = length.isascii() and length.isdigit() and len(length) <= MAX_DIGITS and int(length) <= MAX_BODY
                 body = self.rfile.read(int(length)) if sound else b""
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                why = doubt(secrets, headers, body, at)
+                why = verification_error(secrets, headers, body, at)
                 event = None if why else _json(body)
                 why = why or ("" if event is not None else "its body is no JSON object")
                 on_webhook(Received(headers.get("webhook-id", ""), event, at, why))

@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write a zip for each function and print its SHA-256. 0. Raises UsageError for an incomplete function."""
+    """Write a zip for each function and print its SHA-256. Returns 0. Raises UsageError for an incomplete function."""
     folder = options.output
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

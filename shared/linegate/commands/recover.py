@@ -62,7 +62,7 @@ arguments = add_config
 
 
 def run(options: argparse.Namespace) -> int:
-    """Save what can be read, set the database aside, tell what could not be read. 0.
+    """Save what can be read, set the database aside, tell what could not be read. Returns 0.
 
     Raises UsageError, ConfigError, TransientError; the damaged database then stands where it stood.
     """

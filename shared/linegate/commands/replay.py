@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Put dead letters back to work. 0. Raises ConfigError, UsageError, TransientError."""
+    """Put dead letters back to work. Returns 0. Raises ConfigError, UsageError, TransientError."""
     if options.cloud:
         return _in_cloud(config.without_secrets(options.config), options.topic)
     return _here(config.load(options.config), options.topic)

@@ -11,6 +11,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(_: argparse.Namespace) -> int:
-    """Print it. 0."""
+    """Print it. Returns 0."""
     print(json.dumps(schema(), indent=2))
     return 0

@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print all that is known of each inspection of this serial, or with an id that begins so. 0. Raises UsageError."""
+    """Print all that is known of each inspection of this serial, or with an id that begins so. Returns 0. Raises UsageError."""
     settings, wanted = config.without_secrets(options.config), options.wanted
     by_id = bool(re.fullmatch(r"[0-9a-f]{6,32}", wanted))
     query = """SELECT document FROM inspections WHERE json_extract(document, '$.place.serial') = ? OR (? AND id GLOB ?)

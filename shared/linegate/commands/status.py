@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print how the gate stands. 0. Raises ConfigError, UsageError, TransientError."""
+    """Print how the gate stands. Returns 0. Raises ConfigError, UsageError, TransientError."""
     if options.cloud:
         return _in_cloud(config.without_secrets(options.config), as_json=options.json)
     return _here(config.load(options.config), as_json=options.json)

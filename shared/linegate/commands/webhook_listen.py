@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print each webhook until a signal comes. 0. Raises UsageError for a port that can't be listened on."""
+    """Print each webhook until a signal comes. Returns 0. Raises UsageError for a port that can't be listened on."""
     for secret in options.secret:
         try:
             webhook_secret(secret)
@@ -33,9 +33,9 @@ def run(options: argparse.Namespace) -> int:
 
     def show(received: Received) -> None:
         repeated = received.entry_id in seen
-        if not received.doubt:
+        if not received.refusal:
             seen.add(received.entry_id)
-        line = {"id": received.entry_id, "repeat": repeated, "refused": received.doubt, "event": received.event}
+        line = {"id": received.entry_id, "repeat": repeated, "refused": received.refusal, "event": received.event}
         try:
             print(json.dumps(line) if options.json else _line(received, repeated=repeated), flush=True)
         except OSError:  # nobody reads any more: what is heard would be lost
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 def _line(received: Received, *, repeated: bool) -> str:
     at = datetime.fromtimestamp(received.at).astimezone().strftime("%H:%M:%S")
     if received.event is None:
-        return f"{at}  refused  {received.doubt}"
+        return f"{at}  refused  {received.refusal}"
     data = received.event.get("data")
     data = data if isinstance(data, dict) else {}
     kind = received.event.get("type")

@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the workflow `detect` or `complete` for a model. 0. Raises UsageError for what is no model id."""
+    """Print the workflow `detect` or `complete` for a model. Returns 0. Raises UsageError for what is no model id."""
     name, model_id = options.name, options.model_id
     if not re.fullmatch(r"[^/\s]+(/[^/\s]+)?/\d+", model_id):
         raise UsageError(f"--model-id {model_id!r} must be PROJECT/VERSION, e.g. pcb-defects/3")

@@ -6,7 +6,7 @@ from typing import Final
 
 from linegate.errors import UsageError
 from linegate.evaluation import text_labels, tree_labels
-from linegate.evaluation.labels import Dataset, shown, tell_same_pictures
+from linegate.evaluation.labels import Dataset, note_duplicates, shown
 
 
 def read(path: Path, layout: str, limit: int | None = None, *, missing_are_good: bool = False) -> Dataset:
@@ -26,7 +26,7 @@ def read(path: Path, layout: str, limit: int | None = None, *, missing_are_good:
     if limit is not None and limit < len(dataset.samples):
         count = len(dataset.samples)
         dataset.samples = [dataset.samples[index * count // limit] for index in range(limit)]
-    tell_same_pictures(dataset)
+    note_duplicates(dataset)
     return dataset
 
 

@@ -10,11 +10,11 @@ from PIL import Image, ImageDraw
 
 from linegate import imaging
 from linegate.errors import ImageRejectedError
-from linegate.evaluation.advising import UNKNOWN
 from linegate.evaluation.charts import BLUE, ORANGE
 from linegate.evaluation.labels import Truth
-from linegate.evaluation.running import Outcome
-from linegate.evaluation.scoring import Board, Match, match
+from linegate.evaluation.metrics import InspectedBoard, Match, match
+from linegate.evaluation.outcomes import Outcome
+from linegate.evaluation.thresholds import UNKNOWN
 from linegate.inspection import Box, Detection, Result, Verdict
 
 BOARD_SIDE, PLACE_SIDE = 520, 240  # pixels of the longer side of a picture
@@ -66,7 +66,7 @@ def _legend(told: str, count: int) -> str:
     )
 
 
-def _board(outcome: Outcome, board: Board, counts: Callable[[Detection], bool]) -> str:
+def _board(outcome: Outcome, board: InspectedBoard, counts: Callable[[Detection], bool]) -> str:
     found = board.found(verified=False, counts=counts)
     picture = _drawn(outcome, None, board.truths, found, BOARD_SIDE)
     said = "; ".join(_said(detection) for detection in found) or "nothing found"

@@ -151,7 +151,7 @@ def warnings(faults: Iterable[Fault]) -> list[str]:
     return lines
 
 
-def tell_same_pictures(dataset: Dataset) -> None:
+def note_duplicates(dataset: Dataset) -> None:
     """Say which pictures are there twice, byte for byte, and where their labels contradict each other."""
     by_size: dict[int, list[Sample]] = {}
     for sample in dataset.samples:

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import yaml
 
-from linegate.evaluation.advising import UNKNOWN, number
 from linegate.evaluation.charts import by_confidence, precision_recall
 from linegate.evaluation.gallery import galleries
-from linegate.evaluation.running import Outcome
-from linegate.evaluation.scoring import NONE
-from linegate.evaluation.telling import counted, header, measures, rows
+from linegate.evaluation.metrics import NONE
+from linegate.evaluation.outcomes import Outcome
+from linegate.evaluation.terminal import counted, header, measures, rows
+from linegate.evaluation.thresholds import UNKNOWN, number
 from linegate.inspection import Detection
 
 MOST: Final = 500  # rows of a table of faults or boards; --json holds all

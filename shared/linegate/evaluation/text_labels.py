@@ -7,8 +7,8 @@ from typing import Any, Final
 import yaml
 
 from linegate.errors import UsageError
+from linegate.evaluation.label_files import Corners, add, finite, name_of, pictures_in, size_of
 from linegate.evaluation.labels import Dataset, Kind, shown
-from linegate.evaluation.reading import Corners, add, finite, name_of, pictures_in, size_of
 
 # DeepPCB numbers its types.
 DEEPPCB: Final = {

@@ -11,8 +11,8 @@ from typing import Any
 from xml.sax.handler import ContentHandler
 from xml.sax.xmlreader import Locator
 
+from linegate.evaluation.label_files import finite, name_of, pictures_in, size_of, truth_of
 from linegate.evaluation.labels import Dataset, Kind, Sample, Truth, shown
-from linegate.evaluation.reading import finite, name_of, pictures_in, size_of, truth_of
 
 
 def voc(path: Path, dataset: Dataset, missing_are_good: bool) -> None:

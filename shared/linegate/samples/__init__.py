@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linegate.inspection import Box
-from linegate.samples.board import CONVEYOR, SIZE, Board, Mask, drilled_copper, golden_board
 from linegate.samples.camera import OVERSAMPLING, Picture, expose, jpeg, photograph, pose_of, seen
 from linegate.samples.defects import DEFECTS, Placed, place
+from linegate.samples.design import CONVEYOR, SIZE, Design, Mask, drilled_copper, golden_board
 
-__all__ = ["DEFECTS", "OVERSAMPLING", "SIZE", "Board", "Sample", "golden_board", "jpeg", "sample"]
+__all__ = ["DEFECTS", "OVERSAMPLING", "SIZE", "Design", "Photograph", "golden_board", "jpeg", "sample"]
 
 
 @dataclass(frozen=True)
-class Sample:
+class Photograph:
     """One photographed board. `truth` names each defect and boxes it in pixels of `picture`."""
 
     picture: Picture  # size x size x 3
@@ -27,21 +27,21 @@ class Sample:
     pose: NDArray[np.float64]  # 2 x 3: from oversampled pixels of the design to pixels of `picture`
 
 
-def sample(board: Board, rng: np.random.Generator, defects: Sequence[str] = ()) -> Sample:
-    """Photograph `board` with these defects, each really doing to the copper what its name says.
+def sample(design: Design, rng: np.random.Generator, defects: Sequence[str] = ()) -> Photograph:
+    """Photograph a board of this design with these defects, each really doing to the copper what its name says.
 
     The camera adds shift (6 px), rotation (0.8°), scale (0.5 %), uneven light, blur and noise. Raises ValueError for a
     class that is not in DEFECTS or for which there is no place left.
     """
-    conductors, holes = board.conductors.copy(), board.holes.copy()
+    conductors, holes = design.conductors.copy(), design.holes.copy()
     placed: list[Placed] = []
     for name in defects:
         if name not in DEFECTS:
             raise ValueError(f"there is no defect {name!r}; there is {', '.join(DEFECTS)}")
-        placed.append((name, place(board, rng, name, conductors, holes, placed)))
+        placed.append((name, place(design, rng, name, conductors, holes, placed)))
     pose = pose_of(
-        board.size, rng.uniform(-6, 6), rng.uniform(-6, 6), rng.uniform(-0.8, 0.8), rng.uniform(0.995, 1.005)
+        design.size, rng.uniform(-6, 6), rng.uniform(-6, 6), rng.uniform(-0.8, 0.8), rng.uniform(0.995, 1.005)
     )
-    picture = expose(photograph(board.surface(conductors, holes), pose, CONVEYOR), rng)
+    picture = expose(photograph(design.surface(conductors, holes), pose, CONVEYOR), rng)
     truth = tuple((name, seen(corners, pose)) for name, corners in placed)
-    return Sample(picture, truth, drilled_copper(conductors, holes), pose)
+    return Photograph(picture, truth, drilled_copper(conductors, holes), pose)

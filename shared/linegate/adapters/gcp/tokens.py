@@ -41,7 +41,7 @@ class PushTokens:
         self._kept_until = 0.0
         self._lock = threading.Lock()
 
-    def doubt(self, token: str) -> str:
+    def verification_error(self, token: str) -> str:
         """Why a token is not to be trusted; empty if it is. Raises TransientError if the certificates can't be had."""
         try:
             claims = id_token.verify_token(

@@ -63,8 +63,8 @@ def signature(secrets: Sequence[str], entry_id: str, timestamp: int, body: bytes
     return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
 
 
-def doubt(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: float) -> str:
-    """Why a received webhook is not to be trusted; empty if any of its signatures fits any secret and it is fresh.
+def verification_error(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: float) -> str:
+    """Why a received webhook is refused; empty if any of its signatures fits any secret and it is fresh.
 
     `headers` with lower-case names; `now` in seconds since 1970.
     """

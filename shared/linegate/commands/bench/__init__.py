@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure and print medians. 0. Raises UsageError, TransientError."""
+    """Measure and print medians. Returns 0. Raises UsageError, TransientError."""
     if not options.throughput and (options.images or options.golden):
         raise UsageError("--images and --golden belong to --throughput")
     if options.golden and not options.images:

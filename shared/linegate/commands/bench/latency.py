@@ -37,7 +37,7 @@ LEGS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class Latency:
     """One board's way, in milliseconds, and the bare calls for the same picture."""
 
     legs: dict[str, float]
@@ -57,7 +57,7 @@ def measure(boards: int, setup: Setup) -> dict[str, dict[str, Any]]:
         station.mkdir(parents=True)
         runtime.start()
         try:
-            measured: dict[int, list[Board]] = {}
+            measured: dict[int, list[Latency]] = {}
             for findings in setup.findings:
                 # The first one warms caches and is not counted.
                 pictures = [setup.picture(findings) for _ in range(boards + 1)]
@@ -97,7 +97,7 @@ def _one(
     heard: "queue.SimpleQueue[Received]",
     picture: bytes,
     bare: Callable[[Runtime, bytes], float],
-) -> Board:
+) -> Latency:
     floor_ms = bare(runtime, picture)
     part = station / "board.part"
     part.write_bytes(picture)
@@ -107,7 +107,7 @@ def _one(
     assert received.event is not None
     inspection = runtime.app.context.inspections.get(received.event["data"]["inspection_id"])
     assert inspection is not None
-    return Board(_legs(inspection, uploaded, received.at), floor_ms)
+    return Latency(_legs(inspection, uploaded, received.at), floor_ms)
 
 
 def _bare(runtime: Runtime, picture: bytes) -> float:
@@ -143,7 +143,7 @@ def _legs(inspection: Inspection, uploaded: float, alerted: float) -> dict[str, 
     }
 
 
-def _summary(results: Sequence[Board]) -> dict[str, Any]:
+def _summary(results: Sequence[Latency]) -> dict[str, Any]:
     legs = {leg: round(statistics.median(board.legs[leg] for board in results), 1) for leg in LEGS}
     total = statistics.median(board.total_ms for board in results)
     floor = statistics.median(board.floor_ms for board in results)

@@ -42,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the demo; 0 if every upload got its verdict, else 1. Raises UsageError, ConfigError."""
+    """Run the demo. Returns 0 if every upload got its verdict, else 1. Raises UsageError, ConfigError."""
     if options.golden and not options.images:
         raise UsageError(
             "--golden FILE goes with --images DIR; boards that are drawn have a golden picture of their own"

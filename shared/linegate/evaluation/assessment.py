@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import linegate
-from linegate.evaluation import scoring
-from linegate.evaluation.advising import choices
+from linegate.evaluation import metrics
 from linegate.evaluation.labels import Dataset, Kind, class_name, shown, warnings
-from linegate.evaluation.running import Outcome
+from linegate.evaluation.outcomes import Outcome
+from linegate.evaluation.thresholds import choices
 from linegate.inspection import Detection
 from linegate.settings import Recipe, Settings
 
@@ -70,8 +70,8 @@ def assess(
     """
     recipe, counts = gate.recipe, gate.counts()
     boards = [outcome.board for outcome in outcomes]
-    after = scoring.evaluate(boards, request.iou, counts, verified=True)
-    before = scoring.evaluate(boards, request.iou, counts, verified=False)
+    after = metrics.evaluate(boards, request.iou, counts, verified=True)
+    before = metrics.evaluate(boards, request.iou, counts, verified=False)
     manifests = [outcome.inspection.manifest for outcome in outcomes if outcome.inspection.manifest]
     checked = [
         detection
@@ -108,7 +108,7 @@ def assess(
         "iou": request.iou,
         **after,
         "before_verification": before,
-        "not_judged": scoring.why_not_judged(boards, counts),
+        "not_judged": metrics.why_not_judged(boards, counts),
         "choose": choices(boards, after, request.recall, request.escape_rate),
         "latency_ms": {
             "board": _quantiles([outcome.inspection.timings.decided_ms for outcome in outcomes]),
@@ -127,7 +127,7 @@ def assess(
     }
 
 
-def tell_classes(dataset: Dataset, recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
+def note_unknown_classes(dataset: Dataset, recipe: Recipe, outcomes: Sequence[Outcome]) -> None:
     """Say which labelled classes the detector has no name for."""
     known = {class_name(name) for name in recipe.classes} | {
         detection.class_name for outcome in outcomes for detection in outcome.board.detections

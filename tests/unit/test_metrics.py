@@ -2,9 +2,9 @@
 
 import pytest
 
-from linegate.evaluation import scoring
+from linegate.evaluation import metrics
 from linegate.evaluation.labels import Truth
-from linegate.evaluation.scoring import NONE, Board, choose, evaluate
+from linegate.evaluation.metrics import NONE, InspectedBoard, choose, evaluate
 from linegate.inspection import Box, Check, Detection, Manifest, Result, Verdict
 
 
@@ -18,10 +18,10 @@ def told(
     return Detection(name, confidence, box(left, width), settled=Check(0, result, "so"))
 
 
-def board(truths: list[tuple[float, str]], *detections: Detection, doubts: tuple[str, ...] = ()) -> Board:
+def board(truths: list[tuple[float, str]], *detections: Detection, doubts: tuple[str, ...] = ()) -> InspectedBoard:
     manifest = Manifest(400, 20, detections, 0, "static", doubts=doubts)
     labelled = tuple(Truth(name, box(left)) for left, name in truths)
-    return Board("board", labelled, manifest, detections, Verdict.PASS)
+    return InspectedBoard("board", labelled, manifest, detections, Verdict.PASS)
 
 
 def any_of(_: Detection) -> bool:
@@ -58,7 +58,7 @@ def test_average_precision_is_told_at_the_overlap_that_was_asked_for_too() -> No
 def test_a_large_board_with_large_defects_counts_as_well() -> None:
     big = Truth("short", Box(3000, 3000, 2000, 2000))
     found = Detection("short", 0.9, Box(3000, 3000, 2000, 2000), settled=Check(0, Result.FAIL, "so"))
-    boards = [Board("big", (big,), Manifest(6000, 6000, (found,), 0, "static"), (found,), Verdict.FAIL)]
+    boards = [InspectedBoard("big", (big,), Manifest(6000, 6000, (found,), 0, "static"), (found,), Verdict.FAIL)]
     assert evaluate(boards, 0.5, any_of, verified=True)["overall"]["ap50"] == pytest.approx(1.0)
 
 
@@ -86,7 +86,7 @@ def test_what_verification_clears_counts_before_it_only() -> None:
 
 
 def test_boards_nobody_can_judge_go_to_review_and_those_not_inspected_are_told_apart() -> None:
-    unread = Board("unread", (), None, (), Verdict.ERROR)
+    unread = InspectedBoard("unread", (), None, (), Verdict.ERROR)
     boards = [
         board([(0, "short")], told(0, 0.9, result=Result.UNSURE)),
         board([], doubts=("It can't be registered.",)),
@@ -120,7 +120,7 @@ def test_the_sweep_tells_what_each_confidence_would_cost_and_the_choice_follows_
 def test_calibration_tells_whether_a_confidence_means_what_it_says() -> None:
     boards = [board([(0, "short")], told(0, 0.9), told(100, 0.9)), board([], told(0, 0.1))]
     found = [board.found(verified=False, counts=any_of) for board in boards]
-    lowest, *_, highest = scoring.calibration(found, boards, 0.5)
+    lowest, *_, highest = metrics.calibration(found, boards, 0.5)
     assert (highest["count"], highest["confidence"], highest["precision"]) == (2, pytest.approx(0.9), 0.5)
     assert (lowest["count"], lowest["precision"]) == (1, 0.0)
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from linegate.console import console
-from linegate.evaluation.advising import UNKNOWN, advice, number
+from linegate.evaluation.thresholds import UNKNOWN, advice, number
 
 MOST: Final = 10  # faults, reasons and boards of one reason that are listed; --json holds all
 
@@ -52,7 +52,7 @@ def measures(report: dict[str, Any]) -> dict[str, str]:
     return titles if report["iou"] == 0.5 else {**titles, "ap": f"AP@{100 * report['iou']:g}"}
 
 
-def on_terminal(report: dict[str, Any]) -> None:
+def show(report: dict[str, Any]) -> None:
     """Print the figures; what is wrong with the dataset goes to standard error."""
     out = console()
 

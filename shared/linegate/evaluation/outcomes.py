@@ -12,7 +12,7 @@ from linegate.edge import scratch
 from linegate.edge.runtime import Runtime
 from linegate.errors import TransientError, UsageError
 from linegate.evaluation.labels import Sample, class_name, shown
-from linegate.evaluation.scoring import Board
+from linegate.evaluation.metrics import InspectedBoard
 from linegate.inspection import Inspection
 from linegate.sections import Line
 from linegate.settings import Recipe, Settings
@@ -33,8 +33,8 @@ class Outcome:
     inspection: Inspection
 
     @property
-    def board(self) -> Board:
-        """As scoring sees it: classes spelled one way, every detection with its result."""
+    def board(self) -> InspectedBoard:
+        """As the metrics see it: classes spelled one way, every detection with its result."""
         revision, manifest = self.inspection.revision, self.inspection.manifest
         assert revision is not None
         decision = revision.decision
@@ -42,10 +42,12 @@ class Outcome:
             replace(detection, class_name=class_name(detection.class_name), settled=check)
             for detection, check in zip(manifest.detections if manifest else (), decision.checks, strict=False)
         )
-        return Board(self.sample.name, self.sample.truths, manifest, detections, decision.verdict, decision.reasons)
+        return InspectedBoard(
+            self.sample.name, self.sample.truths, manifest, detections, decision.verdict, decision.reasons
+        )
 
 
-def inspected(
+def inspect_all(
     settings: Settings,
     recipe: Recipe,
     samples: Sequence[Sample],

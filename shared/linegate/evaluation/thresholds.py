@@ -5,20 +5,22 @@ from typing import Any, Final
 
 import yaml
 
-from linegate.evaluation import scoring
-from linegate.evaluation.scoring import Board
+from linegate.evaluation import metrics
+from linegate.evaluation.metrics import InspectedBoard
 
 UNKNOWN: Final = "\N{EN DASH}"
 POOR_RECALL: Final = 0.8  # below it, a board fails by what else is found on it rather than by its labelled defects
 GOALS: Final = {"recall": "a recall of {:g} or more", "escape_rate": "an escape rate of {:g} or less"}
 
 
-def choices(boards: Sequence[Board], figures: dict[str, Any], recall: float, escape_rate: float) -> dict[str, Any]:
+def choices(
+    boards: Sequence[InspectedBoard], figures: dict[str, Any], recall: float, escape_rate: float
+) -> dict[str, Any]:
     """For each goal the best point of the sweep, and why no confidence is advised all the same, if so."""
     points = figures["sweep"]
     wanted = {
-        "recall": (recall, scoring.choose(points, recall=recall)),
-        "escape_rate": (escape_rate, scoring.choose(points, escape_rate=escape_rate)),
+        "recall": (recall, metrics.choose(points, recall=recall)),
+        "escape_rate": (escape_rate, metrics.choose(points, escape_rate=escape_rate)),
     }
     return {
         goal: {"wanted": value, "point": point, "withheld": _withheld(goal, boards, figures, reached=point is not None)}
@@ -26,7 +28,7 @@ def choices(boards: Sequence[Board], figures: dict[str, Any], recall: float, esc
     }
 
 
-def _withheld(goal: str, boards: Sequence[Board], figures: dict[str, Any], *, reached: bool) -> str:
+def _withheld(goal: str, boards: Sequence[InspectedBoard], figures: dict[str, Any], *, reached: bool) -> str:
     """Why the figures are no ground for a choice; empty if they are one."""
     levels, best = figures["boards"], best_recall(figures["sweep"]) or 0.0
     lost, several = levels["review"] + levels["error"], sum(len(board.truths) > 1 for board in boards)

@@ -58,8 +58,8 @@ class Pad:
 
 
 @dataclass(frozen=True)
-class Board:
-    """A design: what is copper, what is drilled, and the golden picture of it."""
+class Design:
+    """The design of a board: what is copper, what is drilled, and the golden picture of it."""
 
     tracks: tuple[Track, ...]
     pads: tuple[Pad, ...]
@@ -149,7 +149,7 @@ class Board:
         return mask
 
 
-def golden_board(seed: int, size: int = SIZE) -> Board:
+def golden_board(seed: int, size: int = SIZE) -> Design:
     """A board design; the same seed draws the same board, whatever the size of its picture.
 
     Raises ValueError for less than 640 pixels: defects would be too small to be seen.
@@ -192,7 +192,7 @@ def golden_board(seed: int, size: int = SIZE) -> Board:
         left, right = int(rng.integers(96, 130)), int(rng.integers(510, 544))
         tracks.append(Track(((left, y), (right, y)), width))
         pads += [Pad(left, y, 11, 5), Pad(right, y, 11, 5)]
-    return Board(tuple(tracks), tuple(pads), size)
+    return Design(tuple(tracks), tuple(pads), size)
 
 
 def drilled_copper(conductors: Mask, holes: Mask) -> Mask:

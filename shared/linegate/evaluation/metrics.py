@@ -19,7 +19,7 @@ STEPS: Final = tuple(round(step / 50, 2) for step in range(50))  # confidences o
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class InspectedBoard:
     """One labelled board and what the gate made of it.
 
     `detections` carry their result as `settled`. Where the detector gave no answer there is no `manifest`, and `verdict`
@@ -108,7 +108,7 @@ def match(detections: Iterable[Detection], truths: Sequence[Truth], iou: float, 
 
 
 def evaluate(
-    boards: Sequence[Board], iou: float, counts: Callable[[Detection], bool], *, verified: bool
+    boards: Sequence[InspectedBoard], iou: float, counts: Callable[[Detection], bool], *, verified: bool
 ) -> dict[str, Any]:
     """Everything at the recipe's own confidences, as it goes into the JSON.
 
@@ -178,7 +178,7 @@ def _rates(*, hits: int, told: int, known: int) -> dict[str, Any]:
 
 
 def average_precision(
-    boards: Sequence[Board], found: Sequence[Sequence[Detection]], classes: Sequence[str] | None, iou: float
+    boards: Sequence[InspectedBoard], found: Sequence[Sequence[Detection]], classes: Sequence[str] | None, iou: float
 ) -> dict[str, tuple[float | None, float | None]]:
     """Average precision at IoU 0.5 and at `iou`, by class, or of all as one ("") with `classes` None; COCO's, by supervision.
 
@@ -238,7 +238,7 @@ def confusion(matched: Iterable[Iterable[Match]], classes: Sequence[str]) -> dic
     return table
 
 
-def board_level(boards: Sequence[Board], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def board_level(boards: Sequence[InspectedBoard], verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """Escapes are bad boards that passed, false calls good boards that failed; shares of the bad, the good, and all."""
     counted = Counter((board.bad, verdict) for board, verdict in zip(boards, verdicts, strict=True))
     bad = sum(board.bad for board in boards)
@@ -261,7 +261,9 @@ def board_level(boards: Sequence[Board], verdicts: Sequence[Verdict]) -> dict[st
     }
 
 
-def _failed_elsewhere(boards: Sequence[Board], verdicts: Sequence[Verdict], matched: Sequence[Sequence[Match]]) -> int:
+def _failed_elsewhere(
+    boards: Sequence[InspectedBoard], verdicts: Sequence[Verdict], matched: Sequence[Sequence[Match]]
+) -> int:
     """Bad boards that failed although none of their labelled defects was found: right by luck."""
     return sum(
         board.bad and verdict is Verdict.FAIL and not any(pair.detection and pair.truth for pair in pairs)
@@ -269,7 +271,7 @@ def _failed_elsewhere(boards: Sequence[Board], verdicts: Sequence[Verdict], matc
     )
 
 
-def why_not_judged(boards: Sequence[Board], counts: Callable[[Detection], bool]) -> list[dict[str, Any]]:
+def why_not_judged(boards: Sequence[InspectedBoard], counts: Callable[[Detection], bool]) -> list[dict[str, Any]]:
     """The reasons for which boards went to REVIEW or ERROR, the most frequent first; alike but for numbers is alike."""
     grouped: dict[tuple[str, str], dict[str, list[str]]] = {}
     for board in boards:
@@ -285,7 +287,7 @@ def why_not_judged(boards: Sequence[Board], counts: Callable[[Detection], bool])
     return sorted(listed, key=lambda each: (-len(each["boards"]), each["reason"]))
 
 
-def sweep(boards: Sequence[Board], iou: float, *, verified: bool) -> list[dict[str, Any]]:
+def sweep(boards: Sequence[InspectedBoard], iou: float, *, verified: bool) -> list[dict[str, Any]]:
     """Precision, recall, escapes and false calls if the recipe asked for each of these confidences, of every class."""
     matches = [
         (pair.detection.confidence, pair.truth is not None)
@@ -331,7 +333,9 @@ def choose(
     return max(fits, key=lambda point: float(point["confidence"]), default=None)
 
 
-def calibration(found: Sequence[Sequence[Detection]], boards: Sequence[Board], iou: float) -> list[dict[str, Any]]:
+def calibration(
+    found: Sequence[Sequence[Detection]], boards: Sequence[InspectedBoard], iou: float
+) -> list[dict[str, Any]]:
     """Of the detections in each fifth of confidence: how many, their mean confidence, and how many are defects indeed."""
     sure: list[list[tuple[float, bool]]] = [[] for _ in range(5)]
     for detections, board in zip(found, boards, strict=True):
