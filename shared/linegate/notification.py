@@ -42,7 +42,7 @@ def notification_body(inspection: Inspection, revision: Revision, storage: Stora
         "corrects": {"revision": corrected.number, "verdict": corrected.decision.verdict.value} if corrected else None,
         "summary": printable(decision.summary, LONGEST_SUMMARY),
         "reasons": [printable(reason, LONGEST_SUMMARY) for reason in decision.reasons],
-        "defects": [_defect(detection, check) for detection, check in pairs],
+        "defects": [defect(detection, check) for detection, check in pairs],
         "omitted": {"reasons": 0, "defects": 0},
         "image": {
             "bucket": image.bucket,
@@ -88,7 +88,8 @@ def _weight(pair: tuple[Detection, Check]) -> tuple[int, float]:
     return _ORDER[check.result], -detection.confidence
 
 
-def _defect(detection: Detection, check: Check) -> dict[str, Any]:
+def defect(detection: Detection, check: Check) -> dict[str, Any]:
+    """A detection with its check as plain data, as notifications, `inspect` and `show` tell of it; the box in pixels."""
     box = detection.box
     return {
         "class": detection.class_name,

@@ -32,6 +32,8 @@ from linegate.errors import TransientError
 T = TypeVar("T")
 CONNECTIONS: Final = 64  # kept alive per host
 MAX_ANSWER: Final = 64 * 1024 * 1024
+# Statuses of answers that another attempt may better: the service is slow, busy, broken or away.
+RETRYABLE: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 SHORTEST_ATTEMPT_S: Final = 1.0  # less than that is no chance, and its failure would say nothing
 # Whatever a service asks for: an answer of a moment must not silence it for longer.
 LONGEST_WAIT_S: Final = 3600.0

@@ -12,12 +12,16 @@ from typing import Any
 
 from linegate import config, logs
 from linegate.commands.interrupt import clean_up_first
+from linegate.commands.records import named
 from linegate.edge import scratch
 from linegate.edge.runtime import Runtime
 from linegate.errors import ConfigError, TransientError, UsageError
 from linegate.files import golden_picture, readable, writable, writing
 from linegate.handlers.shot import golden_name
 from linegate.inspection import Inspection, Verdict, place_of
+from linegate.handlers.detect import golden_name
+from linegate.inspection import Inspection, Verdict, place_of, visible
+from linegate.notification import defect
 from linegate.sections import Line
 from linegate.settings import Recipe, Settings
 from linegate.texts import visible
@@ -140,16 +144,7 @@ def _report(image: Path, inspection: Inspection, annotated: str | None) -> dict[
             "picture": asdict(manifest.picture) if manifest and manifest.picture else None,
             "golden": asdict(manifest.golden) if manifest and manifest.golden else None,
         },
-        "defects": [
-            {
-                "class": detection.class_name,
-                "confidence": round(detection.confidence, 3),
-                "box": {key: round(getattr(detection.box, key), 1) for key in ("x", "y", "width", "height")},
-                "result": check.result.value,
-                "reason": check.reason,
-            }
-            for detection, check in zip(detections, decision.checks, strict=True)
-        ],
+        "defects": [defect(detection, check) for detection, check in zip(detections, decision.checks, strict=True)],
         "annotated": annotated,
     }
 
@@ -157,9 +152,7 @@ def _report(image: Path, inspection: Inspection, annotated: str | None) -> dict[
 def _print(report: dict[str, Any]) -> None:
     print(f"{report['verdict']}  {visible(report['image'])}")
     print(f"  {report['summary']}")
-    for defect in report["defects"]:
-        box = defect["box"]
-        where = f"x {box['x']:.0f}, y {box['y']:.0f}, {box['width']:.0f} by {box['height']:.0f} px"
-        print(f"  {defect['result']:6} {defect['class']} {defect['confidence']:.2f}  {where}: {defect['reason']}")
+    for each in report["defects"]:
+        print(f"  {each['result']:6} {named(each)}: {each['reason']}")
     if report["annotated"]:
         print(f"  annotated picture: {visible(report['annotated'])}")

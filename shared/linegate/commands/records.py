@@ -1,7 +1,7 @@
 """What `list` and `show` share: inspections read from the database of a gate that may be running, to read only."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -52,6 +52,13 @@ def inspection_of(text: str) -> Inspection:
         return codec(Inspection).validate_json(text)
     except ValueError as error:
         raise TransientError(f"linegate.db is damaged; stop the gate, then: {command()} recover") from error
+
+
+def named(defect: Mapping[str, Any]) -> str:
+    """Class, confidence and place of what `notification.defect` gives, for a person."""
+    box = defect["box"]
+    where = f"x {box['x']:.0f}, y {box['y']:.0f}, {box['width']:.0f} by {box['height']:.0f} px"
+    return f"{defect['class']} {defect['confidence']:.2f}  {where}"
 
 
 def local(moment: datetime) -> str:

@@ -5,7 +5,6 @@ import json
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,11 @@ from linegate import config
 from linegate.codec import codec
 from linegate.commands.arguments import add_config
 from linegate.commands.records import brief as told_briefly
-from linegate.commands.records import inspection_of, local, opened, rows
+from linegate.commands.records import inspection_of, local, named, opened, rows
 from linegate.errors import UsageError
 from linegate.inspection import Inspection, OutboxEntry, Revision
+from linegate.inspection import Inspection, OutboxEntry, Revision, brief, printable
+from linegate.notification import defect
 from linegate.settings import Settings
 from linegate.texts import brief, printable
 
@@ -65,13 +66,7 @@ def _whole(settings: Settings, connection: sqlite3.Connection, inspection: Inspe
         "decided_ms": round(inspection.timings.decided_ms) if revision else None,
         "detector": manifest.detector if manifest else None,
         "findings": [
-            {
-                "class": detection.class_name,
-                "confidence": round(detection.confidence, 3),
-                "box": asdict(detection.box),
-                "result": check.result.value,
-                "reason": check.reason,
-            }
+            defect(detection, check)
             for detection, check in zip(
                 manifest.detections if manifest else (), revision.decision.checks if revision else (), strict=False
             )
@@ -113,9 +108,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         f"  recipe {told['recipe'] or 'none'}, id {told['inspection_id']}",
     ]
     for finding in told["findings"]:
-        box = finding["box"]
-        where = f"x {box['x']:.0f}, y {box['y']:.0f}, {box['width']:.0f} by {box['height']:.0f} px"
-        what = f"{finding['class']} {finding['confidence']:.2f}  {where}: {brief(finding['reason'])}"
+        what = f"{named(finding)}: {brief(finding['reason'])}"
         lines.append(f"  {finding['result']:6} {printable(what, 600)}")
     for revision in told["revisions"]:
         when = local(datetime.fromisoformat(revision["decided_at"]))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ import linegate
 from linegate.evaluation import metrics
 from linegate.evaluation.labels import Dataset, Kind, class_name, shown, warnings
 from linegate.evaluation.outcomes import Outcome
+from linegate.evaluation.percentiles import percentiles
 from linegate.evaluation.thresholds import choices
 from linegate.inspection import Detection
 from linegate.settings import Recipe, Settings
@@ -111,9 +112,9 @@ def assess(
         "not_judged": metrics.why_not_judged(boards, counts),
         "choose": choices(boards, after, request.recall, request.escape_rate),
         "latency_ms": {
-            "board": _quantiles([outcome.inspection.timings.decided_ms for outcome in outcomes]),
-            "detector": _quantiles([manifest.detector_ms for manifest in manifests]),
-            "check": _quantiles([check.latency_ms for check in checks if check.latency_ms]),
+            "board": percentiles([outcome.inspection.timings.decided_ms for outcome in outcomes]),
+            "detector": percentiles([manifest.detector_ms for manifest in manifests]),
+            "check": percentiles([check.latency_ms for check in checks if check.latency_ms]),
             "under_way": request.parallel,
         },
         "cost": {
@@ -176,10 +177,3 @@ def _board(outcome: Outcome, counts: Callable[[Detection], bool]) -> dict[str, A
 def _checks(outcome: Outcome) -> Sequence[Any]:
     revision = outcome.inspection.revision
     return revision.decision.checks if revision else ()
-
-
-def _quantiles(values: Iterable[float]) -> dict[str, float | None]:
-    ordered = sorted(values)
-    if not ordered:
-        return {"p50": None, "p95": None}
-    return {f"p{part}": round(ordered[min(len(ordered) - 1, len(ordered) * part // 100)], 1) for part in (50, 95)}

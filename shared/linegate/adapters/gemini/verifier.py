@@ -15,7 +15,7 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from google.genai import errors, types
 
 from linegate.adapters import strict
-from linegate.adapters.exchange import LONGEST_WAIT_S, Http, ServiceError, persist, retry_after
+from linegate.adapters.exchange import LONGEST_WAIT_S, RETRYABLE, Http, ServiceError, persist, retry_after
 from linegate.adapters.gemini.service import Gemini
 from linegate.inspection import Detection, Result
 from linegate.kind import RecipeBase
@@ -65,7 +65,6 @@ _MENDS: Final = {
 }
 # Fields of a part of an answer that are text, or belong to it
 _TEXT: Final = {"text", "thought", "thought_signature"}
-_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class GeminiVerifier:
@@ -197,7 +196,7 @@ def _refused(error: errors.APIError) -> ServiceError:
     asked = retry_after({key.lower(): value for key, value in headers.items()})
     asked = _retry_info(error.details) if asked is None else asked
     text = f"it answered {code}{mend}" + (f" ({said})" if said else "")
-    return ServiceError(text, status=code, retry_after_s=asked, again=code in _AGAIN)
+    return ServiceError(text, status=code, retry_after_s=asked, again=code in RETRYABLE)
 
 
 def _retry_info(details: Any) -> float | None:

@@ -22,7 +22,7 @@ from inference_sdk.http.utils import executors
 
 from linegate import imaging
 from linegate.adapters import strict
-from linegate.adapters.exchange import Answer, Http, ServiceError, named, persist, retry_after
+from linegate.adapters.exchange import RETRYABLE, Answer, Http, ServiceError, named, persist, retry_after
 from linegate.adapters.roboflow.service import Roboflow, Workflow
 from linegate.inspection import Box, Check, Detection, Result
 from linegate.kind import RecipeBase
@@ -54,7 +54,6 @@ _MENDS: Final = {
     413: "the picture is too large for it; lower roboflow.send_side",
     429: "it is asked too often",
 }
-_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 # --- the SDK's HTTP calls: it has no timeout and opens a connection for each
 
@@ -190,7 +189,7 @@ def _refused(answer: Answer) -> ServiceError:
         f"it answered {answer.status}{mend}{f' ({said})' if said else ''}",
         status=answer.status,
         retry_after_s=retry_after(answer.headers),
-        again=answer.status in _AGAIN,
+        again=answer.status in RETRYABLE,
     )
 
 

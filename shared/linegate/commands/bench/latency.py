@@ -2,7 +2,6 @@
 
 import os
 import queue
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from linegate.adapters.targets.webhook import Webhook
 from linegate.commands.bench.setup import LINE, SEED, Setup
 from linegate.commands.listener import Listener, Received
 from linegate.edge.runtime import Runtime
+from linegate.evaluation.percentiles import percentile
 from linegate.inspection import Inspection
 from linegate.samples import DEFECTS, golden_board, jpeg, sample
 from linegate.sections import Line, Network
@@ -144,11 +144,11 @@ def _legs(inspection: Inspection, uploaded: float, alerted: float) -> dict[str, 
 
 
 def _summary(results: Sequence[Latency]) -> dict[str, Any]:
-    legs = {leg: round(statistics.median(board.legs[leg] for board in results), 1) for leg in LEGS}
-    total = statistics.median(board.total_ms for board in results)
-    floor = statistics.median(board.floor_ms for board in results)
-    overhead = statistics.median(
-        board.total_ms - board.legs["detector_ms"] - board.legs["slowest_check_ms"] for board in results
+    legs = {leg: round(percentile((board.legs[leg] for board in results), 50), 1) for leg in LEGS}
+    total = percentile((board.total_ms for board in results), 50)
+    floor = percentile((board.floor_ms for board in results), 50)
+    overhead = percentile(
+        (board.total_ms - board.legs["detector_ms"] - board.legs["slowest_check_ms"] for board in results), 50
     )
     return {
         "boards": len(results),

@@ -1,6 +1,5 @@
 """Boards a second with all of them there at once, in worker processes and in one process."""
 
-import statistics
 import tempfile
 import time
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import Any, Final
 from linegate.commands.bench.setup import LINE
 from linegate.edge import scratch
 from linegate.errors import TransientError
+from linegate.evaluation.percentiles import percentile
 from linegate.samples.uploads import GOLDEN_FOLDER, Upload, drawn, from_folder, look_at
 from linegate.sections import Edge, Line, Workers
 from linegate.settings import CORES, Recipe, Settings
@@ -30,7 +30,7 @@ def measure(images: Path | None, golden: Path | None) -> dict[str, Any]:
         for _ in range(ROUNDS):
             for processes, measured in rates.items():
                 measured.append(_boards_a_second(uploads, folder, processes))
-    alone, together = (statistics.median(measured) for measured in rates.values())
+    alone, together = (percentile(measured, 50) for measured in rates.values())
     return {
         "boards": len(uploads),
         "one_process": round(alone, 2),

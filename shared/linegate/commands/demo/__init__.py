@@ -3,7 +3,6 @@
 import argparse
 import base64
 import json
-import math
 import secrets
 import shutil
 import tempfile
@@ -22,6 +21,7 @@ from linegate.commands.interrupt import clean_up_first
 from linegate.commands.listener import Listener
 from linegate.edge.runtime import Runtime
 from linegate.errors import UsageError
+from linegate.evaluation.percentiles import percentiles
 from linegate.files import writing
 from linegate.inspection import Verdict
 from linegate.samples.uploads import GOLDEN_FOLDER, drawn, from_folder, look_at
@@ -143,10 +143,10 @@ def _report(demo: Demo, settings: Settings) -> dict[str, Any]:
         "missing": len(outcomes) - len(answered),
         "correct": correct,
         "wrong": len(known) - correct,
-        "overhead_ms": _percentiles([outcome.overhead_ms for outcome in inspected]),
-        "upload_to_alert_ms": _percentiles([outcome.upload_to_alert_ms for outcome in answered]),
-        "detector_ms": _percentiles([outcome.detector_ms for outcome in inspected]),
-        "slowest_check_ms": _percentiles([outcome.slowest_check_ms for outcome in inspected]),
+        "overhead_ms": percentiles([outcome.overhead_ms for outcome in inspected]),
+        "upload_to_alert_ms": percentiles([outcome.upload_to_alert_ms for outcome in answered]),
+        "detector_ms": percentiles([outcome.detector_ms for outcome in inspected]),
+        "slowest_check_ms": percentiles([outcome.slowest_check_ms for outcome in inspected]),
         "boards_per_second": round(len(answered) / seconds, 2) if seconds > 0 else 0.0,
         "webhooks": {"received": len(demo.received), "bad_signatures": demo.bad_signatures},
         "results": [_result(outcome, settings) for outcome in outcomes],
@@ -170,11 +170,3 @@ def _result(outcome: Outcome, settings: Settings) -> dict[str, Any]:
         "overhead_ms": round(outcome.overhead_ms, 1) if outcome.detector_ms else None,
         "annotated": str(settings.data / annotated["name"]) if annotated else None,
     }
-
-
-def _percentiles(values: list[float]) -> dict[str, float | None]:
-    """p50 and p95 by nearest rank; None of nothing."""
-    ordered = sorted(values)
-    if not ordered:
-        return {"p50": None, "p95": None}
-    return {f"p{share}": round(ordered[math.ceil(share / 100 * len(ordered)) - 1], 1) for share in (50, 95)}
