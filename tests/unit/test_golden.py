@@ -16,6 +16,7 @@ from linegate.adapters.golden.materials import Picture
 from linegate.adapters.golden.registration import register
 from linegate.adapters.golden.verifier import GoldenVerifier
 from linegate.errors import PermanentError, RegistrationError, TransientError
+from linegate.evaluation.confidence import roughened
 from linegate.inspection import Box, Detection, Result
 from linegate.ports import Found
 from linegate.samples import DEFECTS, Design, golden_board, jpeg, sample
@@ -209,23 +210,15 @@ def test_dark_copper_on_a_photograph_is_told_by_the_recipe() -> None:
     assert [d.class_name for d in compare(tested, golden)] == ["short"]
 
 
-def roughened(picture: Picture, roughness: float, seed: int) -> Picture:
-    """A scan with edges as ragged as poor etching and thresholding leave them: `roughness` of 255 at an edge."""
-    soft = cv2.GaussianBlur(picture[:, :, 0].astype(np.float32), (0, 0), 1.5)
-    drawn = np.asarray(np.random.default_rng(seed).standard_normal(soft.shape), np.float32)
-    noise = cv2.GaussianBlur(drawn, (0, 0), 1.2)
-    ragged: NDArray[np.float32] = soft + roughness * noise / noise.std()
-    level = np.where(ragged > 127, 255, 0).astype(np.uint8)
-    return np.dstack([level] * 3)
-
-
 @pytest.mark.parametrize("roughness", [0, 15, 30, 40])
 def test_the_boards_own_edges_tell_how_ragged_they_may_be(roughness: float) -> None:
     golden = scan(*((20, top, 300, top + 12) for top in range(20, 300, 30)))
     tested = golden.copy()
     tested[20:26, 100:112] = 255  # a bite of half the width
     tested[63:74, 200:206] = 0  # a spur across half the gap
-    found = sure(compare(roughened(tested, roughness, 1), roughened(golden, roughness, 2)))
+    rough_tested = roughened(tested, roughness, np.random.default_rng(1))
+    rough_golden = roughened(golden, roughness, np.random.default_rng(2))
+    found = sure(compare(rough_tested, rough_golden))
     assert sorted(detection.class_name for detection in found) == ["mouse_bite", "spur"]
 
 

@@ -14,11 +14,12 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from linegate import config, logs
+from linegate import logs
 from linegate.commands.arguments import positive, ratio, whole
 from linegate.commands.cost import per_thousand, prices_of
 from linegate.commands.interrupt import on_interrupt
-from linegate.errors import ConfigError, TransientError, UsageError
+from linegate.commands.recipes import recipe_of
+from linegate.errors import TransientError, UsageError
 from linegate.evaluation.assessment import Gate, Request, assess, note_unknown_classes
 from linegate.evaluation.datasets import read
 from linegate.evaluation.goldens import KEYS, Naming, assign
@@ -152,17 +153,7 @@ def _write(file: Path, text: str) -> None:
 
 def _gate(request: Request) -> Gate:
     """The line's recipe with what the command line changes. Raises ConfigError, UsageError."""
-    if request.configuration is None:
-        line, name, recipe = request.line or UNNAMED, UNNAMED, Recipe()
-        settings = Settings.model_validate({"recipes": {UNNAMED: {}}, "lines": {UNNAMED: {"recipe": UNNAMED}}})
-    else:
-        settings = config.load(request.configuration)
-        line = request.line or next(iter(settings.lines))
-        known = settings.recipe_of(line)
-        if known is None:
-            told = f"lines: no line named {line!r}; there is {', '.join(settings.lines)}"
-            raise ConfigError([told], str(request.configuration))
-        name, recipe = known
+    settings, line, name, recipe = recipe_of(request.configuration, request.line, UNNAMED)
     if request.golden and not request.golden.is_file() and not any(key in str(request.golden) for key in KEYS):
         raise UsageError(f"there is no golden picture {shown(request.golden)}")
     asked = {"detector": request.detector, "verifier": request.verifier}

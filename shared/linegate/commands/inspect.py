@@ -10,19 +10,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from linegate import config, logs
+from linegate import logs
 from linegate.commands.interrupt import clean_up_first
+from linegate.commands.recipes import recipe_of
 from linegate.commands.records import named
 from linegate.edge import scratch
 from linegate.edge.runtime import Runtime
-from linegate.errors import ConfigError, TransientError, UsageError
+from linegate.errors import TransientError, UsageError
 from linegate.files import golden_picture, readable, writable, writing
 from linegate.handlers.shot import golden_name
 from linegate.inspection import Inspection, Verdict, place_of
 from linegate.handlers.detect import golden_name
 from linegate.inspection import Inspection, Verdict, place_of, visible
 from linegate.notification import defect
-from linegate.sections import Line
 from linegate.settings import Recipe, Settings
 from linegate.texts import visible
 
@@ -75,16 +75,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _settings(golden: Path | None, configuration: Path | None, line: str | None) -> tuple[Settings, str]:
     """The settings to inspect with, and the line whose recipe they use."""
-    if configuration is None:
-        line = line or UNNAMED
-        settings = Settings(recipes={"inspect": Recipe()}, lines={line: Line(recipe="inspect")})
-    else:
-        settings = config.load(configuration)
-        line = line or next(iter(settings.lines))
-    known = settings.recipe_of(line)
-    if known is None:
-        raise ConfigError([f"lines: no line named {line!r}; there is {', '.join(settings.lines)}"], str(configuration))
-    name, recipe = known
+    settings, line, name, recipe = recipe_of(configuration, line, UNNAMED)
     recipe = recipe.model_copy(update={"golden": str(golden.resolve())}) if golden else recipe
     return settings.model_copy(update={"recipes": {**settings.recipes, name: recipe}}), line
 

@@ -50,7 +50,7 @@ LEAST_CONFIDENCE: Final = 0.02
 FARTHEST: Final = 20.0  # raggedness up to which distances tell more
 
 # Logistic regression: what each piece of evidence (see `_evidence`) adds to the log-odds that a difference is a defect.
-# `.ci/fit_confidence.py` fits them on labelled pairs of pictures, edges roughened and golden pictures displaced.
+# `linegate.evaluation.confidence` fits them on labelled pairs of pictures, edges roughened and golden pictures displaced.
 WEIGHTS: Final[Mapping[str, float]] = {
     "bias": -10.42,
     "depth": 0.72,
