@@ -24,7 +24,7 @@ def quick_workers() -> None:
 @pytest.fixture
 def hmi() -> Iterator[Hmi]:
     heard = Hmi()
-    with Listener([SECRET], heard.hear) as listener:
+    with Listener([SECRET], heard.receive) as listener:
         heard.url = listener.url
         yield heard
 

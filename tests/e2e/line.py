@@ -24,7 +24,7 @@ class Hmi:
     received: list[Received] = field(default_factory=list)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def hear(self, webhook: Received) -> None:
+    def receive(self, webhook: Received) -> None:
         with self._changed:
             self.received.append(webhook)
             self._changed.notify_all()

@@ -161,7 +161,7 @@ def cloud(
         detector = stack.enter_context(Service(roboflow.Workflows(find=roboflow.find_cells)))
         verifier = stack.enter_context(Service(gemini.Model()))
         mes = stack.enter_context(Service(lambda _: Reply(204, b"")))
-        hmi.url = stack.enter_context(Listener([SECRET], hmi.hear)).url
+        hmi.url = stack.enter_context(Listener([SECRET], hmi.receive)).url
         config = tmp_path_factory.mktemp("secret") / "linegate.yaml"
         config.write_text(yaml.safe_dump(configuration(detector.url, verifier.url, hmi.url, mes.url)))
         environment = {

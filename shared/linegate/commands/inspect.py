@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     if golden:
         golden_picture(golden)
     else:
-        _look_at_golden(settings, line, image)
+        _check_golden(settings, line, image)
     if annotated:
         _refuse_to_annotate(annotated, (image, golden))
     with scratch.runtime(settings) as runtime:
@@ -80,7 +80,7 @@ def _settings(golden: Path | None, configuration: Path | None, line: str | None)
     return settings.model_copy(update={"recipes": {**settings.recipes, name: recipe}}), line
 
 
-def _look_at_golden(settings: Settings, line: str, image: Path) -> None:
+def _check_golden(settings: Settings, line: str, image: Path) -> None:
     """A golden picture that is missing or broken is said at once: the gate itself waits for it until the deadline.
 
     Raises UsageError.

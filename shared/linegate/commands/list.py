@@ -12,7 +12,7 @@ from rich.text import Text
 
 from linegate import config
 from linegate.commands.arguments import add_config, positive
-from linegate.commands.records import brief, inspection_of, local, opened, rows
+from linegate.commands.records import inspection_of, local, opened, rows, summary
 from linegate.console import STYLE, console
 from linegate.errors import UsageError
 from linegate.inspection import Verdict
@@ -54,13 +54,13 @@ def run(options: argparse.Namespace) -> int:
     with closing(opened(settings)) as connection:
         found = [inspection_of(row[0]) for row in rows(connection, query, [*values, options.limit])]
     if options.json:
-        print(json.dumps([brief(inspection) for inspection in found], indent=2))
+        print(json.dumps([summary(inspection) for inspection in found], indent=2))
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("received", "verdict", "board", "reasons", "id"):
         table.add_column(heading, no_wrap=heading in ("received", "verdict", "id"), overflow="fold")
     for inspection in found:
-        told = brief(inspection)
+        told = summary(inspection)
         reasons = "; ".join(told["reasons"][:2]) + (
             f" and {len(told['reasons']) - 2} more" if told["reasons"][2:] else ""
         )

@@ -68,33 +68,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except UsageError as error:
-        code = _said(USAGE, str(error))
+        code = _report(USAGE, str(error))
     except ConfigError as error:
         print(f"{error.source}:", *(f"  {visible(fault)}" for fault in error.faults), sep="\n", file=sys.stderr)
         code = CONFIGURATION
     except KeyboardInterrupt:
         code = INTERRUPTED
     except LinegateError as error:
-        code = _said(INTERNAL, str(error))
+        code = _report(INTERNAL, str(error))
     except BrokenPipeError:
         _read_no_more()
         code = NOBODY_READS
     except ImportError as error:
-        code = _said(UNAVAILABLE, _missing(error))
+        code = _report(UNAVAILABLE, _missing(error))
     except OSError as error:  # a full disk, a folder without permission: not ours to mend
         about = f": {error.filename}" if error.filename else ""
-        code = _said(INPUT_OUTPUT, f"{error.strerror or error}{about}")
+        code = _report(INPUT_OUTPUT, f"{error.strerror or error}{about}")
     except Exception:
         import traceback
 
         print(redact(traceback.format_exc()), end="", file=sys.stderr)
-        code = _said(INTERNAL, "this is a fault of Linegate; the lines above say where")
+        code = _report(INTERNAL, "this is a fault of Linegate; the lines above say where")
     finally:
         on_interrupt(before)
     return code
 
 
-def _said(code: int, message: str) -> int:
+def _report(code: int, message: str) -> int:
     print("linegate:", visible(redact(message), keep="\n"), file=sys.stderr)
     return code
 

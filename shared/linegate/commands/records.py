@@ -13,7 +13,7 @@ from linegate.inspection import Inspection
 from linegate.settings import Settings
 
 
-def brief(inspection: Inspection) -> dict[str, Any]:
+def summary(inspection: Inspection) -> dict[str, Any]:
     """One inspection as plain data, as far as a list tells of it."""
     revision, place = inspection.revision, inspection.place
     return {

@@ -12,8 +12,7 @@ from typing import Any
 from linegate import config
 from linegate.codec import codec
 from linegate.commands.arguments import add_config
-from linegate.commands.records import brief as told_briefly
-from linegate.commands.records import inspection_of, local, named, opened, rows
+from linegate.commands.records import inspection_of, local, named, opened, rows, summary
 from linegate.errors import UsageError
 from linegate.inspection import Inspection, OutboxEntry, Revision
 from linegate.inspection import Inspection, OutboxEntry, Revision, brief, printable
@@ -59,7 +58,7 @@ def _whole(settings: Settings, connection: sqlite3.Connection, inspection: Inspe
     revision, manifest = inspection.revision, inspection.manifest
     quarantined = settings.data / "quarantine" / identity
     return {
-        **told_briefly(inspection),
+        **summary(inspection),
         "recipe": inspection.recipe,
         "summary": revision.decision.summary if revision else "",
         "deadline": inspection.deadline.isoformat(),

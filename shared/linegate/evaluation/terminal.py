@@ -56,11 +56,11 @@ def show(report: dict[str, Any]) -> None:
     """Print the figures; what is wrong with the dataset goes to standard error."""
     out = console()
 
-    def tell(text: str) -> None:
+    def line_out(text: str) -> None:
         out.print(Text(text), soft_wrap=True)
 
     for line in header(report):
-        tell(line)
+        line_out(line)
     table = Table(box=None, header_style="bold")
     table.add_column("")
     titles = measures(report)
@@ -72,21 +72,21 @@ def show(report: dict[str, Any]) -> None:
         table.add_row(Text(name), *(number(values[key]) for key in titles), str(values["support"]))
     out.print(table)
     for title, part in (("boards", report), ("before verification", report["before_verification"])):
-        tell(f"{title}: {_boards(part['boards'])}")
+        line_out(f"{title}: {_boards(part['boards'])}")
     for reason in report["not_judged"][:MOST]:
         more = f" and {len(reason['boards']) - MOST} more" if len(reason["boards"]) > MOST else ""
-        tell(f"{reason['verdict']}, {_plural(reason['count'], 'board')}: {reason['reason']}")
-        tell(f"    {', '.join(reason['boards'][:MOST])}{more}")
+        line_out(f"{reason['verdict']}, {_plural(reason['count'], 'board')}: {reason['reason']}")
+        line_out(f"    {', '.join(reason['boards'][:MOST])}{more}")
     if len(report["not_judged"]) > MOST:
-        tell(f"… and {len(report['not_judged']) - MOST} more reasons; --json lists all")
+        line_out(f"… and {len(report['not_judged']) - MOST} more reasons; --json lists all")
     latency, cost = report["latency_ms"], report["cost"]
-    tell(
+    line_out(
         f"latency: board p50 {_ms(latency['board']['p50'])}, p95 {_ms(latency['board']['p95'])}, detector p50 "
         f"{_ms(latency['detector']['p50'])}, with {_plural(latency['under_way'], 'board')} under way"
     )
-    tell(f"on Google Cloud: US$ {cost['per_board']:.4f} a board, {cost['crops_per_board']:.1f} crops each")
+    line_out(f"on Google Cloud: US$ {cost['per_board']:.4f} a board, {cost['crops_per_board']:.1f} crops each")
     for line in advice(report):
-        tell(line)
+        line_out(line)
     _faults(report["dataset"])
 
 

@@ -110,10 +110,10 @@ def yolo(path: Path, dataset: Dataset, missing_are_good: bool) -> None:
     for labels in sorted(place for folder in folders for place in folder.rglob("*.txt")):
         if labels not in known and labels.name != "classes.txt":
             dataset.fault(labels, 0, f"there is no picture images/{labels.stem}", Kind.NO_PICTURE)
-    _tell_empty_splits(listing, listed, dataset)
+    _note_empty_splits(listing, listed, dataset)
 
 
-def _tell_empty_splits(listing: Path, listed: Mapping[str, Any], dataset: Dataset) -> None:
+def _note_empty_splits(listing: Path, listed: Mapping[str, Any], dataset: Dataset) -> None:
     """Roboflow names splits as ../test/images also where they lie beside the file."""
     for split in ("train", "val", "test"):
         named = listed.get(split)

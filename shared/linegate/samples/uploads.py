@@ -69,7 +69,7 @@ def _defects() -> Iterator[tuple[str, ...]]:
         number += 1
 
 
-def look_at(images: Path, golden: Path | None) -> None:
+def check_folder(images: Path, golden: Path | None) -> None:
     """Raises UsageError for what is wrong with these before anything is made."""
     if not images.is_dir():
         raise UsageError(f"there is no folder {images}")

@@ -10,7 +10,7 @@ from linegate.commands.bench.setup import LINE
 from linegate.edge import scratch
 from linegate.errors import TransientError
 from linegate.evaluation.percentiles import percentile
-from linegate.samples.uploads import GOLDEN_FOLDER, Upload, drawn, from_folder, look_at
+from linegate.samples.uploads import GOLDEN_FOLDER, Upload, check_folder, drawn, from_folder
 from linegate.sections import Edge, Line, Workers
 from linegate.settings import CORES, Recipe, Settings
 
@@ -22,7 +22,7 @@ PATIENCE_S: Final = 600.0
 def measure(images: Path | None, golden: Path | None) -> dict[str, Any]:
     """Medians of the pictures of a folder, or of drawn boards, in turns. Raises UsageError, TransientError."""
     if images:
-        look_at(images, golden)
+        check_folder(images, golden)
     with tempfile.TemporaryDirectory(prefix="linegate-bench-") as name:
         folder = Path(name)
         uploads = from_folder(images, golden, folder) if images else drawn(DRAWN, folder)

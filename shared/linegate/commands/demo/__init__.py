@@ -24,7 +24,7 @@ from linegate.errors import UsageError
 from linegate.evaluation.percentiles import percentiles
 from linegate.files import writing
 from linegate.inspection import Verdict
-from linegate.samples.uploads import GOLDEN_FOLDER, drawn, from_folder, look_at
+from linegate.samples.uploads import GOLDEN_FOLDER, check_folder, drawn, from_folder
 from linegate.settings import Settings
 from linegate.temporary import removed_if_interrupted
 
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     if options.boards and options.images:
         raise UsageError("--boards N draws boards, --images DIR takes those of a folder: give one of the two")
     if options.images:
-        look_at(options.images, options.golden)
+        check_folder(options.images, options.golden)
     clean_up_first()
     with _folder(options.dir) as folder:
         return _run(options.boards or BOARDS, folder, options.images, options.golden, as_json=options.json)
@@ -61,7 +61,7 @@ def _run(boards: int, folder: Path, images: Path | None, golden: Path | None, *,
     view = View(len(uploads), silent=as_json)
     demo = Demo(folder, uploads, view.show, 0.0 if images else PACE_S)
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    with (folder / "linegate.log").open("w", encoding="utf-8") as log_file, Listener([secret], demo.hear) as hmi:
+    with (folder / "linegate.log").open("w", encoding="utf-8") as log_file, Listener([secret], demo.receive) as hmi:
         logs.configure("INFO", log_file, readable=False)
         settings = _configure(folder, hmi.url, secret)
         runtime = Runtime(settings)

@@ -67,7 +67,7 @@ class Demo:
         for camera in cameras:
             camera.join()
 
-    def hear(self, webhook: Received) -> None:
+    def receive(self, webhook: Received) -> None:
         """The HMI's side."""
         with self._lock:
             if webhook.event is None:
