@@ -13,7 +13,7 @@ from typing import Any
 from linegate import logs
 from linegate.commands.interrupt import clean_up_first
 from linegate.commands.recipes import recipe_of
-from linegate.commands.records import named
+from linegate.commands.records import described
 from linegate.edge import scratch
 from linegate.edge.runtime import Runtime
 from linegate.errors import TransientError, UsageError
@@ -144,6 +144,6 @@ def _print(report: dict[str, Any]) -> None:
     print(f"{report['verdict']}  {visible(report['image'])}")
     print(f"  {report['summary']}")
     for each in report["defects"]:
-        print(f"  {each['result']:6} {named(each)}: {each['reason']}")
+        print(f"  {each['result']:6} {described(each)}: {each['reason']}")
     if report["annotated"]:
         print(f"  annotated picture: {visible(report['annotated'])}")

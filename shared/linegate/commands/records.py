@@ -1,4 +1,4 @@
-"""What `list` and `show` share: inspections read from the database of a gate that may be running, to read only."""
+"""Inspections for a person, and as `list` and `show` read them from the database of a gate that may be running."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def inspection_of(text: str) -> Inspection:
         raise TransientError(f"linegate.db is damaged; stop the gate, then: {command()} recover") from error
 
 
-def named(defect: Mapping[str, Any]) -> str:
+def described(defect: Mapping[str, Any]) -> str:
     """Class, confidence and place of what `notification.defect` gives, for a person."""
     box = defect["box"]
     where = f"x {box['x']:.0f}, y {box['y']:.0f}, {box['width']:.0f} by {box['height']:.0f} px"

@@ -12,7 +12,7 @@ from typing import Any
 from linegate import config
 from linegate.codec import codec
 from linegate.commands.arguments import add_config
-from linegate.commands.records import inspection_of, local, named, opened, rows, summary
+from linegate.commands.records import described, inspection_of, local, opened, rows, summary
 from linegate.errors import UsageError
 from linegate.inspection import Inspection, OutboxEntry, Revision
 from linegate.inspection import Inspection, OutboxEntry, Revision, brief, printable
@@ -107,7 +107,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         f"  recipe {told['recipe'] or 'none'}, id {told['inspection_id']}",
     ]
     for finding in told["findings"]:
-        what = f"{named(finding)}: {brief(finding['reason'])}"
+        what = f"{described(finding)}: {brief(finding['reason'])}"
         lines.append(f"  {finding['result']:6} {printable(what, 600)}")
     for revision in told["revisions"]:
         when = local(datetime.fromisoformat(revision["decided_at"]))
