@@ -20,8 +20,6 @@ from linegate.errors import TransientError, UsageError
 from linegate.files import golden_picture, readable, writable, writing
 from linegate.handlers.shot import golden_name
 from linegate.inspection import Inspection, Verdict, place_of
-from linegate.handlers.detect import golden_name
-from linegate.inspection import Inspection, Verdict, place_of, visible
 from linegate.notification import defect
 from linegate.settings import Recipe, Settings
 from linegate.texts import visible

@@ -15,7 +15,6 @@ from linegate.commands.arguments import add_config
 from linegate.commands.records import described, inspection_of, local, opened, rows, summary
 from linegate.errors import UsageError
 from linegate.inspection import Inspection, OutboxEntry, Revision
-from linegate.inspection import Inspection, OutboxEntry, Revision, brief, printable
 from linegate.notification import defect
 from linegate.settings import Settings
 from linegate.texts import brief, printable
