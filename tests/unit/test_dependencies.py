@@ -25,6 +25,7 @@ DISTRIBUTION = {
     "google.cloud.pubsub": "google-cloud-pubsub",
     "google.cloud.storage": "google-cloud-storage",
     "functions_framework": "functions-framework",
+    "pydantic_core": "pydantic",
     "flask": "functions-framework",
     "werkzeug": "functions-framework",
     "cloudevents": "functions-framework",
