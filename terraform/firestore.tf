@@ -21,7 +21,7 @@ resource "google_firestore_field" "expiry" {
   index_config {} # a rising timestamp's index would be a hot spot, and nobody asks by it
 }
 
-# Nobody asks for what lies inside these, and hundreds of detections would meet the limit of index entries.
+# Nobody asks for what lies inside these but by the indexes below, and hundreds of detections would meet the limit of index entries.
 resource "google_firestore_field" "unindexed" {
   for_each = {
     manifest = { collection = "inspections", field = "manifest" }
@@ -54,6 +54,23 @@ resource "google_firestore_index" "sweep" {
       field_path = fields.value
       order      = "ASCENDING"
     }
+  }
+}
+
+# What people ask: the latest boards of a line, with a verdict, of a serial. Two conditions are served by two of these together.
+resource "google_firestore_index" "latest" {
+  for_each = toset(["place.line", "place.serial", "revision.decision.verdict"])
+
+  database   = google_firestore_database.gate.name
+  collection = "inspections"
+
+  fields {
+    field_path = each.key
+    order      = "ASCENDING"
+  }
+  fields {
+    field_path = "received_at"
+    order      = "DESCENDING"
   }
 }
 

@@ -9,7 +9,7 @@ import pytest
 import structlog
 import urllib3
 
-from linegate.adapters.gcp.firestore import FirestoreInspections
+from linegate.adapters.gcp.firestore import Firestore
 from linegate.adapters.gcp.storage import CloudImages
 from linegate.redaction import forget
 from tests.emulators import PROJECT, firestore_emulator, pubsub_emulator
@@ -46,12 +46,12 @@ def pubsub_host() -> Iterator[str]:
 
 
 @pytest.fixture
-def firestore_inspections(firestore_host: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FirestoreInspections]:
-    """The store on an emulator without any document."""
+def firestore(firestore_host: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Firestore]:
+    """A database on an emulator without any document."""
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
     documents = f"http://{firestore_host}/emulator/v1/projects/{PROJECT}/databases/(default)/documents"
     assert urllib3.request("DELETE", documents).status == 200
-    with closing(FirestoreInspections(PROJECT, "(default)", timedelta(days=30))) as store:
+    with closing(Firestore(PROJECT, "(default)", timedelta(days=30))) as store:
         yield store
 
 

@@ -18,8 +18,9 @@ from linegate.inspection import (
     OutboxState,
     Result,
     Revision,
+    Verdict,
 )
-from linegate.ports import Found, Judgement, Message, Reference
+from linegate.ports import Found, Judgement, Message, Reference, Undelivered, begins_an_id
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -76,12 +77,58 @@ class MemoryImages:
 
 
 @dataclass
+class MemoryOutbox:
+    held: dict[str, OutboxEntry] = field(default_factory=dict)
+    disabled: dict[str, str] = field(default_factory=dict)
+
+    def pending(self, inspection_id: str, revision: int) -> list[OutboxEntry]:
+        return [
+            entry
+            for entry in self.held.values()
+            if (entry.inspection_id, entry.revision, entry.state) == (inspection_id, revision, OutboxState.PENDING)
+        ]
+
+    def entries(self, inspection_id: str, target: str) -> list[OutboxEntry]:
+        entries = [e for e in self.held.values() if (e.inspection_id, e.target) == (inspection_id, target)]
+        return sorted(entries, key=lambda entry: entry.revision)
+
+    def update(self, entry: OutboxEntry) -> bool:
+        standing = self.held.get(entry.entry_id)
+        if standing is None or standing.version != entry.version:
+            return False
+        self.held[entry.entry_id] = replace(entry, version=entry.version + 1)
+        return True
+
+    def stranded(self, never_attempted_before: datetime, attempted_before: datetime, limit: int) -> list[OutboxEntry]:
+        def lost(entry: OutboxEntry) -> bool:
+            if entry.attempted_at is None:
+                return entry.created_at <= never_attempted_before
+            return entry.attempted_at <= attempted_before
+
+        pending = (entry for entry in self.held.values() if entry.state is OutboxState.PENDING)
+        found = [entry for entry in pending if lost(entry)]
+        return sorted(found, key=lambda entry: entry.attempted_at or datetime.min.replace(tzinfo=UTC))[:limit]
+
+    def disable_target(self, target: str, reason: str, now: datetime) -> None:
+        self.disabled.setdefault(target, reason)
+
+    def enable_target(self, target: str) -> list[OutboxEntry]:
+        self.disabled.pop(target, None)
+        held = [e for e in self.held.values() if (e.target, e.state) == (target, OutboxState.HELD)]
+        for entry in held:
+            self.update(replace(entry, state=OutboxState.PENDING))
+        return [self.held[entry.entry_id] for entry in held]
+
+    def disabled_targets(self, *, fresh: bool = False) -> dict[str, str]:
+        return dict(self.disabled)
+
+
+@dataclass
 class MemoryInspections:
     inspections: dict[str, Inspection] = field(default_factory=dict)
     recorded: dict[str, dict[int, Check]] = field(default_factory=dict)
     history: dict[str, list[Revision]] = field(default_factory=dict)
-    entries: dict[str, OutboxEntry] = field(default_factory=dict)
-    disabled: dict[str, str] = field(default_factory=dict)
+    outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
 
     def open(self, inspection: Inspection) -> Inspection:
         return self.inspections.setdefault(inspection.inspection_id, inspection)
@@ -117,39 +164,8 @@ class MemoryInspections:
             return False
         history.append(revision)
         self._change(inspection.inspection_id, revision=revision, told=inspection.told)
-        self.entries |= {entry.entry_id: entry for entry in outbox}
+        self.outbox.held |= {entry.entry_id: entry for entry in outbox}
         return True
-
-    def pending(self, inspection_id: str, revision: int) -> list[OutboxEntry]:
-        return [
-            entry
-            for entry in self.entries.values()
-            if (entry.inspection_id, entry.revision, entry.state) == (inspection_id, revision, OutboxState.PENDING)
-        ]
-
-    def outbox(self, inspection_id: str, target: str) -> list[OutboxEntry]:
-        entries = [e for e in self.entries.values() if (e.inspection_id, e.target) == (inspection_id, target)]
-        return sorted(entries, key=lambda entry: entry.revision)
-
-    def update_outbox(self, entry: OutboxEntry) -> bool:
-        standing = self.entries.get(entry.entry_id)
-        if standing is None or standing.version != entry.version:
-            return False
-        self.entries[entry.entry_id] = replace(entry, version=entry.version + 1)
-        return True
-
-    def disable_target(self, target: str, reason: str, now: datetime) -> None:
-        self.disabled.setdefault(target, reason)
-
-    def enable_target(self, target: str) -> list[OutboxEntry]:
-        self.disabled.pop(target, None)
-        held = [e for e in self.entries.values() if (e.target, e.state) == (target, OutboxState.HELD)]
-        for entry in held:
-            self.update_outbox(replace(entry, state=OutboxState.PENDING))
-        return [self.entries[entry.entry_id] for entry in held]
-
-    def disabled_targets(self, *, fresh: bool = False) -> dict[str, str]:
-        return dict(self.disabled)
 
     def overdue(self, now: datetime, limit: int) -> list[Inspection]:
         late = [board for board in self.inspections.values() if board.revision is None and board.deadline <= now]
@@ -158,18 +174,72 @@ class MemoryInspections:
     def postpone(self, inspection_id: str, deadline: datetime) -> None:
         self._change(inspection_id, deadline=deadline)
 
-    def stranded(self, never_attempted_before: datetime, attempted_before: datetime, limit: int) -> list[OutboxEntry]:
-        def lost(entry: OutboxEntry) -> bool:
-            if entry.attempted_at is None:
-                return entry.created_at <= never_attempted_before
-            return entry.attempted_at <= attempted_before
-
-        pending = (entry for entry in self.entries.values() if entry.state is OutboxState.PENDING)
-        found = [entry for entry in pending if lost(entry)]
-        return sorted(found, key=lambda entry: entry.attempted_at or datetime.min.replace(tzinfo=UTC))[:limit]
-
     def _change(self, inspection_id: str, **fields: object) -> None:
         self.inspections[inspection_id] = replace(self.inspections[inspection_id], **fields)  # type: ignore[arg-type]
+
+
+@dataclass
+class MemoryQueries:
+    inspections: MemoryInspections
+
+    def undecided(self, now: datetime) -> tuple[int, int]:
+        waiting = [board for board in self._boards if board.revision is None]
+        return len(waiting), sum(board.deadline <= now for board in waiting)
+
+    def decided(self) -> list[str]:
+        return [board.inspection_id for board in self._boards if board.revision]
+
+    def newest(self) -> datetime | None:
+        return max((board.received_at for board in self._boards), default=None)
+
+    def latest(
+        self, limit: int, *, line: str | None = None, verdict: Verdict | None = None, since: datetime | None = None
+    ) -> list[Inspection]:
+        found = [
+            board
+            for board in self._boards
+            if line in (None, board.place.line)
+            and (verdict is None or (board.revision and board.revision.decision.verdict is verdict))
+            and (since is None or board.received_at >= since)
+        ]
+        return sorted(found, key=lambda board: board.received_at, reverse=True)[:limit]
+
+    def find(self, wanted: str, limit: int) -> list[Inspection]:
+        return [
+            board
+            for board in self.latest(len(self._boards))
+            if board.place.serial == wanted or (begins_an_id(wanted) and board.inspection_id.startswith(wanted))
+        ][:limit]
+
+    def revisions(self, inspection_id: str) -> list[Revision]:
+        return sorted(self.inspections.history.get(inspection_id, []), key=lambda revision: revision.number)
+
+    def notifications(self, inspection_id: str) -> list[OutboxEntry]:
+        found = [entry for entry in self._entries if entry.inspection_id == inspection_id]
+        return sorted(found, key=lambda entry: (entry.revision, entry.target))
+
+    def undelivered(self) -> list[Undelivered]:
+        done = (OutboxState.SENT, OutboxState.SUPERSEDED)
+        left = [entry for entry in self._entries if entry.state not in done]
+        groups = {key: [e for e in left if (e.target, e.state) == key] for key in {(e.target, e.state) for e in left}}
+        return [
+            Undelivered(
+                *key,
+                len(entries),
+                max(entry.attempts for entry in entries),
+                min(entry.created_at for entry in entries),
+                max(entry.last_error for entry in entries),
+            )
+            for key, entries in sorted(groups.items())
+        ]
+
+    @property
+    def _boards(self) -> list[Inspection]:
+        return list(self.inspections.inspections.values())
+
+    @property
+    def _entries(self) -> list[OutboxEntry]:
+        return list(self.inspections.outbox.held.values())
 
 
 @dataclass

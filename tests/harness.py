@@ -28,6 +28,8 @@ from tests.fakes import (
     MemoryBus,
     MemoryImages,
     MemoryInspections,
+    MemoryOutbox,
+    MemoryQueries,
     RecordingTarget,
     StaticDetector,
     StaticVerifier,
@@ -76,6 +78,7 @@ class Gate:
     clock: ManualClock = field(default_factory=ManualClock)
     images: MemoryImages = field(default_factory=MemoryImages)
     inspections: MemoryInspections = field(default_factory=MemoryInspections)
+    outbox: MemoryOutbox = field(init=False)
     bus: MemoryBus = field(default_factory=MemoryBus)
     registrar: Registrar = field(default_factory=SameBoard)
     detector: StaticDetector = field(default_factory=StaticDetector)
@@ -84,9 +87,13 @@ class Gate:
         default_factory=lambda: {"hmi": RecordingTarget(), "alarm": RecordingTarget()}
     )
 
+    def __post_init__(self) -> None:
+        self.outbox = self.inspections.outbox
+
     @property
     def context(self) -> Context:
-        return Context(self.settings, self.clock, self.images, self.inspections, self.bus)
+        queries = MemoryQueries(self.inspections)
+        return Context(self.settings, self.clock, self.images, self.inspections, self.outbox, queries, self.bus)
 
     def upload(
         self, name: str = "uploads/smt-1/aoi/A1.png", data: bytes | None = None, metadata: dict[str, str] | None = None

@@ -129,7 +129,7 @@ def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus
     from linegate.adapters.local.bus import LocalBus
     from linegate.adapters.local.database import Database
     from linegate.adapters.local.storage import FolderStore
-    from linegate.adapters.local.store import SqliteInspections
+    from linegate.adapters.local.store import SqliteInspections, SqliteOutbox, SqliteQueries
 
     database = database or Database(settings.data / "linegate.db")
     context = Context(
@@ -137,6 +137,8 @@ def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus
         clock=SystemClock(),
         images=FolderStore(database, settings.data, settings.umask),
         inspections=SqliteInspections(database),
+        outbox=SqliteOutbox(database),
+        queries=SqliteQueries(database),
         publisher=bus or LocalBus(database),
     )
     return App(settings, context, partial(_beside, settings.folder.resolve()))
@@ -144,18 +146,21 @@ def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus
 
 def cloud(settings: Settings) -> App:
     """The app of a function on Google Cloud: its clients are built once for each instance."""
-    from linegate.adapters.gcp.firestore import FirestoreInspections
+    from linegate.adapters.gcp.firestore import Firestore, FirestoreInspections, FirestoreOutbox, FirestoreQueries
     from linegate.adapters.gcp.pubsub import CloudPublisher
     from linegate.adapters.gcp.storage import CloudImages
 
     where = settings.cloud
     assert where is not None
     images = CloudImages(where.project)
+    firestore = Firestore(where.project, where.database, timedelta(days=where.retention_days))
     context = Context(
         settings=settings,
         clock=SystemClock(),
         images=images,
-        inspections=FirestoreInspections(where.project, where.database, timedelta(days=where.retention_days)),
+        inspections=FirestoreInspections(firestore),
+        outbox=FirestoreOutbox(firestore),
+        queries=FirestoreQueries(firestore),
         publisher=CloudPublisher(where.project, f"{where.prefix}-", config.emulator("PUBSUB")),
     )
     return App(settings, context, partial(_in_bucket, images, where.golden_bucket or ""))

@@ -1,5 +1,6 @@
 """What the handlers need of the world, as Protocols. Adapters fulfil them; one contract suite per port holds them to it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,8 +13,10 @@ from linegate.inspection import (
     Manifest,
     ObjectRef,
     OutboxEntry,
+    OutboxState,
     Result,
     Revision,
+    Verdict,
 )
 
 if TYPE_CHECKING:  # Pillow is not loaded by the functions that never touch a picture
@@ -98,8 +101,8 @@ class ImageStore(Protocol):
         ...
 
 
-class InspectionStore(Protocol):
-    """Inspections, their checks, revisions and outbox. Every method raises TransientError when the store can't answer."""
+class Inspections(Protocol):
+    """Inspections with their checks and revisions. Every method raises TransientError when the store can't answer."""
 
     def open(self, inspection: Inspection) -> Inspection:
         """Create the inspection; if it exists, the one that stands there is returned instead."""
@@ -131,20 +134,42 @@ class InspectionStore(Protocol):
     def commit(self, inspection: Inspection, revision: Revision, outbox: Sequence[OutboxEntry]) -> bool:
         """In one batch: create the revision, update the inspection, create the outbox entries.
 
-        False, and nothing written, if that revision exists: somebody else decided.
+        False, and nothing written, if that revision exists: somebody else decided. It is here, not on the outbox, because
+        creating the revision is the latch; the entries go with it, so that no verdict can stand that nobody is told of.
         """
         ...
 
-    def pending(self, inspection_id: str, revision: int) -> list[OutboxEntry]:
-        """PENDING outbox entries of one revision."""
+    def overdue(self, now: datetime, limit: int) -> list[Inspection]:
+        """Undecided inspections whose deadline has passed, oldest first."""
         ...
 
-    def outbox(self, inspection_id: str, target: str) -> list[OutboxEntry]:
+    def postpone(self, inspection_id: str, deadline: datetime) -> None:
+        """It could not be decided: overdue again from then on, behind those that wait already."""
+        ...
+
+
+class Outbox(Protocol):
+    """Notifications on their way to their targets, and the targets that are disabled. `Inspections.commit` creates the
+    entries. Every method raises TransientError when the store can't answer.
+    """
+
+    def pending(self, inspection_id: str, revision: int) -> list[OutboxEntry]:
+        """PENDING entries of one revision."""
+        ...
+
+    def entries(self, inspection_id: str, target: str) -> list[OutboxEntry]:
         """What this target is told of this inspection, the lowest revision first."""
         ...
 
-    def update_outbox(self, entry: OutboxEntry) -> bool:
+    def update(self, entry: OutboxEntry) -> bool:
         """Compare and set: False, and nothing written, if the entry was updated since this one was read."""
+        ...
+
+    def stranded(self, never_attempted_before: datetime, attempted_before: datetime, limit: int) -> list[OutboxEntry]:
+        """PENDING entries whose message must have got lost: created long ago and never tried, or not tried for long.
+
+        Those that were never tried come first, then the one whose attempt is the longest ago.
+        """
         ...
 
     def disable_target(self, target: str, reason: str, now: datetime) -> None:
@@ -159,20 +184,62 @@ class InspectionStore(Protocol):
         """The targets that are disabled, with the reason of each; `fresh` as of now, else as of a few seconds ago."""
         ...
 
-    def overdue(self, now: datetime, limit: int) -> list[Inspection]:
-        """Undecided inspections whose deadline has passed, oldest first."""
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """The notifications of one target that share a state and are not done: PENDING, HELD or DEAD."""
+
+    target: str
+    state: OutboxState
+    count: int
+    attempts: int  # of the one that was tried most often
+    oldest: datetime  # when the first of them was created
+    last_error: str = ""  # of any of them
+
+
+class Queries(Protocol):
+    """What people ask of the store; it changes nothing. Every method raises TransientError when the store can't answer,
+    or a record can't be read.
+    """
+
+    def undecided(self, now: datetime) -> tuple[int, int]:
+        """How many inspections wait for their verdict, and how many of those are past their deadline."""
         ...
 
-    def postpone(self, inspection_id: str, deadline: datetime) -> None:
-        """It could not be decided: overdue again from then on, behind those that wait already."""
+    def decided(self) -> list[str]:
+        """Ids of all inspections that have a verdict, in no order."""
         ...
 
-    def stranded(self, never_attempted_before: datetime, attempted_before: datetime, limit: int) -> list[OutboxEntry]:
-        """PENDING entries whose message must have got lost: created long ago and never tried, or not tried for long.
-
-        Those that were never tried come first, then the one whose attempt is the longest ago.
-        """
+    def newest(self) -> datetime | None:
+        """When the latest inspection was received; None where there is none."""
         ...
+
+    def latest(
+        self, limit: int, *, line: str | None = None, verdict: Verdict | None = None, since: datetime | None = None
+    ) -> list[Inspection]:
+        """The inspections that were received last, newest first: of this line, with this verdict, not before `since`."""
+        ...
+
+    def find(self, wanted: str, limit: int) -> list[Inspection]:
+        """The inspections of this serial, or with an id that begins so (six digits at least), newest first."""
+        ...
+
+    def revisions(self, inspection_id: str) -> list[Revision]:
+        """All revisions, the first one first."""
+        ...
+
+    def notifications(self, inspection_id: str) -> list[OutboxEntry]:
+        """All that was, or is to be, told of an inspection, by revision and target."""
+        ...
+
+    def undelivered(self) -> list[Undelivered]:
+        """Of each target and state, by both."""
+        ...
+
+
+def begins_an_id(text: str) -> bool:
+    """Whether a person who wrote this may have meant the first digits of an inspection's id."""
+    return bool(re.fullmatch(r"[0-9a-f]{6,32}", text))
 
 
 class Publisher(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from linegate.adapters.gcp.firestore import FirestoreInspections
+from linegate.adapters.gcp.firestore import Firestore, FirestoreInspections, FirestoreOutbox
 from linegate.errors import TransientError
 from linegate.ports import Found
 from linegate.stages import CHECKS, CROPS, UPLOADS
@@ -42,19 +42,26 @@ class Counting:
 
 
 @pytest.fixture
-def counts(firestore_inspections: FirestoreInspections) -> Counter[str]:
+def counts(firestore: Firestore) -> Counter[str]:
     counted: Counter[str] = Counter()
-    client = firestore_inspections._client
+    client = firestore.client
     client._firestore_api_internal = Counting(client._firestore_api, counted)  # the library offers no hook for it
     return counted
 
 
+def _gate(firestore: Firestore) -> Gate:
+    gate = Gate()
+    gate.inspections = FirestoreInspections(firestore)  # type: ignore[assignment]
+    gate.outbox = FirestoreOutbox(firestore)  # type: ignore[assignment]
+    return gate
+
+
 @pytest.mark.parametrize(("crops", "verifier"), [(0, "pcb"), (1, "pcb"), (8, "pcb"), (3, "trusting")])
 def test_a_board_stays_within_its_budget_of_reads_and_writes(
-    firestore_inspections: FirestoreInspections, counts: Counter[str], crops: int, verifier: str
+    firestore: Firestore, counts: Counter[str], crops: int, verifier: str
 ) -> None:
     """N + 4 + 2E writes and 2N + 4 + 2E reads with N crops and E targets, checks arriving one at a time."""
-    gate = Gate(inspections=firestore_inspections)  # type: ignore[arg-type]
+    gate = _gate(firestore)
     gate.detector.found = Found(tuple(detection("short", 10 + index) for index in range(crops)), "static")
     gate.upload(f"uploads/{'smt-1' if verifier == 'pcb' else 'smt-2'}/aoi/A.png")
     gate.run()
@@ -64,15 +71,15 @@ def test_a_board_stays_within_its_budget_of_reads_and_writes(
     assert counts["reads"] <= 2 * checks + 4 + 2 * targets
 
 
-def test_32_checks_arriving_at_once_are_decided_once(firestore_inspections: FirestoreInspections) -> None:
-    gate = Gate(inspections=firestore_inspections)  # type: ignore[arg-type]
+def test_32_checks_arriving_at_once_are_decided_once(firestore: Firestore) -> None:
+    gate = _gate(firestore)
     gate.detector.found = Found(tuple(detection("short", 10 + index) for index in range(32)), "static")
     upload = gate.upload()
     gate.run(UPLOADS, CROPS)
     waiting = gate.bus.take(CHECKS)
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(lambda message: gate.handle(CHECKS, message), waiting))
-    stored = firestore_inspections.get(upload.image.inspection_id)
+    stored = FirestoreInspections(firestore).get(upload.image.inspection_id)
     assert stored is not None
     assert stored.revision is not None
     assert (stored.revision.number, stored.revision.decision.fail_count, stored.complete) == (1, 32, True)
@@ -80,25 +87,24 @@ def test_32_checks_arriving_at_once_are_decided_once(firestore_inspections: Fire
     assert len(gate.told("hmi")) == 1
 
 
-def test_every_document_carries_the_time_it_expires(firestore_inspections: FirestoreInspections) -> None:
-    gate = Gate(inspections=firestore_inspections)  # type: ignore[arg-type]
+def test_every_document_carries_the_time_it_expires(firestore: Firestore) -> None:
+    gate = _gate(firestore)
     gate.detector.found = Found((detection("short"),), "static")
     gate.upload()
     gate.run()
-    client = firestore_inspections._client
+    client = firestore.client
     names = {"inspections": 1, "outbox": 2, "checks": 1, "revisions": 1}
     found = [snapshot for name in names for snapshot in client.collection_group(name).stream()]
     assert Counter(snapshot.reference.parent.id for snapshot in found) == names
     assert all(snapshot.get("expire_at") > START + timedelta(days=29) for snapshot in found)
 
 
-def test_documents_are_plain_for_whoever_reads_them(firestore_inspections: FirestoreInspections) -> None:
-    gate = Gate(inspections=firestore_inspections)  # type: ignore[arg-type]
+def test_documents_are_plain_for_whoever_reads_them(firestore: Firestore) -> None:
+    gate = _gate(firestore)
     gate.detector.found = Found((detection("short"),), "static")
     upload = gate.upload()
     gate.run()
-    inspections = firestore_inspections._client.collection("inspections")
-    document = inspections.document(upload.image.inspection_id).get().to_dict()
+    document = firestore.client.collection("inspections").document(upload.image.inspection_id).get().to_dict()
     assert document is not None
     assert document["place"] == {"line": "smt-1", "station": "aoi", "serial": "A1"}
     assert document["revision"]["decision"]["verdict"] == "FAIL"
@@ -112,4 +118,4 @@ def test_a_store_that_can_not_be_reached_is_a_transient_error(monkeypatch: pytes
     monkeypatch.setattr("linegate.adapters.gcp.firestore.RETRY", None)
     monkeypatch.setattr("linegate.adapters.gcp.firestore.BUDGET_S", 1.0)
     with pytest.raises(TransientError, match="Firestore"):
-        FirestoreInspections(PROJECT, "(default)", timedelta(days=1)).get("x")
+        FirestoreInspections(Firestore(PROJECT, "(default)", timedelta(days=1))).get("x")

@@ -17,7 +17,7 @@ import yaml
 
 from linegate.adapters.exchange import Http
 from linegate.adapters.local.database import Database
-from linegate.adapters.local.store import SqliteInspections
+from linegate.adapters.local.store import SqliteOutbox
 from linegate.adapters.targets.endpoint import Endpoint
 from linegate.adapters.targets.webhook import WebhookTarget
 from linegate.commands.main import main
@@ -203,7 +203,7 @@ def test_doctor_speaks_to_people_and_reports_a_disabled_target(
 ) -> None:
     config = configure()
     with closing(Database(config.parent / "linegate-data" / "linegate.db")) as database:
-        SqliteInspections(database).disable_target("hmi", "it answered 410", datetime.now(UTC))
+        SqliteOutbox(database).disable_target("hmi", "it answered 410", datetime.now(UTC))
     assert main(["doctor", "--config", str(config)]) == 1
     said = capsys.readouterr().out
     assert "FAULT  targets.hmi: it is disabled: it answered 410" in said

@@ -26,11 +26,11 @@ def test_a_failure_is_counted_on_the_entry_and_delivered_again(gate: Gate) -> No
     for attempt in (1, 2):
         with pytest.raises(TransientError, match="hmi"):
             gate.handle(NOTIFICATIONS, message)
-        entry = gate.inspections.entries[f"{inspection_id}_r1_hmi"]
+        entry = gate.outbox.held[f"{inspection_id}_r1_hmi"]
         assert (entry.attempts, entry.state, entry.last_error) == (attempt, OutboxState.PENDING, "it answered 503")
     gate.targets["hmi"].down = False
     gate.handle(NOTIFICATIONS, message)
-    assert gate.inspections.entries[f"{inspection_id}_r1_hmi"].state is OutboxState.SENT
+    assert gate.outbox.held[f"{inspection_id}_r1_hmi"].state is OutboxState.SENT
 
 
 def test_a_sent_entry_is_not_sent_again(gate: Gate) -> None:
@@ -47,7 +47,7 @@ def test_a_target_that_never_answers_is_given_up(gate: Gate) -> None:
     message = next(m for m in gate.bus.take(NOTIFICATIONS) if m.attributes["target"] == "alarm")
     gate.clock.advance(3601)
     gate.handle(NOTIFICATIONS, message)
-    entry = gate.inspections.entries[f"{inspection_id}_r1_alarm"]
+    entry = gate.outbox.held[f"{inspection_id}_r1_alarm"]
     assert (entry.state, entry.last_error) == (OutboxState.DEAD, "it answered 503")
 
 
@@ -56,7 +56,7 @@ def test_a_target_that_left_the_configuration_is_closed_with_that_reason(gate: G
     kept = {"hmi": gate.settings.targets["hmi"]}
     gate.settings = gate.settings.model_copy(update={"targets": kept})
     gate.run()
-    entry = gate.inspections.entries[f"{inspection_id}_r1_alarm"]
+    entry = gate.outbox.held[f"{inspection_id}_r1_alarm"]
     assert entry.state is OutboxState.DEAD
     assert "no longer in the configuration" in entry.last_error
 
@@ -80,13 +80,13 @@ def test_a_target_that_is_gone_is_sent_nothing_until_it_is_enabled(gate: Gate) -
     gate.upload("uploads/smt-1/aoi/B.png")
     gate.run()
     assert gate.told("hmi") == []
-    assert set(gate.inspections.disabled) == {"hmi"}
-    assert [entry.state.value for entry in gate.inspections.entries.values() if entry.target == "hmi"] == ["HELD"] * 2
+    assert set(gate.outbox.disabled) == {"hmi"}
+    assert [entry.state.value for entry in gate.outbox.held.values() if entry.target == "hmi"] == ["HELD"] * 2
     gate.clock.advance(3600)
     gate.sweep()
     gate.run()
     assert gate.told("hmi") == [], "what is held is not lost, and nobody sends it meanwhile"
-    publish_outbox(gate.context, gate.inspections.enable_target("hmi"))
+    publish_outbox(gate.context, gate.outbox.enable_target("hmi"))
     gate.run()
     assert len(gate.told("hmi")) == 2
 
@@ -95,14 +95,14 @@ def test_an_entry_that_was_held_while_its_target_was_being_enabled_is_not_forgot
     """Enabled after the handler had looked, before it held the entry: nobody else would ever send it."""
     gate.upload()
     gate.run(UPLOADS, CROPS, CHECKS)
-    gate.inspections.disabled["hmi"] = "it answered 410"
+    gate.outbox.disabled["hmi"] = "it answered 410"
     looked: list[str] = []
 
     def disabled(*, fresh: bool = False) -> dict[str, str]:
         looked.append("")
         return {"hmi": "it answered 410"} if len(looked) == 1 else {}
 
-    gate.inspections.disabled_targets = disabled  # type: ignore[method-assign]
+    gate.outbox.disabled_targets = disabled  # type: ignore[method-assign]
     (message,) = [m for m in gate.bus.take(NOTIFICATIONS) if m.attributes["target"] == "hmi"]
     with pytest.raises(TransientError, match="enabled just now"):
         gate.handle(NOTIFICATIONS, message)

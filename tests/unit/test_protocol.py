@@ -12,7 +12,7 @@ from linegate.handlers.revise import drawing
 from linegate.imaging import decode
 from linegate.inspection import SWEEP, OutboxState, Result
 from linegate.ports import Found
-from tests.fakes import Crash, MemoryInspections, detection
+from tests.fakes import Crash, MemoryInspections, MemoryOutbox, detection
 from tests.harness import Gate
 
 HISTORIES = 400
@@ -54,7 +54,8 @@ class History:
     def play(self) -> None:
         rng = random.Random(self.seed)
         gate, fate = self.gate, Fate(rng, rng.choice([0.0, 0.1, 0.3]))
-        fate.wrap(gate.inspections, tuple(name for name in vars(MemoryInspections) if not name.startswith("_")))
+        for port, methods in ((gate.inspections, MemoryInspections), (gate.outbox, MemoryOutbox)):
+            fate.wrap(port, tuple(name for name in vars(methods) if not name.startswith("_")))
         fate.wrap(gate.images, ("read", "write", "create", "copy", "size"))
         fate.wrap(gate.bus, ("publish",))
         for target in gate.targets.values():
@@ -137,13 +138,13 @@ def check_board(gate: Gate, inspection_id: str, classes: list[str], answers: dic
     for target in ("hmi", "alarm"):
         wanted = [r for r in history if target == "hmi" or r.decision.verdict.value in ("FAIL", "ERROR")]
         bodies = [(entry_id, body) for entry_id, body in gate.targets[target].sent if inspection_id in entry_id]
-        states = [entry.state for entry in gate.inspections.entries.values() if entry.inspection_id == inspection_id]
+        states = [entry.state for entry in gate.outbox.held.values() if entry.inspection_id == inspection_id]
         assert OutboxState.PENDING not in states, seed
         if wanted:
             heard = [json.loads(body)["data"]["revision"] for _, body in bodies]
             assert heard[-1] == last.number, "the last word must be the last one heard"
         for entry_id, body in gate.targets[target].sent:
-            assert gate.inspections.entries[entry_id].body == body, "one webhook-id always carries the same bytes"
+            assert gate.outbox.held[entry_id].body == body, "one webhook-id always carries the same bytes"
 
 
 @pytest.mark.slow

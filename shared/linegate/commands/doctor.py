@@ -21,7 +21,7 @@ from rich.text import Text
 from linegate import bootstrap, imaging, logs, sight
 from linegate.adapters.exchange import Http
 from linegate.adapters.local.database import Database
-from linegate.adapters.local.store import SqliteInspections
+from linegate.adapters.local.store import SqliteOutbox
 from linegate.commands.arguments import add_config
 from linegate.config import command, load, proxy_for
 from linegate.console import console
@@ -98,7 +98,7 @@ def examine(settings: Settings, configuration: Path, *, send: bool = False) -> I
             if recipe.golden and settings.cloud is None:  # in the cloud it lies in a bucket, which the functions read
                 yield _golden(name, recipe, settings)
             yield from _tried_out(name, recipe, app)
-        disabled = SqliteInspections(database).disabled_targets()
+        disabled = SqliteOutbox(database).disabled_targets()
         for name, target in settings.targets.items():
             yield _target(name, target, app, disabled.get(name), send=send)
 

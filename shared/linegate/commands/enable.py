@@ -29,10 +29,10 @@ def run(options: argparse.Namespace) -> int:
 
 def enable(context: Context, target: str) -> int:
     """In the gate that `context` reaches."""
-    disabled, known = context.inspections.disabled_targets(fresh=True), context.settings.targets
+    disabled, known = context.outbox.disabled_targets(fresh=True), context.settings.targets
     if target not in known and target not in disabled:
         raise UsageError(f"there is no target {target!r}; there is {', '.join(known) or 'none'}")
-    entries = context.inspections.enable_target(target)
+    entries = context.outbox.enable_target(target)
     publish_outbox(context, entries)
     print(f"target {target} is enabled; {len(entries)} held notification{'' if len(entries) == 1 else 's'} on the way")
     return 0

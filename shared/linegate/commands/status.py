@@ -14,7 +14,7 @@ from rich.text import Text
 from linegate import config
 from linegate.adapters.local.bus import Backlog, LocalBus
 from linegate.adapters.local.database import Database
-from linegate.adapters.local.store import SqliteInspections
+from linegate.adapters.local.store import SqliteOutbox
 from linegate.commands.arguments import add_cloud, add_config
 from linegate.commands.gates import cloud_context
 from linegate.config import command
@@ -87,7 +87,7 @@ def _print_machine(machine: dict[str, Any], found: list[str], out: Console) -> N
 
 def _in_cloud(settings: Settings, *, as_json: bool) -> int:
     """Which targets are disabled on Google Cloud; messages and dead letters are on its dashboard."""
-    disabled = cloud_context(settings).inspections.disabled_targets(fresh=True)
+    disabled = cloud_context(settings).outbox.disabled_targets(fresh=True)
     if as_json:
         print(
             json.dumps(
@@ -113,7 +113,7 @@ def collect(database: Database) -> dict[str, Any]:
         "SELECT count(*), coalesce(sum(deadline <= ?), 0) FROM inspections WHERE revision = 0",
         (datetime.now(UTC).timestamp(),),
     )[0]
-    disabled = SqliteInspections(database).disabled_targets()
+    disabled = SqliteOutbox(database).disabled_targets()
     undelivered = database.read(
         """SELECT target, state, count(*), max(json_extract(document, '$.attempts')), min(created_at),
         max(json_extract(document, '$.last_error')) FROM outbox

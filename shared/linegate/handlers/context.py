@@ -6,7 +6,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TypeVar
 
-from linegate.ports import Clock, ImageStore, InspectionStore, Publisher
+from linegate.ports import Clock, ImageStore, Inspections, Outbox, Publisher, Queries
 from linegate.settings import Settings
 
 T = TypeVar("T")
@@ -17,7 +17,9 @@ class Context:
     settings: Settings
     clock: Clock
     images: ImageStore
-    inspections: InspectionStore
+    inspections: Inspections
+    outbox: Outbox
+    queries: Queries
     publisher: Publisher
 
 

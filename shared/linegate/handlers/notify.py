@@ -24,8 +24,8 @@ def notify(context: Context, due: NotificationDue, target: Callable[[str], Targe
     Raises TransientError while the target may still answer, so that the message comes again; PermanentError for an
     entry that does not exist.
     """
-    store = context.inspections
-    entries = store.outbox(due.inspection_id, due.target)
+    outbox = context.outbox
+    entries = outbox.entries(due.inspection_id, due.target)
     entry = next((known for known in entries if known.entry_id == due.entry_id), None)
     if entry is None:
         raise PermanentError(f"there is no outbox entry {due.entry_id}")
@@ -40,7 +40,7 @@ def notify(context: Context, due: NotificationDue, target: Callable[[str], Targe
     if entries[-1].revision > entry.revision:
         _close(context, entry, OutboxState.SUPERSEDED, now)
         return
-    disabled = store.disabled_targets().get(entry.target)
+    disabled = outbox.disabled_targets().get(entry.target)
     if disabled is not None:
         _hold(context, entry, now, disabled)
         return
@@ -51,7 +51,7 @@ def notify(context: Context, due: NotificationDue, target: Callable[[str], Targe
     except DeferredError:
         raise
     except TargetGoneError as error:
-        store.disable_target(entry.target, str(error), now)
+        outbox.disable_target(entry.target, str(error), now)
         log.error("target.disabled", target=entry.target, reason=str(error))
         _hold(context, replace(entry, attempts=entry.attempts + 1), now, str(error))
         return
@@ -60,7 +60,7 @@ def notify(context: Context, due: NotificationDue, target: Callable[[str], Targe
         if now - entry.created_at > timedelta(seconds=settings.give_up_after_s):
             _close(context, tried, OutboxState.DEAD, now, str(error))
             return
-        if not store.update_outbox(tried):
+        if not outbox.update(tried):
             _say_again(context, entry, now)  # an attempt that seems to have failed may still have been heard
         wait = error.retry_after_s if isinstance(error, TransientError) else None
         raise TransientError(f"target {entry.target!r}: {error}", retry_after_s=wait) from error
@@ -72,20 +72,20 @@ def _supersede(context: Context, earlier: Sequence[OutboxEntry], now: datetime) 
     """Close what would now be old news. Who is sending it at this moment finds out when it wants to say so."""
     for entry in earlier:
         if entry.state is OutboxState.PENDING:
-            context.inspections.update_outbox(replace(entry, state=OutboxState.SUPERSEDED, attempted_at=now))
+            context.outbox.update(replace(entry, state=OutboxState.SUPERSEDED, attempted_at=now))
 
 
 def _hold(context: Context, entry: OutboxEntry, now: datetime, reason: str) -> None:
     _close(context, entry, OutboxState.HELD, now, reason)
-    if entry.target not in context.inspections.disabled_targets(fresh=True):
+    if entry.target not in context.outbox.disabled_targets(fresh=True):
         # Enabled in this very moment, perhaps before the entry was held: nobody else would send it any more.
-        context.inspections.update_outbox(replace(entry, version=entry.version + 1))
+        context.outbox.update(replace(entry, version=entry.version + 1))
         raise TransientError(f"target {entry.target!r} was enabled just now")
 
 
 def _close(context: Context, entry: OutboxEntry, state: OutboxState, now: datetime, error: str = "") -> None:
     closed = replace(entry, state=state, attempted_at=now, last_error=error or entry.last_error)
-    if not context.inspections.update_outbox(closed):
+    if not context.outbox.update(closed):
         _say_again(context, entry, now)
     elif state is not OutboxState.SENT:
         log.warning("notification.closed", target=entry.target, state=state.value, error=error)
@@ -97,13 +97,13 @@ def _say_again(context: Context, entry: OutboxEntry, now: datetime) -> None:
     The highest revision is said once more, so that it is the last one heard. Raises TransientError where this very entry is
     still to be sent.
     """
-    store = context.inspections
+    outbox = context.outbox
     while True:
-        last = store.outbox(entry.inspection_id, entry.target)[-1]
+        last = outbox.entries(entry.inspection_id, entry.target)[-1]
         if last.revision > entry.revision and last.state in (OutboxState.SENT, OutboxState.PENDING):
             # Whoever is sending it finds its entry touched as well, and comes again.
             again = replace(last, state=OutboxState.PENDING, attempted_at=now, published=last.published + 1)
-            if not store.update_outbox(again):
+            if not outbox.update(again):
                 continue
             log.warning("notification.said_again", target=entry.target, revision=last.revision, after=entry.revision)
             publish_outbox(context, [again])

@@ -88,7 +88,7 @@ def resume(context: Context, inspection: Inspection, decided_by: Decider) -> Non
     revision = inspection.revision
     if revision is None or revision.decided_by != decided_by:
         return
-    entries = context.inspections.pending(inspection.inspection_id, revision.number)
+    entries = context.outbox.pending(inspection.inspection_id, revision.number)
     if entries:
         drawn = _draw(context, inspection, revision.decision)
         if drawn.jpeg and revision.annotated:

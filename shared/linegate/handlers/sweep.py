@@ -31,16 +31,16 @@ PAUSE: Final = timedelta(seconds=50)
 
 def sweep(context: Context) -> None:
     """Decide overdue inspections with what is known of them; republish stranded notifications. Raises TransientError."""
-    store, now = context.inspections, context.clock.now()
+    inspections, outbox, now = context.inspections, context.outbox, context.clock.now()
     until = monotonic() + BUDGET_S
-    for board in _pages(lambda: store.overdue(now, BATCH), lambda board: board.inspection_id, until):
+    for board in _pages(lambda: inspections.overdue(now, BATCH), lambda board: board.inspection_id, until):
         with bound(inspection_id=board.inspection_id, **asdict(board.place)):
             _decide_overdue(context, board, now)
     # Twice the longest backoff: by then the message of an entry that was tried has come again, or is lost.
     patience = timedelta(seconds=2 * max(LONGEST_BACKOFF_S, context.settings.edge.retry.maximum_s))
     republished = 0
     for entry in _pages(
-        lambda: store.stranded(now - NEVER_ATTEMPTED, now - patience, BATCH), lambda entry: entry.entry_id, until
+        lambda: outbox.stranded(now - NEVER_ATTEMPTED, now - patience, BATCH), lambda entry: entry.entry_id, until
     ):
         republished += _republish(context, entry, now)
     if republished:
@@ -81,7 +81,7 @@ def _republish(context: Context, entry: OutboxEntry, now: datetime) -> bool:
     """The new message takes the place of the old one: a notification is on its way once, however often it is published."""
     again = replace(entry, attempted_at=now, published=entry.published + 1)
     try:
-        if not context.inspections.update_outbox(again):
+        if not context.outbox.update(again):
             return False
         publish_outbox(context, [again])
     except Exception:

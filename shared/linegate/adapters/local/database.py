@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
+from urllib.parse import quote
 
 from linegate.errors import TransientError
 
@@ -65,6 +66,38 @@ MIGRATIONS: Final = (
     "CREATE INDEX messages_by_key ON messages (topic, key) WHERE key <> ''",
     "CREATE INDEX messages_by_lane ON messages (topic, lane, id)",
 )
+
+
+# What a person can do about a file that is damaged.
+MEND: Final = "; stop the gate, then `linegate recover` sets it aside and saves what can be read"
+
+
+class Rows(Protocol):
+    def read(self, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a query, as of the last commit. Raises TransientError."""
+        ...
+
+
+class ReadOnly:
+    """The file of a gate that may be running: one connection that changes nothing, for one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._connection = sqlite3.connect(
+                f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10, isolation_level=None
+            )
+        except sqlite3.Error as error:
+            raise TransientError(f"{path} can't be opened: {error}") from error
+
+    def read(self, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise TransientError(f"{self._path.name} can't be read: {error}{_mend(error)}") from error
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 class Database:
@@ -198,8 +231,8 @@ class Database:
 
 
 def _mend(error: sqlite3.Error) -> str:
-    """What a person can do about a file that is damaged; empty for everything else."""
+    """`MEND` where the file is damaged; empty for everything else."""
     broken = isinstance(error, sqlite3.DatabaseError) and not isinstance(
         error, sqlite3.OperationalError | sqlite3.IntegrityError
     )
-    return "; stop the gate, then `linegate recover` sets it aside and saves what can be read" if broken else ""
+    return MEND if broken else ""

@@ -1,23 +1,22 @@
-"""Inspections in SQLite."""
+"""The ports Inspections, Outbox and Queries in SQLite. Documents are JSON; what is searched for has a column beside it."""
 
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
-from linegate.adapters.local.database import Database
+from linegate.adapters.local.database import MEND, Database, Rows
 from linegate.codec import codec
-from linegate.errors import PermanentError
+from linegate.errors import PermanentError, TransientError
 from linegate.events import readable
-from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision
+from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision, Verdict
+from linegate.ports import Undelivered, begins_an_id
 
 T = TypeVar("T")
 
 
 class SqliteInspections:
-    """The port InspectionStore. Documents are JSON; what is searched for has a column of its own beside it."""
-
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -78,20 +77,33 @@ class SqliteInspections:
 
         return self._database.write(work)
 
-    def revisions(self, inspection_id: str) -> list[Revision]:
-        """All revisions, the first one first."""
-        query = "SELECT document FROM revisions WHERE inspection_id = ? ORDER BY number"
-        return [_load(Revision, text) for (text,) in self._database.read(query, (inspection_id,))]
+    def overdue(self, now: datetime, limit: int) -> list[Inspection]:
+        query = "SELECT id, document FROM inspections WHERE revision = 0 AND deadline <= ? ORDER BY deadline LIMIT ?"
+        return readable(lambda text: _load(Inspection, text), self._database.read(query, (now.timestamp(), limit)))
+
+    def postpone(self, inspection_id: str, deadline: datetime) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            _change(connection, inspection_id, deadline=deadline)
+            connection.execute(
+                "UPDATE inspections SET deadline = ? WHERE id = ?", (deadline.timestamp(), inspection_id)
+            )
+
+        self._database.write(work)
+
+
+class SqliteOutbox:
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def pending(self, inspection_id: str, revision: int) -> list[OutboxEntry]:
         query = "SELECT document FROM outbox WHERE inspection_id = ? AND revision = ? AND state = 'PENDING' ORDER BY id"
         return [_load(OutboxEntry, text) for (text,) in self._database.read(query, (inspection_id, revision))]
 
-    def outbox(self, inspection_id: str, target: str) -> list[OutboxEntry]:
+    def entries(self, inspection_id: str, target: str) -> list[OutboxEntry]:
         query = "SELECT document FROM outbox WHERE inspection_id = ? AND target = ? ORDER BY revision"
         return [_load(OutboxEntry, text) for (text,) in self._database.read(query, (inspection_id, target))]
 
-    def update_outbox(self, entry: OutboxEntry) -> bool:
+    def update(self, entry: OutboxEntry) -> bool:
         def work(connection: sqlite3.Connection) -> bool:
             row = connection.execute("SELECT document FROM outbox WHERE id = ?", (entry.entry_id,)).fetchone()
             if row is None or _load(OutboxEntry, row[0]).version != entry.version:
@@ -100,6 +112,13 @@ class SqliteInspections:
             return True
 
         return self._database.write(work)
+
+    def stranded(self, never_attempted_before: datetime, attempted_before: datetime, limit: int) -> list[OutboxEntry]:
+        query = """SELECT id, document FROM outbox WHERE state = 'PENDING' AND
+            CASE WHEN attempted_at IS NULL THEN created_at <= ? ELSE attempted_at <= ? END
+            ORDER BY attempted_at, created_at LIMIT ?"""
+        parameters = (never_attempted_before.timestamp(), attempted_before.timestamp(), limit)
+        return readable(lambda text: _load(OutboxEntry, text), self._database.read(query, parameters))
 
     def disable_target(self, target: str, reason: str, now: datetime) -> None:
         row = (target, reason, now.timestamp())
@@ -119,25 +138,67 @@ class SqliteInspections:
     def disabled_targets(self, *, fresh: bool = False) -> dict[str, str]:
         return dict(self._database.read("SELECT name, reason FROM disabled_targets ORDER BY name"))
 
-    def overdue(self, now: datetime, limit: int) -> list[Inspection]:
-        query = "SELECT id, document FROM inspections WHERE revision = 0 AND deadline <= ? ORDER BY deadline LIMIT ?"
-        return readable(lambda text: _load(Inspection, text), self._database.read(query, (now.timestamp(), limit)))
 
-    def postpone(self, inspection_id: str, deadline: datetime) -> None:
-        def work(connection: sqlite3.Connection) -> None:
-            _change(connection, inspection_id, deadline=deadline)
-            connection.execute(
-                "UPDATE inspections SET deadline = ? WHERE id = ?", (deadline.timestamp(), inspection_id)
-            )
+class SqliteQueries:
+    """Of a database that may belong to a gate which is running."""
 
-        self._database.write(work)
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
 
-    def stranded(self, never_attempted_before: datetime, attempted_before: datetime, limit: int) -> list[OutboxEntry]:
-        query = """SELECT id, document FROM outbox WHERE state = 'PENDING' AND
-            CASE WHEN attempted_at IS NULL THEN created_at <= ? ELSE attempted_at <= ? END
-            ORDER BY attempted_at, created_at LIMIT ?"""
-        parameters = (never_attempted_before.timestamp(), attempted_before.timestamp(), limit)
-        return readable(lambda text: _load(OutboxEntry, text), self._database.read(query, parameters))
+    def undecided(self, now: datetime) -> tuple[int, int]:
+        query = "SELECT count(*), coalesce(sum(deadline <= ?), 0) FROM inspections WHERE revision = 0"
+        ((waiting, overdue),) = self._rows.read(query, (now.timestamp(),))
+        return waiting, overdue
+
+    def decided(self) -> list[str]:
+        return [identity for (identity,) in self._rows.read("SELECT id FROM inspections WHERE revision > 0")]
+
+    def newest(self) -> datetime | None:
+        ((received_at,),) = self._rows.read("SELECT max(received_at) FROM inspections")
+        return None if received_at is None else _time(received_at)
+
+    def latest(
+        self, limit: int, *, line: str | None = None, verdict: Verdict | None = None, since: datetime | None = None
+    ) -> list[Inspection]:
+        wanted = {
+            "json_extract(document, '$.place.line') = ?": line,
+            "json_extract(document, '$.revision.decision.verdict') = ?": verdict.value if verdict else None,
+            "received_at >= ?": since.timestamp() if since else None,
+        }
+        conditions = {condition: value for condition, value in wanted.items() if value is not None}
+        query = f"""SELECT document FROM inspections WHERE {" AND ".join(("1", *conditions))}
+            ORDER BY received_at DESC LIMIT ?"""
+        return self._all(Inspection, query, *conditions.values(), limit)
+
+    def find(self, wanted: str, limit: int) -> list[Inspection]:
+        query = """SELECT document FROM inspections WHERE json_extract(document, '$.place.serial') = ? OR (? AND id GLOB ?)
+            ORDER BY received_at DESC LIMIT ?"""
+        return self._all(Inspection, query, wanted, begins_an_id(wanted), f"{wanted}*", limit)
+
+    def revisions(self, inspection_id: str) -> list[Revision]:
+        query = "SELECT document FROM revisions WHERE inspection_id = ? ORDER BY number"
+        return self._all(Revision, query, inspection_id)
+
+    def notifications(self, inspection_id: str) -> list[OutboxEntry]:
+        query = "SELECT document FROM outbox WHERE inspection_id = ? ORDER BY revision, target"
+        return self._all(OutboxEntry, query, inspection_id)
+
+    def undelivered(self) -> list[Undelivered]:
+        rows = self._rows.read(
+            """SELECT target, state, count(*), max(json_extract(document, '$.attempts')), min(created_at),
+            max(json_extract(document, '$.last_error')) FROM outbox
+            WHERE state IN ('PENDING', 'DEAD', 'HELD') GROUP BY target, state"""
+        )
+        return [
+            Undelivered(target, OutboxState(state), count, attempts, _time(oldest), last_error)
+            for target, state, count, attempts, oldest, last_error in rows
+        ]
+
+    def _all(self, cls: type[T], query: str, *values: object) -> list[T]:
+        try:
+            return [_load(cls, text) for (text,) in self._rows.read(query, values)]
+        except ValueError as error:
+            raise TransientError(f"a record in the database is damaged{MEND}") from error
 
 
 def insert_inspection(connection: sqlite3.Connection, inspection: Inspection) -> Inspection:
@@ -203,3 +264,7 @@ def _dump(value: object) -> str:
 
 def _load(cls: type[T], text: str) -> T:
     return codec(cls).validate_json(text)
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

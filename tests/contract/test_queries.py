@@ -1,0 +1,109 @@
+"""The port Queries: what every adapter answers, however the store keeps it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from linegate.inspection import Inspection, OutboxState, Verdict
+from linegate.ports import Undelivered
+from linegate.verdict import rejected
+from tests.contract.examples import ID, Store, board, entry, revision
+from tests.fakes import START
+
+
+def ids(found: list[Inspection]) -> list[str]:
+    return [inspection.inspection_id for inspection in found]
+
+
+def numbered(number: int, line: str = "l", serial: str = "A") -> Inspection:
+    """The board that was received `number` seconds after the start, with a deadline ten seconds later."""
+    at = START + timedelta(seconds=number)
+    one = board(f"{number:032}", number + 10)
+    return replace(one, place=replace(one.place, line=line, serial=serial), received_at=at)
+
+
+def decided(store: Store, one: Inspection, verdict: Verdict = Verdict.REVIEW) -> Inspection:
+    """Open and decide it; as it stands then."""
+    store.inspections.open(one)
+    first = revision()
+    if verdict is Verdict.ERROR:
+        first = replace(first, decision=rejected("no picture"))
+    assert store.inspections.commit(replace(one, revision=first), first, [])
+    found = store.inspections.get(one.inspection_id)
+    assert found is not None
+    return found
+
+
+def test_an_empty_store_has_an_answer_to_everything(store: Store) -> None:
+    queries = store.queries
+    assert queries.undecided(START) == (0, 0)
+    assert (queries.decided(), queries.newest(), queries.latest(5), queries.find("A", 5)) == ([], None, [], [])
+    assert (queries.revisions(ID), queries.notifications(ID), queries.undelivered()) == ([], [], [])
+
+
+def test_what_waits_is_counted_and_so_is_what_is_overdue(store: Store) -> None:
+    for number in range(3):
+        store.inspections.open(numbered(number))
+    decided(store, numbered(3))
+    assert store.queries.undecided(START + timedelta(seconds=11)) == (3, 2)
+    assert store.queries.decided() == [f"{3:032}"]
+
+
+def test_the_latest_come_first_and_only_those_that_were_asked_for(store: Store) -> None:
+    first = decided(store, numbered(0))
+    second = decided(store, numbered(1, "m"), Verdict.ERROR)
+    third = decided(store, numbered(2, "m"))
+    fourth = store.inspections.open(numbered(3, "m"))
+    queries = store.queries
+    assert queries.newest() == fourth.received_at
+    assert queries.latest(9) == [fourth, third, second, first]
+    assert queries.latest(2) == [fourth, third]
+    assert queries.latest(9, line="l") == [first]
+    assert queries.latest(9, verdict=Verdict.REVIEW) == [third, first]
+    assert queries.latest(9, since=START + timedelta(seconds=2)) == [fourth, third]
+    assert queries.latest(9, line="m", verdict=Verdict.REVIEW, since=START + timedelta(seconds=1)) == [third]
+    assert queries.latest(9, line="nobody's") == []
+
+
+def test_a_board_is_found_by_its_serial_or_by_how_its_id_begins(store: Store) -> None:
+    for number, serial in enumerate(("A", "B", "A", "000000")):
+        store.inspections.open(numbered(number, serial=serial))
+    other = replace(board("abcdef" + "0" * 26), received_at=START - timedelta(seconds=1))
+    store.inspections.open(other)
+    find = store.queries.find
+    assert ids(find("A", 9)) == [f"{2:032}", f"{0:032}"]
+    assert ids(find("A", 1)) == [f"{2:032}"]
+    assert ids(find("abcdef", 9)) == [other.inspection_id]
+    assert find("abcde", 9) == [], "too short for an id"
+    assert find("ABCDEF", 9) == []
+    assert ids(find("000000", 9)) == [f"{number:032}" for number in (3, 2, 1, 0)], "by either, each once"
+
+
+def test_what_became_of_a_board_is_told_in_order(store: Store) -> None:
+    store.inspections.open(board())
+    second = revision(2, "sweep")
+    store.inspections.commit(replace(board(), revision=revision()), revision(), [entry(1, "mes"), entry(1)])
+    store.inspections.commit(replace(board(), revision=second), second, [entry(2)])
+    assert store.queries.revisions(ID) == [revision(), second]
+    assert store.queries.notifications(ID) == [entry(1), entry(1, "mes"), entry(2)]
+
+
+def test_what_was_not_delivered_is_summed_up_by_target_and_state(store: Store) -> None:
+    store.inspections.open(board())
+    later = START + timedelta(seconds=5)
+    store.inspections.commit(
+        replace(board(), revision=revision()),
+        revision(),
+        [
+            replace(entry(1), state=OutboxState.SENT),
+            replace(entry(2), attempts=3, last_error="it answered 503", created_at=later),
+            entry(3),
+            replace(entry(1, "mes"), state=OutboxState.DEAD, attempts=9),
+            replace(entry(2, "mes"), state=OutboxState.HELD),
+            replace(entry(3, "mes"), state=OutboxState.SUPERSEDED),
+        ],
+    )
+    assert store.queries.undelivered() == [
+        Undelivered("hmi", OutboxState.PENDING, 2, 3, START, "it answered 503"),
+        Undelivered("mes", OutboxState.DEAD, 1, 9, START),
+        Undelivered("mes", OutboxState.HELD, 1, 0, START),
+    ]
