@@ -101,7 +101,7 @@ def test_functions_in_processes_of_their_own_take_a_board_to_its_verdict(line: L
     with closing(Database(line.data / "linegate.db")) as database:
         bus = LocalBus(database)
         dispatcher = Dispatcher(bus, line.settings, post)
-        intake = Intake(database, bus.bell, line.settings)
+        intake = Intake(database, bus, line.settings)
         dispatcher.start()
         intake.start()
         try:
@@ -160,7 +160,7 @@ def test_a_failure_that_may_pass_is_a_5xx_so_that_the_message_comes_again(line: 
     (line.folder / "golden.png").unlink()
     name = line.upload("smt-1/aoi/A.png", clean_board(noise=3))
     with closing(Database(line.data / "linegate.db")) as database:
-        intake = Intake(database, LocalBus(database).bell, line.settings)
+        intake = Intake(database, LocalBus(database), line.settings)
         intake.start()
         while not (leased := LocalBus(database).lease("uploads", 1, 60, {}, 1)):
             time.sleep(0.02)

@@ -1,5 +1,7 @@
 """Imports point one way, vendor code stays in adapters, and cold starts stay cold."""
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +85,21 @@ def test_vendor_code_stays_in_adapters_and_beside_the_line(path: Path) -> None:
     layer = path.relative_to(PACKAGE).with_suffix("").parts[0]
     if layer not in ("adapters", *BESIDE_THE_LINE):
         assert not {name.split(".")[0] for name in imports(path)} & VENDORS
+
+
+SQL = re.compile(
+    r"\b(SELECT\s|INSERT\s.*INTO|REPLACE\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|CREATE\s+(TABLE|INDEX)|PRAGMA\s)",
+    re.DOTALL,
+)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_only_the_local_adapters_know_the_tables(path: Path) -> None:
+    if path.parent == PACKAGE / "adapters" / "local":
+        return
+    assert "sqlite3" not in imports(path)
+    texts = (node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
+    assert not [text for text in texts if isinstance(text, str) and SQL.search(text)]
 
 
 @pytest.mark.slow

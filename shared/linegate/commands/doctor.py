@@ -21,7 +21,7 @@ from rich.text import Text
 from linegate import bootstrap, imaging, logs, sight
 from linegate.adapters.exchange import Http
 from linegate.adapters.local.database import Database
-from linegate.adapters.local.store import SqliteOutbox
+from linegate.adapters.local.store import SqliteOutbox, SqliteQueries
 from linegate.commands.arguments import add_config
 from linegate.config import command, load, proxy_for
 from linegate.console import console
@@ -125,8 +125,8 @@ def _clock(settings: Settings, configuration: Path, database: Database) -> Findi
     """Against the services' clocks where there are any, and against what this machine itself has written before."""
     mend = "set this machine's clock (NTP): webhooks are refused and deadlines are wrong by it"
     now = time.time()
-    latest = database.read("SELECT max(received_at) FROM inspections")[0][0] or 0.0
-    if max(latest, configuration.stat().st_mtime) > now + SKEW_S:
+    newest = SqliteQueries(database).newest()
+    if max(newest.timestamp() if newest else 0.0, configuration.stat().st_mtime) > now + SKEW_S:
         return Finding("clock", False, "it runs behind what this machine has written before", mend)
     urls = [settings.roboflow.api_url] if settings.roboflow else []
     if settings.gemini:

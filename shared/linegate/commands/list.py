@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from linegate import config
+from linegate.adapters.local.store import SqliteQueries
 from linegate.commands.arguments import add_config, positive
-from linegate.commands.records import inspection_of, local, opened, rows, summary
+from linegate.commands.records import local, opened, summary
 from linegate.console import STYLE, console
 from linegate.errors import UsageError
 from linegate.inspection import Verdict
@@ -34,25 +35,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the latest inspections, newest first. Returns 0. Raises ConfigError, UsageError, TransientError."""
-    settings, line, verdict, since = (
-        config.without_secrets(options.config),
-        options.line,
-        options.verdict,
-        options.since,
-    )
-    conditions, values = ["1"], list[object]()
-    if line is not None:
-        conditions.append("json_extract(document, '$.place.line') = ?")
-        values.append(line)
-    if verdict is not None:
-        conditions.append("json_extract(document, '$.revision.decision.verdict') = ?")
-        values.append(verdict)
-    if since is not None:
-        conditions.append("received_at >= ?")
-        values.append(_moment(since).timestamp())
-    query = f"SELECT document FROM inspections WHERE {' AND '.join(conditions)} ORDER BY received_at DESC LIMIT ?"
-    with closing(opened(settings)) as connection:
-        found = [inspection_of(row[0]) for row in rows(connection, query, [*values, options.limit])]
+    verdict = Verdict(options.verdict) if options.verdict else None
+    since = _moment(options.since) if options.since is not None else None
+    with closing(opened(config.without_secrets(options.config))) as rows:
+        found = SqliteQueries(rows).latest(options.limit, line=options.line, verdict=verdict, since=since)
     if options.json:
         print(json.dumps([summary(inspection) for inspection in found], indent=2))
         return 0

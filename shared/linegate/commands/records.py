@@ -1,14 +1,12 @@
 """Inspections for a person, and as `list` and `show` read them from the database of a gate that may be running."""
 
-import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
-from linegate.codec import codec
-from linegate.config import command
-from linegate.errors import TransientError, UsageError
+from linegate.adapters.local.database import ReadOnly
+from linegate.edge.runtime import DATABASE
+from linegate.errors import UsageError
 from linegate.inspection import Inspection
 from linegate.settings import Settings
 
@@ -29,29 +27,12 @@ def summary(inspection: Inspection) -> dict[str, Any]:
     }
 
 
-def opened(settings: Settings) -> sqlite3.Connection:
-    """The gate's database, to read only. Raises UsageError, TransientError."""
-    path = settings.data / "linegate.db"
+def opened(settings: Settings) -> ReadOnly:
+    """The gate's database. Raises UsageError, TransientError."""
+    path = settings.data / DATABASE
     if not path.is_file():
         raise UsageError(f"nothing was inspected here yet: there is no {path}")
-    try:
-        return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10, isolation_level=None)
-    except sqlite3.Error as error:
-        raise TransientError(f"{path} can't be opened: {error}") from error
-
-
-def rows(connection: sqlite3.Connection, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-    try:
-        return connection.execute(query, tuple(values)).fetchall()
-    except sqlite3.Error as error:
-        raise TransientError(f"linegate.db can't be read: {error}") from error
-
-
-def inspection_of(text: str) -> Inspection:
-    try:
-        return codec(Inspection).validate_json(text)
-    except ValueError as error:
-        raise TransientError(f"linegate.db is damaged; stop the gate, then: {command()} recover") from error
+    return ReadOnly(path)
 
 
 def described(defect: Mapping[str, Any]) -> str:

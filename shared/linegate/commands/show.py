@@ -2,22 +2,23 @@
 
 import argparse
 import json
-import re
-import sqlite3
 from contextlib import closing
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from linegate import config
-from linegate.codec import codec
+from linegate.adapters.local.database import Rows
+from linegate.adapters.local.store import SqliteQueries
+from linegate.adapters.local.uploads import files
 from linegate.commands.arguments import add_config
-from linegate.commands.records import described, inspection_of, local, opened, rows, summary
+from linegate.commands.records import described, local, opened, summary
 from linegate.errors import UsageError
-from linegate.inspection import Inspection, OutboxEntry, Revision
+from linegate.inspection import Inspection
 from linegate.notification import defect
 from linegate.settings import Settings
 from linegate.texts import brief, printable
+
+MOST: Final = 20
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,14 +30,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print all that is known of each inspection of this serial, or with an id that begins so. Returns 0. Raises UsageError."""
     settings, wanted = config.without_secrets(options.config), options.wanted
-    by_id = bool(re.fullmatch(r"[0-9a-f]{6,32}", wanted))
-    query = """SELECT document FROM inspections WHERE json_extract(document, '$.place.serial') = ? OR (? AND id GLOB ?)
-        ORDER BY received_at DESC LIMIT 20"""
-    with closing(opened(settings)) as connection:
-        found = [inspection_of(row[0]) for row in rows(connection, query, [wanted, by_id, f"{wanted}*"])]
+    with closing(opened(settings)) as rows:
+        found = SqliteQueries(rows).find(wanted, MOST)
         if not found:
             raise UsageError(f"nothing was inspected with the serial or id {printable(wanted)!r}")
-        told = [_whole(settings, connection, inspection) for inspection in found]
+        told = [_whole(settings, rows, inspection) for inspection in found]
     if options.json:
         print(json.dumps(told, indent=2))
     else:
@@ -45,15 +43,10 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _whole(settings: Settings, connection: sqlite3.Connection, inspection: Inspection) -> dict[str, Any]:
+def _whole(settings: Settings, rows: Rows, inspection: Inspection) -> dict[str, Any]:
     """An inspection with its revisions, notifications and where its pictures lie, as plain data."""
     identity = inspection.inspection_id
-    query = "SELECT document FROM revisions WHERE inspection_id = ? ORDER BY number"
-    revisions = [codec(Revision).validate_json(text) for (text,) in rows(connection, query, [identity])]
-    query = "SELECT document FROM outbox WHERE inspection_id = ? ORDER BY revision, target"
-    entries = [codec(OutboxEntry).validate_json(text) for (text,) in rows(connection, query, [identity])]
-    query = "SELECT path FROM objects WHERE inspection_id = ?"
-    uploads = [Path(bytes(path).decode("utf-8", "surrogateescape")) for (path,) in rows(connection, query, [identity])]
+    queries = SqliteQueries(rows)
     revision, manifest = inspection.revision, inspection.manifest
     quarantined = settings.data / "quarantine" / identity
     return {
@@ -79,7 +72,7 @@ def _whole(settings: Settings, connection: sqlite3.Connection, inspection: Inspe
                 "annotated": str(settings.data / each.annotated) if each.annotated else None,
                 "annotated_why": each.annotated_why,
             }
-            for each in revisions
+            for each in queries.revisions(identity)
         ],
         "notifications": [
             {
@@ -89,9 +82,9 @@ def _whole(settings: Settings, connection: sqlite3.Connection, inspection: Inspe
                 "attempts": entry.attempts,
                 "last_error": entry.last_error,
             }
-            for entry in entries
+            for entry in queries.notifications(identity)
         ],
-        "picture": next((str(path) for path in uploads if path.is_file()), None),
+        "picture": next((str(path) for path in files(rows, identity) if path.is_file()), None),
         "quarantined": str(quarantined) if quarantined.is_file() else None,
     }
 

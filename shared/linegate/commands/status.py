@@ -14,7 +14,7 @@ from rich.text import Text
 from linegate import config
 from linegate.adapters.local.bus import Backlog, LocalBus
 from linegate.adapters.local.database import Database
-from linegate.adapters.local.store import SqliteOutbox
+from linegate.adapters.local.store import SqliteOutbox, SqliteQueries
 from linegate.commands.arguments import add_cloud, add_config
 from linegate.commands.gates import cloud_context
 from linegate.config import command
@@ -47,12 +47,12 @@ def _here(settings: Settings, *, as_json: bool) -> int:
     try:
         with closing(open_database(settings)) as database:
             state = collect(database)
-            newest = database.read("SELECT max(received_at) FROM inspections")[0][0]
+            newest = SqliteQueries(database).newest()
     except TransientError:  # on a full disk: what can be told is told, first of all
         if not as_json:
             _print_machine(machine, worries(machine), out)
         raise
-    found = worries(machine, newest)
+    found = worries(machine, newest.timestamp() if newest else None)
     if as_json:
         print(json.dumps({"worries": found, **_dated(machine), **state}, indent=2))
     else:
@@ -109,16 +109,9 @@ def collect(database: Database) -> dict[str, Any]:
     """Everything that `status` tells, as plain data."""
     bus = LocalBus(database)
     backlog = bus.backlog()
-    undecided, overdue = database.read(
-        "SELECT count(*), coalesce(sum(deadline <= ?), 0) FROM inspections WHERE revision = 0",
-        (datetime.now(UTC).timestamp(),),
-    )[0]
+    queries = SqliteQueries(database)
+    undecided, overdue = queries.undecided(datetime.now(UTC))
     disabled = SqliteOutbox(database).disabled_targets()
-    undelivered = database.read(
-        """SELECT target, state, count(*), max(json_extract(document, '$.attempts')), min(created_at),
-        max(json_extract(document, '$.last_error')) FROM outbox
-        WHERE state IN ('PENDING', 'DEAD', 'HELD') GROUP BY target, state"""
-    )
     return {
         "stages": {name: asdict(backlog.get(stage.topic, Backlog())) for name, stage in STAGES.items()},
         "inspections": {"undecided": undecided, "overdue": overdue},
@@ -136,14 +129,14 @@ def collect(database: Database) -> dict[str, Any]:
         "disabled_targets": [{"target": target, "reason": reason} for target, reason in disabled.items()],
         "undelivered": [
             {
-                "target": target,
-                "state": state,
-                "notifications": count,
-                "attempts": attempts,
-                "oldest": _time(oldest),
-                "last_error": error,
+                "target": each.target,
+                "state": each.state.value,
+                "notifications": each.count,
+                "attempts": each.attempts,
+                "oldest": _time(each.oldest.timestamp()),
+                "last_error": each.last_error,
             }
-            for target, state, count, attempts, oldest, error in undelivered
+            for each in queries.undelivered()
         ],
     }
 

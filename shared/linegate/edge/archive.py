@@ -2,14 +2,14 @@
 
 import os
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from linegate.adapters.local import folders
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.folders import Identity
-from linegate.inspection import archived_file
+from linegate.adapters.local.uploads import Upload, decided_below, relocate
+from linegate.inspection import ObjectRef, archived_file
 from linegate.logs import log
 
 UPLOADS_FOLDER: Final = "uploads"
@@ -17,14 +17,6 @@ ARCHIVE_FOLDER: Final = "archive"
 # Where a file is moved to be looked at before its first name is given up.
 ASIDE_FOLDER: Final = ".aside"
 BATCH: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    generation: int
-    path: Path  # below uploads/
-    identity: Identity
-    digest: str
 
 
 class Archive:
@@ -37,23 +29,17 @@ class Archive:
 
     def move(self) -> set[Path]:
         """Archive decided uploads; the paths (below uploads/) whose file has changed since, and is to be inspected again."""
-        prefix = os.fsencode(self._root / UPLOADS_FOLDER) + b"/"
-        rows = self._database.read(
-            """SELECT o.generation, o.path, o.digest, o.size, o.mtime_ns, o.inode
-            FROM objects o JOIN inspections i ON i.id = o.inspection_id
-            WHERE i.revision > 0 AND o.path >= ? AND o.path < ? AND o.generation > ? ORDER BY o.generation LIMIT ?""",
-            (prefix, prefix[:-1] + b"0", self._after, BATCH),
-        )
+        folder = self._root / UPLOADS_FOLDER
+        decided = decided_below(self._database, folder, self._after, BATCH)
         # Page by page, so that what can't be moved does not keep everything behind it here.
-        self._after = rows[-1][0] if len(rows) == BATCH else 0
-        placed: list[tuple[bytes, int, Path, Identity | None]] = []
+        self._after = decided[-1].generation if len(decided) == BATCH else 0
+        placed: list[tuple[Upload, Path, Identity | None]] = []
         changed: set[Path] = set()
-        for generation, raw, digest, *identity in rows:
-            path = Path(os.fsdecode(raw)).relative_to(self._root / UPLOADS_FOLDER)
-            decided = _Decided(generation, path, Identity(*identity), digest)
-            target, found = self._target(decided), None
+        for upload in decided:
+            path = upload.path.relative_to(folder)
+            target, found = _target(path, upload.generation), None
             try:
-                found = self._second_name(decided, target)
+                found = self._second_name(upload, path, target)
             except _WrittenError:
                 continue
             except _ChangedError:
@@ -61,16 +47,12 @@ class Archive:
             except OSError as error:
                 log.warning("upload.not_archived", path=str(path), reason=error.strerror)
                 continue
-            placed.append((os.fsencode(self._root / target), generation, path, found))
+            placed.append((upload, target, found))
         if placed:
-            self._database.write(
-                lambda connection: connection.executemany(
-                    "UPDATE objects SET path = ? WHERE generation = ?",
-                    [(target, generation) for target, generation, _, _ in placed],
-                )
-            )
-        for raw, _, path, found in placed:
-            if found and not self._drop_first_name(path, Path(os.fsdecode(raw)).relative_to(self._root), found):
+            relocate(self._database, [(upload.generation, self._root / target) for upload, target, _ in placed])
+        for upload, target, found in placed:
+            path = upload.path.relative_to(folder)
+            if found and not self._drop_first_name(path, target, found):
                 changed.add(path)
         return changed
 
@@ -88,12 +70,12 @@ class Archive:
                     with suppress(FileNotFoundError):
                         os.unlink(name, dir_fd=descriptor)
 
-    def _second_name(self, decided: _Decided, target: Path) -> Identity | None:
+    def _second_name(self, upload: Upload, path: Path, target: Path) -> Identity | None:
         """Give the file a name below archive/, and tell what was found; None if it was taken away. Raises OSError."""
         with ExitStack() as stack:
             try:
-                uploads = stack.enter_context(folders.entered(self._root, [UPLOADS_FOLDER, *decided.path.parts[:-1]]))
-                descriptor = folders.opened(decided.path.name, uploads)
+                uploads = stack.enter_context(folders.entered(self._root, [UPLOADS_FOLDER, *path.parts[:-1]]))
+                descriptor = folders.opened(path.name, uploads)
             except OSError as error:
                 if error.errno in folders.GONE:
                     return None
@@ -102,18 +84,12 @@ class Archive:
             if folders.being_written(descriptor):
                 raise _WrittenError
             found = Identity.of(os.fstat(descriptor))
-            if folders.digest(descriptor) != decided.digest if decided.digest else found != decided.identity:
+            if folders.digest(descriptor) != upload.digest if upload.digest else found != upload.identity:
                 raise _ChangedError
             archive = stack.enter_context(folders.entered(self._root, target.parts[:-1], create=True))
             with suppress(FileExistsError):  # a crash came between linking and removing
-                folders.link(decided.path.name, uploads, target.name, archive)
+                folders.link(path.name, uploads, target.name, archive)
         return found
-
-    @staticmethod
-    def _target(decided: _Decided) -> Path:
-        """archive/line/station/serial.generation.ext"""
-        path = decided.path
-        return Path(ARCHIVE_FOLDER) / path.parent / archived_file(path.name, decided.generation)
 
     def _drop_first_name(self, path: Path, target: Path, found: Identity) -> bool:
         """Remove the name below uploads/. False where it has to stay: a newer version stands there by now, or a writer opened
@@ -152,6 +128,26 @@ class Archive:
         except OSError as error:
             log.warning("upload.not_removed", path=str(path), reason=error.strerror)
         return True
+
+
+def archived_uploads(root: Path, bucket: str) -> dict[str, str]:
+    """Inspection ▶ the name of its upload in `bucket`, as the files of the archive tell."""
+    found = {}
+    for folder, _, files in os.walk(root / ARCHIVE_FOLDER):
+        place = Path(UPLOADS_FOLDER, Path(folder).relative_to(root / ARCHIVE_FOLDER))
+        for file in files:
+            stem, _, last = file.rpartition(".")
+            for name, generation in ((stem.rpartition(".")[0] + f".{last}", stem.rpartition(".")[2]), (stem, last)):
+                if generation.isascii() and generation.isdigit() and len(generation) < 20:
+                    upload = (place / name).as_posix()
+                    image = ObjectRef(bucket, upload, int(generation))
+                    found[image.inspection_id] = upload
+    return found
+
+
+def _target(path: Path, generation: int) -> Path:
+    """archive/line/station/serial.generation.ext"""
+    return Path(ARCHIVE_FOLDER) / path.parent / archived_file(path.name, generation)
 
 
 def _written_since(name: str, folder: int, found: Identity) -> bool:

@@ -6,16 +6,17 @@ alone: from one run to the next at most a day's worth, and nothing at all while 
 
 import os
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from linegate.adapters.local import folders
+from linegate.adapters.local import folders, retention
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.storage import inside
+from linegate.adapters.local.store import SqliteQueries
+from linegate.adapters.local.uploads import files
 from linegate.errors import ObjectMissingError
 from linegate.logs import log
 from linegate.settings import Settings
@@ -26,7 +27,6 @@ DAY_S: Final = 86_400.0
 GAP_S: Final = 14 * DAY_S
 # After such a gap, how long the gate must have run before anything is removed.
 PROBATION_S: Final = DAY_S
-NOTE: Final = "removed_until"
 
 
 class Housekeeper:
@@ -60,9 +60,7 @@ class Housekeeper:
         if wanted - until > DAY_S:
             log.warning("housekeeping.behind", days=round((wanted - until) / DAY_S))
         total = self._remove_before(until)
-        self._database.write(
-            lambda connection: connection.execute("REPLACE INTO notes VALUES (?, ?)", (NOTE, repr(max(done, until))))
-        )
+        retention.note_removed_until(self._database, max(done, until))
         if total:
             log.info("housekeeping.removed", inspections=total)
         return total
@@ -73,54 +71,43 @@ class Housekeeper:
 
     def _newest(self) -> float:
         """When the newest inspection was received; now, where there is none to disagree."""
-        newest = self._database.read("SELECT max(received_at) FROM inspections")[0][0]
-        return self._clock() if newest is None else float(newest)
+        newest = SqliteQueries(self._database).newest()
+        return self._clock() if newest is None else newest.timestamp()
 
     def _removed_until(self, wanted: float) -> float:
         """Up to when everything decided has been removed; before the first run, where the oldest begins."""
-        rows = self._database.read("SELECT value FROM notes WHERE name = ?", (NOTE,))
-        if rows:
-            return float(rows[0][0])
-        oldest = self._database.read("SELECT min(received_at) FROM inspections")[0][0]
-        return wanted if oldest is None else min(wanted, float(oldest))
+        noted = retention.removed_until(self._database)
+        if noted is not None:
+            return noted
+        oldest = retention.oldest(self._database)
+        return wanted if oldest is None else min(wanted, oldest)
 
     def _remove_before(self, cutoff: float) -> int:
         total = 0
         while True:
-            rows = self._database.read(
-                "SELECT id FROM inspections WHERE received_at < ? AND revision > 0 LIMIT ?", (cutoff, BATCH)
-            )
-            for (inspection_id,) in rows:
+            ids = retention.decided_before(self._database, cutoff, BATCH)
+            for inspection_id in ids:
                 _remove(self._database, self._settings, inspection_id)
-            total += len(rows)
-            if len(rows) < BATCH:
+            total += len(ids)
+            if len(ids) < BATCH:
                 return total
 
 
 def _remove(database: Database, settings: Settings, inspection_id: str) -> None:
     """Files first: if the process dies in between, the rows are still there to find the rest by."""
-    root, bucket = settings.data.absolute(), settings.storage.results_bucket
-    for (raw,) in database.read("SELECT path FROM objects WHERE inspection_id = ?", (inspection_id,)):
-        _unlink(root, os.fsdecode(raw))
+    root = settings.data.absolute()
+    for path in files(database, inspection_id):
+        _unlink(root, path)
     for name in (inspection_id, f"{inspection_id}.json"):
-        _unlink(root, str(root / "quarantine" / name))
+        _unlink(root, root / "quarantine" / name)
     with suppress(OSError), folders.entered(root, ["results"]) as results:
         shutil.rmtree(inspection_id, ignore_errors=True, dir_fd=results)
-
-    def work(connection: sqlite3.Connection) -> None:
-        for table in ("checks", "revisions", "outbox", "objects"):
-            connection.execute(f"DELETE FROM {table} WHERE inspection_id = ?", (inspection_id,))
-        for name in (f"results/{inspection_id}", f"quarantine/{inspection_id}"):
-            span = (bucket, name, f"{name}~")  # all names that begin so, by index
-            connection.execute("DELETE FROM objects WHERE bucket = ? AND name >= ? AND name < ?", span)
-        connection.execute("DELETE FROM inspections WHERE id = ?", (inspection_id,))
-
-    database.write(work)
+    retention.remove(database, inspection_id, settings.storage.results_bucket)
 
 
-def _unlink(root: Path, path: str) -> None:
+def _unlink(root: Path, path: Path) -> None:
     """Remove a file below the root, if it is there; no link is followed."""
     with suppress(OSError, ObjectMissingError):
-        *parts, name = inside(root, Path(path))
+        *parts, name = inside(root, path)
         with folders.entered(root, parts) as folder:
             os.unlink(name, dir_fd=folder)

@@ -7,10 +7,8 @@ A file is complete when its writer says so: it was renamed in, or closed and nob
 tell who writes (a network share, another account's file), it counts when its time and content have not changed for longer.
 """
 
-import json
 import os
 import queue
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -24,18 +22,18 @@ from watchdog.events import FileClosedEvent, FileMovedEvent, FileSystemEvent, Fi
 from watchdog.observers import Observer
 
 from linegate.adapters.local import folders
-from linegate.adapters.local.bus import LIVE, Bell, insert
+from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.folders import Identity
-from linegate.adapters.local.storage import adopt
-from linegate.adapters.local.store import insert_inspection
+from linegate.adapters.local.uploads import take, without_a_message
 from linegate.edge.archive import UPLOADS_FOLDER, Archive
 from linegate.errors import LinegateError
 from linegate.events import to_message
 from linegate.handlers.shot import new_inspection
-from linegate.inspection import ObjectRef, place_of
+from linegate.inspection import Inspection, ObjectRef, place_of
 from linegate.logs import log
 from linegate.messages import ImageUploaded
+from linegate.ports import Message
 from linegate.settings import Settings
 from linegate.stages import UPLOADS
 
@@ -62,10 +60,10 @@ class _Seen:
 
 
 class Intake:
-    """Takes up what cameras leave below uploads/; `bell` rings after each event that was published."""
+    """Takes up what cameras leave below uploads/."""
 
-    def __init__(self, database: Database, bell: Bell, settings: Settings) -> None:
-        self._bell = bell
+    def __init__(self, database: Database, bus: LocalBus, settings: Settings) -> None:
+        self._bus = bus
         self._database = database
         self._settings = settings
         self._root = settings.data.absolute()
@@ -245,48 +243,28 @@ class Intake:
         name, place = _name(path), self._root / UPLOADS_FOLDER / path
         now = datetime.now(UTC)
 
-        def work(connection: sqlite3.Connection) -> tuple[ObjectRef, bool]:
-            image = ObjectRef(self._bucket, name, adopt(connection, self._bucket, name, place, identity, digest))
-            row = connection.execute(
-                "SELECT inspection_id FROM objects WHERE generation = ?", (image.generation,)
-            ).fetchone()
-            if row[0] is not None:
-                return image, False
-            connection.execute(
-                "UPDATE objects SET inspection_id = ? WHERE generation = ?", (image.inspection_id, image.generation)
-            )
+        def begin(image: ObjectRef) -> tuple[Message, Inspection]:
             upload = ImageUploaded(image, identity.size, now)
-            insert(connection, UPLOADS, [to_message(upload)])
             # The deadline begins here: a board that waits for its turn is overdue like any other.
-            insert_inspection(connection, new_inspection(self._settings, upload, now)[0])
-            return image, True
+            return to_message(upload), new_inspection(self._settings, upload, now)[0]
 
         if self._taken.get(path) == (identity, ctime_ns):
             return
-        image, new = self._database.write(work)
+        image, new = take(self._database, (self._bucket, name), place, identity, digest, begin)
         self._taken[path] = (identity, ctime_ns)
         self._seen.pop(path, None)
         if new:
             log.info("upload.taken", object=name, inspection_id=image.inspection_id, **asdict(place_of(name, {})))
-            self._bell.ring()
+            self._bus.bell.ring()
 
     def _resume(self) -> None:
         """Uploads that are known but have neither a verdict nor a message under way get their event again."""
-        undecided = self._database.read(
-            """SELECT o.name, o.generation, o.size, o.path, o.inspection_id
-            FROM objects o LEFT JOIN inspections i ON i.id = o.inspection_id
-            WHERE o.inspection_id IS NOT NULL AND coalesce(i.revision, 0) = 0"""
-        )
-        alive = [json.loads(text) for (text,) in self._database.read(f"SELECT attributes FROM messages WHERE {LIVE}")]
-        under_way = {attributes.get("inspection_id") or attributes.get("objectGeneration") for attributes in alive}
-        lost = [
-            ImageUploaded(ObjectRef(self._bucket, name, generation), size, datetime.now(UTC))
-            for name, generation, size, path, inspection_id in undecided
-            if not {inspection_id, str(generation)} & under_way and os.path.lexists(os.fsdecode(path))
-        ]
+        lost = without_a_message(self._database, self._bucket)
         if lost:
             log.info("intake.resumed", uploads=len(lost))
-            self._database.write(lambda connection: insert(connection, UPLOADS, [to_message(event) for event in lost]))
+            self._bus.publish(
+                UPLOADS, [to_message(ImageUploaded(image, size, datetime.now(UTC))) for image, size in lost]
+            )
 
     def _counts(self, path: Path) -> bool:
         """Files that are still being sent, their checksums, and what is hidden, are none of ours."""

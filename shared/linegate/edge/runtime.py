@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from linegate import bootstrap
 from linegate.adapters.local import folders
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
-from linegate.adapters.local.storage import HASHED, TEMPORARY
+from linegate.adapters.local.storage import HASHED, TEMPORARY, count_from_now, has_counted
 from linegate.edge.archive import ARCHIVE_FOLDER, ASIDE_FOLDER, UPLOADS_FOLDER
 from linegate.edge.dispatcher import Dispatcher
 from linegate.edge.functions import Response, in_process, load_all
@@ -51,7 +50,7 @@ class Runtime:
         try:
             self.database = open_database(settings)
             if _starts_anew(self.database, data):
-                self.database.write(count_from_now)
+                count_from_now(self.database)
         except LinegateError:
             self._lock.close()
             raise
@@ -61,7 +60,7 @@ class Runtime:
         self._worked = settings.worked_stages
         self.workers = WorkerPool(settings, self._worked) if self._worked else None
         self.dispatcher = Dispatcher(self.bus, settings, self._deliver)
-        self.intake = Intake(self.database, self.bus.bell, settings)
+        self.intake = Intake(self.database, self.bus, settings)
         self._housekeeper = Housekeeper(self.database, settings)
         self._stopping = threading.Event()
         self._clocks = [
@@ -136,23 +135,11 @@ def open_database(settings: Settings) -> Database:
 
 def _starts_anew(database: Database, data: Path) -> bool:
     """Whether the database is new and the folder is not: somebody removed the old one."""
-    if database.read("SELECT 1 FROM sqlite_sequence WHERE name = 'objects'"):
+    if has_counted(database):
         return False
     with suppress(OSError):
         return any((data / ARCHIVE_FOLDER).iterdir()) or any((data / "results").iterdir())
     return False
-
-
-def count_from_now(connection: sqlite3.Connection) -> None:
-    """Let generations go on from the milliseconds since 1970, so that none is given that a database before this one gave.
-
-    Ids of inspections and of notifications, and names in the archive, are made of them: receivers would take another board's
-    verdict for one that they have heard.
-    """
-    row = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'objects'").fetchone()
-    start = max(row[0] or 0, time.time_ns() // 1_000_000)
-    connection.execute("DELETE FROM sqlite_sequence WHERE name = 'objects'")
-    connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('objects', ?)", (start,))
 
 
 def data_folder(settings: Settings) -> Path:

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ from linegate.settings import Settings
 from linegate.temporary import temporary_folder
 
 POLL_S: Final = 0.005
+AFTER_ALL_DEADLINES: Final = datetime.max.replace(tzinfo=UTC)
+MOST_WAITING: Final = 1000
 
 
 @contextmanager
@@ -41,20 +44,19 @@ def upload(runtime: Runtime, picture: Path, line: str, station: str, serial: str
 
 def decided(runtime: Runtime, besides: Collection[str] = ()) -> list[Inspection]:
     """The inspections that have a verdict, without those of these ids."""
-    rows = runtime.database.read("SELECT id FROM inspections WHERE revision > 0")
-    found = (runtime.app.context.inspections.get(row[0]) for row in rows if row[0] not in besides)
+    context = runtime.app.context
+    found = (context.inspections.get(identity) for identity in context.queries.decided() if identity not in besides)
     return [inspection for inspection in found if inspection is not None]
 
 
 def count_decided(runtime: Runtime) -> int:
-    return int(runtime.database.read("SELECT count(*) FROM inspections WHERE revision > 0")[0][0])
+    return len(runtime.app.context.queries.decided())
 
 
 def troubles(runtime: Runtime) -> list[str]:
     """What keeps detectors from answering: the boards that wait for it are not decided before their deadline."""
-    rows = runtime.database.read("SELECT id FROM inspections WHERE revision = 0")
-    waiting = (runtime.app.context.inspections.get(row[0]) for row in rows)
-    return sorted({inspection.fault for inspection in waiting if inspection is not None and inspection.fault})
+    waiting = runtime.app.context.inspections.overdue(AFTER_ALL_DEADLINES, MOST_WAITING)
+    return sorted({inspection.fault for inspection in waiting if inspection.fault})
 
 
 def patience_s(settings: Settings, line: str) -> float:

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -174,6 +175,27 @@ def adopt(connection: sqlite3.Connection, bucket: str, name: str, path: Path, fo
     if standing != raw:  # it was archived, and has come back
         connection.execute("UPDATE objects SET path = ? WHERE generation = ?", (raw, generation))
     return int(generation)
+
+
+def has_counted(database: Database) -> bool:
+    """Whether a generation was ever given from this database."""
+    return bool(database.read("SELECT 1 FROM sqlite_sequence WHERE name = 'objects'"))
+
+
+def count_from_now(database: Database) -> None:
+    """Let generations go on from the milliseconds since 1970, so that none is given that a database before this one gave.
+
+    Ids of inspections and of notifications, and names in the archive, are made of them: receivers would take another board's
+    verdict for one that they have heard.
+    """
+
+    def work(connection: sqlite3.Connection) -> None:
+        row = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'objects'").fetchone()
+        start = max(row[0] or 0, time.time_ns() // 1_000_000)
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'objects'")
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('objects', ?)", (start,))
+
+    database.write(work)
 
 
 def same(descriptor: int, known: Identity, digest: str) -> bool:
