@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from math import isfinite
 from typing import Any, Final, TypeVar, cast
@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from linegate.codec import codec
 from linegate.errors import MessageError
 from linegate.inspection import ObjectRef
-from linegate.logs import log
 from linegate.messages import Event, ImageUploaded, NotificationDue
 from linegate.ports import Message
 from linegate.stages import BY_MESSAGE
@@ -22,18 +21,6 @@ from linegate.texts import brief
 SCHEMA: Final = 1
 
 T = TypeVar("T")
-R = TypeVar("R")
-
-
-def readable(load: Callable[[R], T], records: Iterable[tuple[str, R]]) -> list[T]:
-    """What `load` makes of each (id, record). One that can't be read is told, and keeps nobody from the others."""
-    found = []
-    for identity, record in records:
-        try:
-            found.append(load(record))
-        except ValueError as error:
-            log.error("record.unreadable", id=identity, reason=brief(str(error)))
-    return found
 
 
 def to_message(event: Event) -> Message:

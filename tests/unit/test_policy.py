@@ -5,7 +5,6 @@ from time import process_time
 
 import pytest
 
-from linegate.adapters.gcp.firestore import _dump
 from linegate.adapters.roboflow.kind import RoboflowDetection
 from linegate.adapters.roboflow.service import Workflow
 from linegate.handlers.policy import apply
@@ -14,6 +13,7 @@ from linegate.ports import Found
 from linegate.sections import ClassPolicy, Zone
 from linegate.settings import Recipe
 from linegate.stages import UPLOADS
+from linegate.stored import dump
 from linegate.texts import brief
 from linegate.verdict import decide
 from tests.fakes import START, detection
@@ -180,4 +180,4 @@ def test_the_worst_board_fits_into_a_document(letter: str, settled: bool) -> Non
     decision = decide(manifest, {index: replace(said, index=index) for index in range(manifest.expected)})
     assert decision.verdict is Verdict.REVIEW
     revision = Revision(1, DETECT, START, decision, "results/x/r1.jpg")
-    assert stored_bytes(_dump(manifest)) + stored_bytes(_dump(revision)) < 1_000_000
+    assert stored_bytes(dump(manifest)) + stored_bytes(dump(revision)) < 1_000_000

@@ -23,11 +23,10 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import And, FieldFilter
 
 from linegate.adapters.gcp.errors import BUDGET_S, RETRY, mapped
-from linegate.codec import codec
 from linegate.errors import PermanentError, TransientError
-from linegate.events import readable
 from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision, Verdict
 from linegate.ports import Undelivered, begins_an_id
+from linegate.stored import dump, load, readable
 from linegate.texts import brief
 
 T = TypeVar("T")
@@ -77,7 +76,7 @@ class FirestoreInspections:
     def open(self, inspection: Inspection) -> Inspection:
         with mapped(SERVICE):
             try:
-                fields = _dump(inspection) | {"decided": False} | self._store.expiry()
+                fields = dump(inspection) | {"decided": False} | self._store.expiry()
                 self._store.board(inspection.inspection_id).create(fields, retry=RETRY, timeout=BUDGET_S)
             except exceptions.AlreadyExists:  # or our own creation, whose answer got lost and which was repeated
                 return self.get(inspection.inspection_id) or inspection
@@ -93,7 +92,7 @@ class FirestoreInspections:
 
     def store_manifest(self, inspection_id: str, manifest: Manifest, manifest_ms: float) -> Manifest:
         board = self._store.board(inspection_id)
-        fields = {"manifest": _dump(manifest), "timings.manifest_ms": manifest_ms}
+        fields = {"manifest": dump(manifest), "timings.manifest_ms": manifest_ms}
         with mapped(SERVICE):
             while True:
                 snapshot = board.get(retry=RETRY, timeout=BUDGET_S)
@@ -114,7 +113,7 @@ class FirestoreInspections:
         with mapped(SERVICE):
             with suppress(exceptions.AlreadyExists):  # means "go on", never "done"
                 checks.document(str(check.index)).create(
-                    _dump(check) | self._store.expiry(), retry=RETRY, timeout=BUDGET_S
+                    dump(check) | self._store.expiry(), retry=RETRY, timeout=BUDGET_S
                 )
             ((count,),) = checks.count().get(retry=RETRY, timeout=BUDGET_S)
         return int(count.value)
@@ -133,19 +132,19 @@ class FirestoreInspections:
         board = self._store.board(inspection.inspection_id)
         batch = self._store.client.batch()
         batch.create(
-            board.collection("revisions").document(str(revision.number)), _dump(revision) | self._store.expiry()
+            board.collection("revisions").document(str(revision.number)), dump(revision) | self._store.expiry()
         )
         batch.update(
             board,
             {
-                "revision": _dump(revision),
+                "revision": dump(revision),
                 "told": list(inspection.told),
                 "timings.decided_ms": inspection.timings.decided_ms,
                 "decided": True,
             },
         )
         for entry in outbox:
-            batch.create(self._store.entry(entry.entry_id), _dump(entry) | self._store.expiry())
+            batch.create(self._store.entry(entry.entry_id), dump(entry) | self._store.expiry())
         with mapped(SERVICE):
             try:
                 batch.commit(retry=RETRY, timeout=BUDGET_S)
@@ -187,7 +186,7 @@ class FirestoreOutbox:
 
     def update(self, entry: OutboxEntry) -> bool:
         document = self._store.entry(entry.entry_id)
-        updated = _dump(replace(entry, version=entry.version + 1)) | self._store.expiry()
+        updated = dump(replace(entry, version=entry.version + 1)) | self._store.expiry()
         with mapped(SERVICE):
             snapshot = document.get(retry=RETRY, timeout=BUDGET_S)
             standing = _load(OutboxEntry, snapshot)
@@ -325,25 +324,9 @@ class FirestoreQueries:
             raise TransientError(f"a record in Firestore can't be read: {brief(str(error))}") from error
 
 
-def _dump(value: object) -> dict[str, Any]:
-    """The dataclass as Firestore keeps it: maps, lists, and times as times."""
-    fields: dict[str, Any] = _plain(codec(type(value)).dump_python(value))
-    return fields
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, str):
-        return str(value)  # of a StrEnum, its value; lone surrogates would not survive the wire
-    return value
-
-
 def _load(cls: type[T], snapshot: Any) -> T | None:
     return _value(cls, snapshot) if snapshot.exists else None
 
 
 def _value(cls: type[T], snapshot: Any) -> T:
-    return codec(cls).validate_python(snapshot.to_dict())
+    return load(cls, snapshot.to_dict())

@@ -11,12 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.storage import count_from_now
-from linegate.codec import codec
+from linegate.errors import TransientError
 from linegate.inspection import Check, Inspection, OutboxEntry, Revision
+from linegate.stored import load_json
 
 # In this order: what hangs on nothing else comes first. ▶ what its documents are
 TABLES: Final[Mapping[str, type | None]] = {
@@ -140,10 +139,10 @@ def _makes_sense(table: str, columns: Mapping[str, tuple[str, int]], row: Row) -
     named, model = dict(zip(columns, row, strict=True)), TABLES[table]
     try:
         if model is not None:
-            document: object = codec(model).validate_json(named["document"])
+            document: object = load_json(model, named["document"])
             return not isinstance(document, Inspection) or document.inspection_id == named["id"]
         return table != "messages" or isinstance(json.loads(named["attributes"]), dict)
-    except (ValidationError, ValueError):
+    except (ValueError, TransientError):
         return False
 
 

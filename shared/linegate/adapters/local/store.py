@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from linegate.adapters.local.database import MEND, Database, Rows
-from linegate.codec import codec
 from linegate.errors import PermanentError, TransientError
-from linegate.events import readable
 from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision, Verdict
 from linegate.ports import Undelivered, begins_an_id
+from linegate.stored import dump_json, load_json, readable
 
 T = TypeVar("T")
 
@@ -25,7 +24,7 @@ class SqliteInspections:
 
     def get(self, inspection_id: str) -> Inspection | None:
         rows = self._database.read("SELECT document FROM inspections WHERE id = ?", (inspection_id,))
-        return _load(Inspection, rows[0][0]) if rows else None
+        return load_json(Inspection, rows[0][0]) if rows else None
 
     def note_fault(self, inspection_id: str, fault: str) -> None:
         self._database.write(lambda connection: _change(connection, inspection_id, fault=fault))
@@ -44,7 +43,7 @@ class SqliteInspections:
     def record_check(self, inspection_id: str, check: Check) -> int:
         def work(connection: sqlite3.Connection) -> int:
             connection.execute(
-                "INSERT OR IGNORE INTO checks VALUES (?, ?, ?)", (inspection_id, check.index, _dump(check))
+                "INSERT OR IGNORE INTO checks VALUES (?, ?, ?)", (inspection_id, check.index, dump_json(check))
             )
             query = "SELECT count(*) FROM checks WHERE inspection_id = ?"
             return int(connection.execute(query, (inspection_id,)).fetchone()[0])
@@ -57,13 +56,15 @@ class SqliteInspections:
 
     def checks(self, inspection_id: str, expected: int) -> dict[int, Check]:
         query = "SELECT number, document FROM checks WHERE inspection_id = ? AND number < ? ORDER BY number"
-        return {number: _load(Check, text) for number, text in self._database.read(query, (inspection_id, expected))}
+        return {
+            number: load_json(Check, text) for number, text in self._database.read(query, (inspection_id, expected))
+        }
 
     def commit(self, inspection: Inspection, revision: Revision, outbox: Sequence[OutboxEntry]) -> bool:
         def work(connection: sqlite3.Connection) -> bool:
             created = connection.execute(
                 "INSERT OR IGNORE INTO revisions VALUES (?, ?, ?)",
-                (inspection.inspection_id, revision.number, _dump(revision)),
+                (inspection.inspection_id, revision.number, dump_json(revision)),
             )
             if created.rowcount == 0:
                 return False
@@ -79,7 +80,7 @@ class SqliteInspections:
 
     def overdue(self, now: datetime, limit: int) -> list[Inspection]:
         query = "SELECT id, document FROM inspections WHERE revision = 0 AND deadline <= ? ORDER BY deadline LIMIT ?"
-        return readable(lambda text: _load(Inspection, text), self._database.read(query, (now.timestamp(), limit)))
+        return readable(lambda text: load_json(Inspection, text), self._database.read(query, (now.timestamp(), limit)))
 
     def postpone(self, inspection_id: str, deadline: datetime) -> None:
         def work(connection: sqlite3.Connection) -> None:
@@ -97,16 +98,16 @@ class SqliteOutbox:
 
     def pending(self, inspection_id: str, revision: int) -> list[OutboxEntry]:
         query = "SELECT document FROM outbox WHERE inspection_id = ? AND revision = ? AND state = 'PENDING' ORDER BY id"
-        return [_load(OutboxEntry, text) for (text,) in self._database.read(query, (inspection_id, revision))]
+        return [load_json(OutboxEntry, text) for (text,) in self._database.read(query, (inspection_id, revision))]
 
     def entries(self, inspection_id: str, target: str) -> list[OutboxEntry]:
         query = "SELECT document FROM outbox WHERE inspection_id = ? AND target = ? ORDER BY revision"
-        return [_load(OutboxEntry, text) for (text,) in self._database.read(query, (inspection_id, target))]
+        return [load_json(OutboxEntry, text) for (text,) in self._database.read(query, (inspection_id, target))]
 
     def update(self, entry: OutboxEntry) -> bool:
         def work(connection: sqlite3.Connection) -> bool:
             row = connection.execute("SELECT document FROM outbox WHERE id = ?", (entry.entry_id,)).fetchone()
-            if row is None or _load(OutboxEntry, row[0]).version != entry.version:
+            if row is None or load_json(OutboxEntry, row[0]).version != entry.version:
                 return False
             _replace(connection, entry)
             return True
@@ -118,7 +119,7 @@ class SqliteOutbox:
             CASE WHEN attempted_at IS NULL THEN created_at <= ? ELSE attempted_at <= ? END
             ORDER BY attempted_at, created_at LIMIT ?"""
         parameters = (never_attempted_before.timestamp(), attempted_before.timestamp(), limit)
-        return readable(lambda text: _load(OutboxEntry, text), self._database.read(query, parameters))
+        return readable(lambda text: load_json(OutboxEntry, text), self._database.read(query, parameters))
 
     def disable_target(self, target: str, reason: str, now: datetime) -> None:
         row = (target, reason, now.timestamp())
@@ -130,7 +131,7 @@ class SqliteOutbox:
         def work(connection: sqlite3.Connection) -> list[OutboxEntry]:
             connection.execute("DELETE FROM disabled_targets WHERE name = ?", (target,))
             query = "SELECT document FROM outbox WHERE target = ? AND state = 'HELD' ORDER BY created_at"
-            held = [_load(OutboxEntry, text) for (text,) in connection.execute(query, (target,)).fetchall()]
+            held = [load_json(OutboxEntry, text) for (text,) in connection.execute(query, (target,)).fetchall()]
             return [_replace(connection, replace(entry, state=OutboxState.PENDING)) for entry in held]
 
         return self._database.write(work)
@@ -196,7 +197,7 @@ class SqliteQueries:
 
     def _all(self, cls: type[T], query: str, *values: object) -> list[T]:
         try:
-            return [_load(cls, text) for (text,) in self._rows.read(query, values)]
+            return [load_json(cls, text) for (text,) in self._rows.read(query, values)]
         except ValueError as error:
             raise TransientError(f"a record in the database is damaged{MEND}") from error
 
@@ -212,7 +213,7 @@ def insert_inspection(connection: sqlite3.Connection, inspection: Inspection) ->
             inspection.inspection_id,
             inspection.deadline.timestamp(),
             inspection.received_at.timestamp(),
-            _dump(inspection),
+            dump_json(inspection),
         ),
     )
     return inspection
@@ -220,7 +221,7 @@ def insert_inspection(connection: sqlite3.Connection, inspection: Inspection) ->
 
 def _inspection(connection: sqlite3.Connection, inspection_id: str) -> Inspection | None:
     row = connection.execute("SELECT document FROM inspections WHERE id = ?", (inspection_id,)).fetchone()
-    return _load(Inspection, row[0]) if row else None
+    return load_json(Inspection, row[0]) if row else None
 
 
 def _existing(connection: sqlite3.Connection, inspection_id: str) -> Inspection:
@@ -234,7 +235,7 @@ def _change(connection: sqlite3.Connection, inspection_id: str, **fields: object
     changed = replace(_existing(connection, inspection_id), **fields)  # type: ignore[arg-type]
     connection.execute(
         "UPDATE inspections SET document = ?, revision = ? WHERE id = ?",
-        (_dump(changed), changed.revision.number if changed.revision else 0, inspection_id),
+        (dump_json(changed), changed.revision.number if changed.revision else 0, inspection_id),
     )
 
 
@@ -254,16 +255,8 @@ def _outbox_row(entry: OutboxEntry) -> tuple[object, ...]:
         entry.state.value,
         entry.created_at.timestamp(),
         entry.attempted_at.timestamp() if entry.attempted_at else None,
-        _dump(entry),
+        dump_json(entry),
     )
-
-
-def _dump(value: object) -> str:
-    return codec(type(value)).dump_json(value).decode()
-
-
-def _load(cls: type[T], text: str) -> T:
-    return codec(cls).validate_json(text)
 
 
 def _time(seconds: float) -> datetime:
