@@ -103,9 +103,8 @@ def _what(error: Any) -> str:
         case "string_type":
             what = _no_text(given)
         case "model_type" | "model_attributes_type":
-            instead = (
-                _instead(error) if error["loc"][0] == "lines" or given is None else ""
-            )  # elsewhere it may be a key
+            # Elsewhere than in `lines` it may be a key.
+            instead = _instead(error) if error["loc"][0] == "lines" or given is None else ""
             what = f"must hold keys of its own ({', '.join(_keys(error['loc']))}){instead}"
         case kind if kind in _KINDS:
             what = _KINDS[kind] + _instead(error)

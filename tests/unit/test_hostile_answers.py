@@ -225,13 +225,8 @@ def decided(gate: Gate) -> Verdict:
     return revision.decision.verdict
 
 
-CLEARED = (
-    "of no height",
-    "of no width",
-    "0.8 px wide",
-    "of no size",
-    "as wide as 1e308",
-)  # widened, checked, and cleared
+# Widened, checked, and cleared
+CLEARED = ("of no height", "of no width", "0.8 px wide", "of no size", "as wide as 1e308")
 
 
 @pytest.mark.parametrize("name", [name for name in ROBOFLOW if name not in CLEARED])

@@ -186,9 +186,8 @@ def write_configuration(path: Path) -> None:
     text = TEMPLATE
     for mark, value in {"schema": SCHEMA, "command": command(), "name": path.name, "secret": secret}.items():
         text = text.replace(f"@{mark}@", value)
-    with open(
-        path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
-    ) as file:  # it holds a secret
+    # It holds a secret.
+    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(text)
     path.with_name(SCHEMA).write_text(json.dumps(schema(), indent=2) + "\n", encoding="utf-8")
     print(f"wrote {path}, and {SCHEMA} for your editor")

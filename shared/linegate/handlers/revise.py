@@ -76,9 +76,8 @@ def revise(
             publish_outbox(context, revised.outbox)
             return
         latest = context.inspections.get(inspection.inspection_id)
-        if (
-            latest is not None
-        ):  # of what happened meanwhile only revisions count: the decision stays what it was made of
+        if latest is not None:
+            # Of what happened meanwhile only revisions count: the decision stays what it was made of.
             inspection = replace(inspection, revision=latest.revision, told=latest.told)
     raise TransientError(f"inspection {inspection.inspection_id} could not be decided: others always came first")
 

@@ -24,8 +24,6 @@ _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 GONE: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ENODEV}
 )
-
-
 # Pictures lie below a line and a station. A tree that is deeper than this would cost descriptors, and at last the stack.
 MOST_FOLDERS: Final = 16
 
