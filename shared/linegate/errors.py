@@ -1,8 +1,9 @@
 """Errors are part of the interface: their class decides what becomes of a message.
 
-A `TransientError` leaves the function as a 5xx, so the message is delivered again and at last reaches the dead letter,
-from where a person can replay it. A `PermanentError` would fail the same way every time: it is recorded with the
-inspection and the message is acknowledged. Anything else is a bug of ours and is treated like a `TransientError`.
+A `TransientError` leaves the function as a 503, so the message is delivered again and at last reaches the dead letter,
+from where a person can replay it; so does a `ConfigError`. A `DeferredError` leaves it as a 429. A `PermanentError` would
+fail the same way every time: it is logged and the message is acknowledged; a `MessageError` goes to the dead letter at
+once. Anything else is a bug of ours and is treated like a `TransientError`.
 """
 
 from linegate.redaction import redact
@@ -29,7 +30,7 @@ class TransientError(LinegateError):
 class DeferredError(TransientError):
     """Refused by ourselves, without an attempt: a lane is full, or a wait that somebody asked for still runs.
 
-    It comes again as any TransientError does, and is counted as an attempt nowhere.
+    It comes again as any TransientError does; beside a line, and in the outbox, it is counted as no attempt.
     """
 
 

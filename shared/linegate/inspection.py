@@ -33,7 +33,7 @@ class Verdict(StrEnum):
 class OutboxState(StrEnum):
     PENDING = "PENDING"
     SENT = "SENT"
-    DEAD = "DEAD"  # given up after the target's `give_up_after`
+    DEAD = "DEAD"  # given up after the target's `give_up_after_s`, or there is no such target any more
     SUPERSEDED = "SUPERSEDED"  # the target already knows a higher revision
     HELD = "HELD"  # the target is disabled; sent when a person enables it
 

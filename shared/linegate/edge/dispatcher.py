@@ -100,17 +100,17 @@ class Dispatcher:
             self._bus.move_times(step)
 
     def _lease_all(self) -> None:
-        crops_wait = False
+        no_room_for_crops = False
         for stage in SERVING_ORDER:
-            # No new board while crops wait, or a flood of uploads would outrun the deadlines.
-            if stage == "detect" and crops_wait:
+            # No new board while its crops would have to wait, or a flood of uploads would outrun the deadlines.
+            if stage == "detect" and no_room_for_crops:
                 return
             while not self._stopping.is_set():
                 with self._lock:
                     free = self._limits[stage] - self._in_work[stage]
                     in_lane = dict(self._in_lane)
                 if free <= 0:
-                    crops_wait |= stage == "verify"
+                    no_room_for_crops |= stage == "verify"
                     break
                 deliveries = self._bus.lease(
                     STAGES[stage].topic,

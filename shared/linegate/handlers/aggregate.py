@@ -26,7 +26,7 @@ def aggregate(context: Context, made: CheckMade) -> None:
         raise PermanentError(f"there is no inspection {inspection_id} with a manifest to decide")
     decided_by = Decider.check(made.check.index)
     if step(inspection.revision, decided_by, complete=True) is Step.STANDS:
-        return  # the checks need not be read for nothing
+        return  # so no check is read in vain
     manifest = inspection.manifest
     decision = decide(manifest, store.checks(inspection_id, manifest.expected))
     with bound(**asdict(inspection.place)):

@@ -34,7 +34,7 @@ def detect(
     """Inspect one uploaded picture as far as detection goes.
 
     May run any number of times for one upload: what is decided stays decided, a stored manifest is published again.
-    Raises TransientError.
+    Raises TransientError, and PermanentError where the picture of a stored manifest is gone.
     """
     if not upload.image.name.startswith(PREFIX):
         log.info("upload.ignored", object=upload.image.name)

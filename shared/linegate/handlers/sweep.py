@@ -1,4 +1,4 @@
-"""Once a minute: decides what is overdue, and publishes again what must have got lost.
+"""On a clock: decides what is overdue, and publishes again what must have got lost.
 
 Each board and each entry is looked at by itself. What fails goes to the end of the queue, so that however much can't be
 decided, everything else still is.
