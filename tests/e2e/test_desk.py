@@ -21,6 +21,7 @@ from linegate.edge.machine import look, worries
 from linegate.settings import Settings
 from tests.boards import clean_board, defective_board
 from tests.e2e.line import Hmi, Line, running
+from tests.waiting import until
 
 Maker = Callable[..., Line]
 
@@ -75,6 +76,20 @@ def test_list_and_show_tell_what_became_of_a_board(
     assert main(["show", "B8", "--config", str(line.config)]) == 64
     for since in ("yesterday", "999999d", "9" * 5000 + "s"):
         assert main(["list", "--since", since, "--config", str(line.config)]) == 64
+
+
+def test_list_and_show_tell_what_keeps_a_board_from_its_verdict(
+    make_line: Maker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = make_line(clean_board())
+    (line.config.parent / "golden.png").unlink()
+    with running(line):
+        line.upload("smt-1/aoi-1/B9.png", clean_board())
+        until(lambda: "can't be read" in said(capsys, "list", "--config", line.config, "--json"))
+    shown = said(capsys, "show", "B9", "--config", line.config)
+    assert "undecided" in shown
+    assert "\n  fault: the golden picture " in shown
+    assert "golden picture" in said(capsys, "list", "--config", line.config)
 
 
 @pytest.mark.parametrize("verbose", [False, True])

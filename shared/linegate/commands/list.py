@@ -47,14 +47,12 @@ def run(options: argparse.Namespace) -> int:
         table.add_column(heading, no_wrap=heading in ("received", "verdict", "id"), overflow="fold")
     for inspection in found:
         told = summary(inspection)
-        reasons = "; ".join(told["reasons"][:2]) + (
-            f" and {len(told['reasons']) - 2} more" if told["reasons"][2:] else ""
-        )
+        more = f" and {len(told['reasons']) - 2} more" if told["reasons"][2:] else ""
         cells = (
             local(inspection.received_at),
             told["verdict"] or "undecided",
             told["board"],
-            reasons,
+            "; ".join(told["reasons"][:2]) + more if told["verdict"] else told["fault"],
             inspection.inspection_id[:8],
         )
         style = STYLE.get(told["verdict"] or "", "")

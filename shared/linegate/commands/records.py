@@ -24,6 +24,7 @@ def summary(inspection: Inspection) -> dict[str, Any]:
         "decided_at": revision.decided_at.isoformat() if revision else None,
         "verdict": revision.decision.verdict.value if revision else None,
         "reasons": list(revision.decision.reasons) if revision else [],
+        "fault": inspection.fault,
     }
 
 

@@ -93,7 +93,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
     """The same for a person."""
     lines = [
         f"{told['verdict'] or 'undecided'}  {printable(told['board'], 400)}",
-        f"  {printable(told['summary'], 2000)}",
+        *([f"  {printable(told['summary'], 2000)}"] if told["summary"] else []),
+        *([f"  fault: {brief(told['fault'])}"] if told["fault"] else []),
         f"  received {local(datetime.fromisoformat(told['received_at']))}"
         + (f", decided after {told['decided_ms']} ms" if told["verdict"] else ""),
         f"  recipe {told['recipe'] or 'none'}, id {told['inspection_id']}",
