@@ -109,4 +109,4 @@ def summary(report: dict[str, Any], folder: Path, *, own_pictures: bool) -> None
     if not own_pictures:
         linegate = config.command()
         out.print(f"\nYour own pictures:  {linegate} demo --images DIR --golden GOOD_BOARD.png")
-        out.print(f"Beside a line:      {linegate} init && {linegate} edge")
+        out.print(f"Beside a line:      {linegate} init, which says what comes next")
