@@ -131,12 +131,14 @@ class Intake:
             notice = self._noticed.get(timeout=max(0.0, seconds))
             if notice.what == "folder":
                 return True  # its first files may have come before it was watched
-            if notice.what != "stop" and self._counts(notice.path):
+            if notice.what != "stop":
                 self._hear(notice)
         return False
 
     def _hear(self, notice: "_Notice") -> None:
         path = notice.path.relative_to(self._root / UPLOADS_FOLDER)
+        if not counts(path):
+            return
         if notice.what == "writing":
             self._writing.setdefault(path, time.monotonic())
         elif notice.what == "complete":
@@ -159,7 +161,7 @@ class Intake:
                     # Thousands of files may lie here: what comes meanwhile must not wait until all of them are taken.
                     settling |= self._listen(0)
                     path = folder / name
-                    if not self._counts(self._root / UPLOADS_FOLDER / path):
+                    if not counts(path):
                         continue
                     status = folders.status(name, descriptor)
                     if status is None:
@@ -240,6 +242,8 @@ class Intake:
 
     def _register(self, path: Path, identity: Identity, ctime_ns: int, digest: str) -> None:
         """Publish the file's event and open its inspection, in one transaction: all or nothing, and only once."""
+        if self._taken.get(path) == (identity, ctime_ns):
+            return
         name, place = _name(path), self._root / UPLOADS_FOLDER / path
         now = datetime.now(UTC)
 
@@ -248,8 +252,6 @@ class Intake:
             # The deadline begins here: a board that waits for its turn is overdue like any other.
             return to_message(upload), new_inspection(self._settings, upload, now)[0]
 
-        if self._taken.get(path) == (identity, ctime_ns):
-            return
         image, new = take(self._database, (self._bucket, name), place, identity, digest, begin)
         self._taken[path] = (identity, ctime_ns)
         self._seen.pop(path, None)
@@ -265,12 +267,6 @@ class Intake:
             self._bus.publish(
                 UPLOADS, [to_message(ImageUploaded(image, size, datetime.now(UTC))) for image, size in lost]
             )
-
-    def _counts(self, path: Path) -> bool:
-        """Files that are still being sent, their checksums, and what is hidden, are none of ours."""
-        parts = path.relative_to(self._root / UPLOADS_FOLDER).parts
-        seen = len(parts) <= folders.MOST_FOLDERS + 1 and not any(part.startswith(".") for part in parts)
-        return seen and path.suffix not in (IGNORED_SUFFIX, CHECKSUM_SUFFIX)
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[int]:
@@ -293,6 +289,12 @@ class Intake:
                 return os.read(descriptor, 64).decode("ascii", "replace").lower()
         except OSError:
             return ""
+
+
+def counts(path: Path) -> bool:
+    """Whether a file at this path below uploads/ is to be inspected: what is hidden, still being sent, or a checksum is not."""
+    seen = len(path.parts) <= folders.MOST_FOLDERS + 1 and not any(part.startswith(".") for part in path.parts)
+    return seen and path.suffix not in (IGNORED_SUFFIX, CHECKSUM_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from linegate.adapters.local import folders
 from linegate.edge.archive import UPLOADS_FOLDER
-from linegate.edge.intake import CHECKSUM_SUFFIX, IGNORED_SUFFIX
+from linegate.edge.intake import counts
 from linegate.edge.runtime import LOCK
 from linegate.settings import Settings
 
@@ -85,8 +85,8 @@ def _existing(path: Path) -> Path:
 def _waiting(data: Path) -> Iterator[float]:
     """When each file in uploads/ was last written that is to be inspected; links and hidden files are none."""
     with suppress(OSError), folders.entered(data, [UPLOADS_FOLDER]) as uploads:
-        for _, names, folder in folders.walk(uploads):
+        for folder, names, descriptor in folders.walk(uploads):
             for name in names:
-                found = folders.status(name, folder)
-                if found and not name.startswith(".") and not name.endswith((IGNORED_SUFFIX, CHECKSUM_SUFFIX)):
+                found = folders.status(name, descriptor)
+                if found and counts(folder / name):
                     yield found.st_mtime
