@@ -77,12 +77,13 @@ def _look(
 
     The golden picture is laid over the shot while it is measured, and while a detector is asked that does not need it.
     """
-    completed = in_background(lambda: shot.laid(registrar))
+    laid = in_background(lambda: shot.laid(registrar))
     manifest = inspection.manifest
     if manifest is None:
-        seen, golden = sight.measure(shot.picture), registrar().sight(shot.golden) if shot.golden else None
+        seen = sight.measure(shot.picture)
+        golden = registrar().sight(shot.golden) if shot.golden else None
         unseen = sight.doubts(seen, golden, shot.recipe.limits)
-        answer = _blind(unseen) if unseen else _ask(detector(shot.recipe), shot, completed)
+        answer = _blind(unseen) if unseen else _ask(detector(shot.recipe), shot, laid)
         manifest = _stored(context, inspection, shot.recipe, answer, seen, golden)
     log.info(
         "board.detected",
@@ -93,7 +94,7 @@ def _look(
     if manifest.expected == 0:
         revise(context, replace(inspection, manifest=manifest), decide(manifest, {}), DETECT, shot.picture)
         return
-    crops = _crops(inspection, manifest, completed())
+    crops = _crops(inspection, manifest, laid())
     context.publisher.publish(CROPS, [to_message(crop) for crop in crops])
 
 
@@ -111,14 +112,14 @@ def _blind(reasons: tuple[str, ...]) -> _Answer:
     return _Answer(Found((), "", doubts=reasons))
 
 
-def _ask(detector: Detector, shot: Shot, completed: Callable[[], Shot]) -> _Answer:
-    """What the detector says; `completed` waits for the shot with its golden picture. Raises TransientError.
+def _ask(detector: Detector, shot: Shot, laid: Callable[[], Shot]) -> _Answer:
+    """What the detector says; `laid` waits for the shot with its golden picture. Raises TransientError.
 
     A board that its golden picture can't be laid over does not pass, whatever a detector says that never looks at it.
     """
     started = perf_counter()
     if shot.recipe.detector.needs_golden:
-        shot = completed()
+        shot = laid()
     found = Found((), "")
     if not shot.unlike:
         try:
@@ -126,7 +127,7 @@ def _ask(detector: Detector, shot: Shot, completed: Callable[[], Shot]) -> _Answ
         except PermanentError as error:
             found = Found((), "", doubts=(f"The detector could not answer: {error}",))
     took_ms = 1000 * (perf_counter() - started)
-    return _Answer(replace(found, doubts=found.doubts + completed().doubts), took_ms)
+    return _Answer(replace(found, doubts=found.doubts + laid().doubts), took_ms)
 
 
 def _stored(

@@ -71,7 +71,7 @@ def revise(
         drawn = drawn or _draw(context, inspection, decision, picture)
         number = inspection.revision.number + 1 if inspection.revision else 1
         annotated = _store(context, drawn, f"results/{inspection.inspection_id}/r{number}.jpg")
-        revised = _number(context, inspection, number, decision, decided_by, annotated)
+        revised = _revised(context, inspection, number, decision, decided_by, annotated)
         if _commit(context, revised, annotated):
             publish_outbox(context, revised.outbox)
             return
@@ -138,7 +138,7 @@ def _store(context: Context, drawn: _Annotated, name: str) -> _Annotated:
     return _Annotated(why=why) if why else replace(drawn, name=name, first=first)
 
 
-def _number(
+def _revised(
     context: Context,
     inspection: Inspection,
     number: int,
