@@ -92,7 +92,8 @@ class App:
 
     def around(self, kind: Kind) -> Surroundings:
         """What a kind is built with here."""
-        return Surroundings(self.settings.service(kind), self.settings.network, config.proxy_for, self._shared)
+        settings = self.settings
+        return Surroundings(settings.folder, settings.service(kind), settings.network, config.proxy_for, self._shared)
 
     def _shared(self, key: str, build: Callable[[], T]) -> T:
         return self._once(("shared", key), build)

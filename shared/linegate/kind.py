@@ -5,6 +5,7 @@ All that is special about a kind lies in its own module or folder. `kinds` lists
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar
 
 from pydantic import Field
@@ -31,6 +32,7 @@ class Shared(Protocol):
 class Surroundings:
     """What a kind is built with, beside its own section and its recipe."""
 
+    folder: Path  # where relative paths in the file start
     service: Section | None  # the section of the file that `Kind.service` names
     network: Network
     proxy_for: Callable[[str], str | None]

@@ -30,21 +30,21 @@ recipes: {pcb: {golden: golden.png}}
 lines: {smt-1: {recipe: pcb}}
 targets: {log: {type: file, path: heard.jsonl}}
 """
-# A board through the runtime, as it would come from a camera
+# A board through the runtime, as it would come from a camera; relative paths start at the configuration, not where it is run
 RUN = """
 import shutil, time
 from pathlib import Path
 from linegate.config import load
 from linegate.edge.runtime import Runtime
 
-runtime = Runtime(load(Path("linegate.yaml")))
-station = Path("linegate-data/uploads/smt-1/aoi")
+runtime = Runtime(load(Path("line/linegate.yaml")))
+station = Path("line/linegate-data/uploads/smt-1/aoi")
 station.mkdir(parents=True)
 runtime.start()
-shutil.copy("golden.png", station / "board.part")
+shutil.copy("line/golden.png", station / "board.part")
 (station / "board.part").rename(station / "board.png")
 until = time.monotonic() + 30
-while not Path("heard.jsonl").exists() and time.monotonic() < until:
+while not Path("line/heard.jsonl").exists() and time.monotonic() < until:
     time.sleep(0.05)
 runtime.stop()
 """
@@ -64,8 +64,10 @@ def followed(tmp_path: Path) -> dict[str, str]:
         listed.replace("\nfrom linegate.kind import", f"\n{imported}\nfrom linegate.kind import")
     )
     (tmp_path / "test_file_target.py").write_text(TEST)
-    (tmp_path / "linegate.yaml").write_text(CONFIGURATION)
-    (tmp_path / "golden.png").write_bytes(clean_board())
+    line_folder = tmp_path / "line"
+    line_folder.mkdir()
+    (line_folder / "linegate.yaml").write_text(CONFIGURATION)
+    (line_folder / "golden.png").write_bytes(clean_board())
     return {**os.environ, "PYTHONPATH": str(tmp_path / "shared"), "LINEGATE_LOG_LEVEL": "ERROR"}
 
 
@@ -87,11 +89,11 @@ def test_a_target_of_a_new_kind_is_its_own_files_and_one_line(followed: dict[str
     main = "from linegate.commands.main import main; raise SystemExit(main())"
     assert "3 passed" in run(["-m", "pytest", "test_file_target.py"], followed, tmp_path)
     run(["-c", RUN], followed, tmp_path)
-    (heard,) = (json.loads(line) for line in (tmp_path / "heard.jsonl").read_text().splitlines())
+    (heard,) = (json.loads(line) for line in (tmp_path / "line" / "heard.jsonl").read_text().splitlines())
     assert (heard["data"]["serial"], heard["data"]["verdict"]) == ("board", "PASS")
-    findings = json.loads(run(["-c", main, "doctor", "--json"], followed, tmp_path))
-    assert "writes to heard.jsonl" in next(one["said"] for one in findings if one["part"] == "targets.log")
-    run(["-c", main, "cost", "--config", "linegate.yaml"], followed, tmp_path)
+    findings = json.loads(run(["-c", main, "doctor", "--json", "--config", "line/linegate.yaml"], followed, tmp_path))
+    assert "writes to line/heard.jsonl" in next(one["said"] for one in findings if one["part"] == "targets.log")
+    run(["-c", main, "cost", "--config", "line/linegate.yaml"], followed, tmp_path)
     known = json.loads(run(["-c", main, "schema"], followed, tmp_path))["$defs"]
     assert known["File"]["properties"]["path"]["description"].startswith("Of the file")
 
