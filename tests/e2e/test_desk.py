@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -169,6 +170,19 @@ def test_a_full_disk_and_a_wrong_clock_are_said(make_line: Maker) -> None:
     assert [worry.split()[0:2] for worry in told] == [["The", "gate"], ["The", "disk"], ["The", "CLOCK"]]
     assert "5 MiB (0.1%) free" in told[1]
     assert "40 days" in told[2]
+
+
+def test_a_disk_is_as_full_for_doctor_as_for_status(
+    make_line: Maker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = make_line(clean_board())
+    usage = shutil.disk_usage(line.folder)._replace(total=1 << 40, free=1 << 33)  # 8 GiB, less than a hundredth
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    assert main(["doctor", "--config", str(line.config), "--json"]) == 1
+    findings = {found["part"]: found for found in json.loads(capsys.readouterr().out)}
+    assert findings["configuration"]["said"].endswith("1 recipe, 1 line, 1 target")
+    assert not findings["edge.data"]["sound"]
+    assert "The disk is nearly FULL" in said(capsys, "status", "--config", line.config)
 
 
 def test_doctor_leaves_nothing_behind_where_nothing_can_be_written(make_line: Maker) -> None:

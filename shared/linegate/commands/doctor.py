@@ -25,6 +25,7 @@ from linegate.adapters.local.store import SqliteOutbox, SqliteQueries
 from linegate.commands.arguments import add_config
 from linegate.config import command, load, proxy_for
 from linegate.console import console
+from linegate.edge.machine import nearly_full
 from linegate.edge.runtime import open_database
 from linegate.errors import LinegateError
 from linegate.kind import TargetKind
@@ -33,7 +34,6 @@ from linegate.texts import printable
 
 # Receivers refuse webhooks that are five minutes off; well before that somebody should look.
 SKEW_S: Final = 60.0
-SPACE: Final = 1 << 30
 ANSWER_S: Final = 10.0
 # Why a folder can't be written, and what helps; else it is a matter of rights
 _WRITING: Final = {
@@ -83,7 +83,8 @@ def run(options: argparse.Namespace) -> int:
 
 def examine(settings: Settings, configuration: Path, *, send: bool = False) -> Iterator[Finding]:
     """Each part in turn; with `send` every target gets a message that says it is a test."""
-    said = f"{len(settings.recipes)} recipes, {len(settings.lines)} lines, {len(settings.targets)} targets"
+    counts = {"recipe": len(settings.recipes), "line": len(settings.lines), "target": len(settings.targets)}
+    said = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
     yield Finding("configuration", True, f"{configuration} is valid: {said}")
     yield _data(settings)
     try:
@@ -114,9 +115,9 @@ def _data(settings: Settings) -> Finding:
     except OSError as error:
         mend = _WRITING.get(error.errno or 0, "give this user the folder")
         return Finding(part, False, f"{settings.data} can't be written: {error.strerror}", mend)
-    free = shutil.disk_usage(settings.data).free
-    said = f"{settings.data} can be written, {free / SPACE:.1f} GiB are free"
-    if free < SPACE:
+    usage = shutil.disk_usage(settings.data)
+    said = f"{settings.data} can be written, {usage.free / (1 << 30):.1f} GiB are free"
+    if nearly_full(usage.free, usage.free / max(1, usage.total)):
         return Finding(part, False, said, "make room, or shorten edge.retention_days")
     return Finding(part, True, said)
 
@@ -197,7 +198,7 @@ def _target(name: str, target: TargetKind, app: bootstrap.App, disabled: str | N
 
     def ask() -> str:
         if not send:
-            return f"{target.try_out(app.around(target))}; --send sends a test message"
+            return "; ".join(filter(None, (target.try_out(app.around(target)), "--send sends a test message")))
         app.target(name).send(f"doctor-{time.time_ns()}", _test_body(), datetime.now(UTC))
         return "took a test message"
 

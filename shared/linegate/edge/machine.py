@@ -43,7 +43,7 @@ def worries(state: dict[str, Any], newest_record: float | None = None) -> list[s
     if not state["runtime"]["running"]:
         found.append("The gate is NOT RUNNING: no board is inspected.")
     disk = state["disk"]
-    if disk["free_bytes"] < SPACE or disk["free_part"] < SPACE_RATIO:
+    if nearly_full(disk["free_bytes"], disk["free_part"]):
         left = f"{disk['free_bytes'] / (1 << 20):,.0f} MiB ({disk['free_part']:.1%})"
         found.append(f"The disk is nearly FULL: {left} free. Make room, or shorten edge.retention_days.")
     oldest = state["uploads"]["oldest"]
@@ -53,6 +53,10 @@ def worries(state: dict[str, Any], newest_record: float | None = None) -> list[s
         ahead = ago(newest_record - state["at"])
         found.append(f"The CLOCK is wrong: the newest record was made {ahead} after what it says now.")
     return found
+
+
+def nearly_full(free_bytes: int, free_part: float) -> bool:
+    return free_bytes < SPACE or free_part < SPACE_RATIO
 
 
 def ago(seconds: float) -> str:
