@@ -128,11 +128,11 @@ def _key(recipe: Recipe) -> str:
 def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus | None" = None) -> App:
     """The app of one machine: folders as buckets, SQLite as store and bus. The runtime hands over its own two."""
     from linegate.adapters.local.bus import LocalBus
-    from linegate.adapters.local.database import Database
+    from linegate.adapters.local.database import DATABASE, Database
     from linegate.adapters.local.storage import FolderStore
     from linegate.adapters.local.store import SqliteInspections, SqliteOutbox, SqliteQueries
 
-    database = database or Database(settings.data / "linegate.db")
+    database = database or Database(settings.data / DATABASE)
     context = Context(
         settings=settings,
         clock=SystemClock(),

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from linegate.adapters.local.database import ReadOnly
-from linegate.edge.runtime import DATABASE
+from linegate.adapters.local.database import DATABASE, ReadOnly
 from linegate.errors import UsageError
 from linegate.inspection import Inspection
 from linegate.settings import Settings

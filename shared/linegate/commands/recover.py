@@ -8,10 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 from linegate import config
+from linegate.adapters.local.database import DATABASE
 from linegate.adapters.local.recovery import recover
 from linegate.commands.arguments import add_config
 from linegate.edge.archive import archived_uploads
-from linegate.edge.runtime import DATABASE, data_folder, lock
+from linegate.edge.runtime import data_folder, lock
 from linegate.errors import UsageError
 from linegate.texts import printable
 

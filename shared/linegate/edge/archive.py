@@ -16,6 +16,8 @@ UPLOADS_FOLDER: Final = "uploads"
 ARCHIVE_FOLDER: Final = "archive"
 # Where a file is moved to be looked at before its first name is given up.
 ASIDE_FOLDER: Final = ".aside"
+# A file beside a picture, as `sha256sum` writes it: the picture counts when its content fits.
+CHECKSUM_SUFFIX: Final = ".sha256"
 BATCH: Final = 200
 
 
@@ -122,7 +124,7 @@ class Archive:
                     if stays:
                         return False
                 with suppress(FileNotFoundError):  # its checksum has done its duty
-                    os.unlink(f"{path.name}.sha256", dir_fd=uploads)
+                    os.unlink(f"{path.name}{CHECKSUM_SUFFIX}", dir_fd=uploads)
         except FileNotFoundError:
             pass  # the camera has taken it away itself
         except OSError as error:

@@ -26,7 +26,7 @@ from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.folders import Identity
 from linegate.adapters.local.uploads import take, without_a_message
-from linegate.edge.archive import UPLOADS_FOLDER, Archive
+from linegate.edge.archive import CHECKSUM_SUFFIX, UPLOADS_FOLDER, Archive
 from linegate.errors import LinegateError
 from linegate.events import to_message
 from linegate.handlers.shot import new_inspection
@@ -38,8 +38,6 @@ from linegate.settings import Settings
 from linegate.stages import UPLOADS
 
 IGNORED_SUFFIX: Final = ".part"
-# A file beside a picture, as `sha256sum` writes it: the picture counts when its content fits.
-CHECKSUM_SUFFIX: Final = ".sha256"
 # What is still being written after this time is told, once.
 LONG_S: Final = 30.0
 NO_PICTURE: Final = "it is no regular file, or a folder that lies too deep; links are not followed"

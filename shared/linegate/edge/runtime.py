@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from linegate import bootstrap
 from linegate.adapters.local import folders
 from linegate.adapters.local.bus import LocalBus
-from linegate.adapters.local.database import Database
+from linegate.adapters.local.database import DATABASE, Database
 from linegate.adapters.local.storage import HASHED, TEMPORARY, count_from_now, has_counted
 from linegate.edge.archive import ARCHIVE_FOLDER, ASIDE_FOLDER, UPLOADS_FOLDER
 from linegate.edge.dispatcher import Dispatcher
@@ -30,7 +30,7 @@ from linegate.stages import STAGES, SWEEPS
 HOUSEKEEPING_S = 3600.0
 # What the data folder holds besides files.
 FOLDERS = (UPLOADS_FOLDER, ARCHIVE_FOLDER, ASIDE_FOLDER, TEMPORARY, HASHED, "results", "quarantine")
-LOCK, DATABASE = ".lock", "linegate.db"
+LOCK = ".lock"
 FILES = (LOCK, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
 # What is under way may take this long when the process is asked to stop; service managers wait ten seconds and more.
 GRACE_S = 7.0

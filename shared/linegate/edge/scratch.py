@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from linegate.edge.intake import CHECKSUM_SUFFIX, IGNORED_SUFFIX
+from linegate.edge.archive import CHECKSUM_SUFFIX, UPLOADS_FOLDER
+from linegate.edge.intake import IGNORED_SUFFIX
 from linegate.edge.runtime import Runtime
 from linegate.inspection import Inspection
 from linegate.settings import Settings
@@ -34,7 +35,7 @@ def runtime(settings: Settings) -> Iterator[Runtime]:
 
 def upload(runtime: Runtime, picture: Path, line: str, station: str, serial: str) -> None:
     """Leave a copy of the picture where a camera would."""
-    folder = runtime.settings.data / "uploads" / line / station
+    folder = runtime.settings.data / UPLOADS_FOLDER / line / station
     folder.mkdir(parents=True, exist_ok=True)
     incoming = folder / ".incoming.part"  # with the serial in it, a name of 255 bytes would become too long
     shutil.copyfile(picture, incoming)

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from linegate import bootstrap, logs
-from linegate.adapters.local.database import Database
+from linegate.adapters.local.database import DATABASE, Database
 from linegate.edge.functions import Response, in_process, load_all
 from linegate.errors import TransientError
 from linegate.logs import log
@@ -223,7 +223,7 @@ def _work(connection: Connection, settings: Settings, stages: tuple[str, ...], t
             connection.send(message)
 
     logs.forward(lambda level, fields: send((level, fields)))
-    database = Database(settings.data / "linegate.db")
+    database = Database(settings.data / DATABASE)
     app = bootstrap.local(settings, database)
     deliver = in_process(app)
     load_all(stages)

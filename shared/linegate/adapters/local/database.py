@@ -19,6 +19,8 @@ from linegate.errors import TransientError
 
 T = TypeVar("T")
 
+# Its file in the data folder
+DATABASE: Final = "linegate.db"
 BUSY_TIMEOUT_S = 30.0
 MAX_GROUP = 256
 
