@@ -59,7 +59,7 @@ class Shot:
 def new_inspection(settings: Settings, upload: ImageUploaded, now: datetime) -> tuple[Inspection, Recipe | None, str]:
     """The inspection of an upload as it begins, and the recipe that applies, or no recipe and why not.
 
-    The deadline counts from the upload, not from when somebody gets round to it; a clock that runs ahead of ours gains nothing.
+    The deadline counts from the upload, not from when detect gets round to it; a clock that runs ahead of ours gains nothing.
     """
     place = place_of(upload.image.name, upload.metadata)
     name, recipe, fault = _recipe(settings, place, upload.metadata)
