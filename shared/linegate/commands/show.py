@@ -48,7 +48,8 @@ def _whole(settings: Settings, rows: Rows, inspection: Inspection) -> dict[str, 
     identity = inspection.inspection_id
     queries = SqliteQueries(rows)
     revision, manifest = inspection.revision, inspection.manifest
-    quarantined = settings.data / "quarantine" / identity
+    data = settings.data.absolute()
+    quarantined = data / "quarantine" / identity
     return {
         **summary(inspection),
         "recipe": inspection.recipe,
@@ -69,7 +70,7 @@ def _whole(settings: Settings, rows: Rows, inspection: Inspection) -> dict[str, 
                 "decided_at": each.decided_at.isoformat(),
                 "decided_by": str(each.decided_by),
                 "complete": each.decision.complete,
-                "annotated": str(settings.data / each.annotated) if each.annotated else None,
+                "annotated": str(data / each.annotated) if each.annotated else None,
                 "annotated_why": each.annotated_why,
             }
             for each in queries.revisions(identity)
