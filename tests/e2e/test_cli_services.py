@@ -283,8 +283,8 @@ def test_cost_counts_what_a_thousand_boards_use(
 
     usual, twice = costs("--crops", "3"), costs("--crops", "6")
     assert set(usual) == {"Roboflow", "Gemini", "Pub/Sub", "Cloud Storage", "Firestore", "Cloud Run"}
-    # 3000 crops of 220 + 2 x 1120 tokens at $0.50, and 150 at $3.00, per million
-    assert usual["Gemini"] == pytest.approx(3000 * (2460 * 0.5 + 150 * 3) / 1e6)
+    # 3000 crops of 220 + 2 x 1120 tokens at $1.50, and 150 at $7.50, per million
+    assert usual["Gemini"] == pytest.approx(3000 * (2460 * 1.5 + 150 * 7.5) / 1e6)
     assert twice["Gemini"] == pytest.approx(2 * usual["Gemini"])
     assert twice["Roboflow"] == usual["Roboflow"]
     assert main(["cost", "--config", str(configure())]) == 0

@@ -113,6 +113,23 @@ def test_answers_are_structured_and_bounded(make: Make, service: Service) -> Non
     assert config["mediaResolution"] == "MEDIA_RESOLUTION_MEDIUM"
     assert config["maxOutputTokens"] == 500
     assert 10 <= float(request.headers["x-server-timeout"]) <= 30
+    assert "temperature" not in config
+
+
+def test_nothing_is_assumed_of_a_model_that_is_not_known(make: Make, service: Service) -> None:
+    verify(make())
+    config = service.requests[0].json()["generationConfig"]
+    assert not config.keys() & {"thinkingConfig", "mediaResolution"}
+    assert "serviceTier" not in service.requests[0].json()
+
+
+def test_a_tier_and_the_highest_resolution_are_asked_for_as_the_api_takes_them(make: Make, service: Service) -> None:
+    verify(make(service_tier="priority", resolution="ultra_high"), REFERENCE)
+    body = service.requests[0].json()
+    assert body["serviceTier"] == "priority"
+    assert "mediaResolution" not in body["generationConfig"], "a whole request can't have it"
+    levels = [part.get("mediaResolution") for part in body["contents"][0]["parts"] if "inlineData" in part]
+    assert levels == [{"level": "MEDIA_RESOLUTION_ULTRA_HIGH"}] * 2
 
 
 # --- the answer
@@ -243,7 +260,7 @@ def test_vertex_ai_is_asked_by_project_and_location(service: Service, monkeypatc
             self.token = "the-machine's-token"
 
     monkeypatch.setattr("google.auth.default", lambda *_, **__: (Machine(), "plant"))  # type: ignore[no-untyped-call]
-    settings = Gemini(project="plant", location="europe-west4", model=MODEL, api_url=service.url)
+    settings = Gemini(project="plant", location="europe-west4", model=MODEL, api_url=service.url, service_tier="flex")
     service.answer = lambda _: Reply(200, judged("PASS"))
     assert verify(GeminiVerifier(GeminiClient(settings, lambda _: None), Recipe(golden="g"))).result is Result.PASS
     (request,) = service.requests
@@ -251,6 +268,8 @@ def test_vertex_ai_is_asked_by_project_and_location(service: Service, monkeypatc
         f"/projects/plant/locations/europe-west4/publishers/google/models/{MODEL}:generateContent"
     )
     assert request.headers["authorization"] == "Bearer the-machine's-token"
+    assert request.headers["x-vertex-ai-llm-shared-request-type"] == "flex"
+    assert "serviceTier" not in request.json()
 
 
 def test_vertex_ai_without_an_identity_is_unsure_and_names_the_mend(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,10 +61,11 @@ edge:
 # Gemini verifies where a recipe says `verifier: gemini`: by key, or on Vertex AI by project.
 # gemini:
 #   api_key: ${GEMINI_API_KEY}                   # in its place, for Vertex AI:  project: my-project, location: global
-#   model: gemini-3-flash-preview
+#   model: gemini-3.6-flash                      # gemini-3.5-flash-lite is cheaper; names retire, `linegate doctor` tells
 #   api_url: https://gemini-proxy.my-plant.example   # only where a proxy stands before Google
 #   thinking: low                                # minimal, low, medium, high
-#   resolution: medium                           # of the crops as the model sees them: low, medium, high
+#   resolution: medium                           # of the pictures as the model sees them: low, medium, high, ultra_high
+#   service_tier: priority                       # before others, for more money; flex: half the price, minutes
 #   max_output_tokens: 2048                      # thinking included
 #   connect_timeout_s: 5
 #   timeout_s: 20                                # of one call

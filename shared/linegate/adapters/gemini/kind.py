@@ -39,11 +39,13 @@ class GeminiVerification(VerifierKind):
         return f"{judgement.model_version or judgement.model} answered, {judgement.tokens} tokens"
 
     def cost(self, recipe: RecipeBase, service: Section | None, prices: Prices) -> dict[str, float]:
-        price, resolution = prices["gemini"], _gemini(service).resolution or "default"
+        price, settings = prices["gemini"], _gemini(service)
+        rates = price.get("models", {}).get(settings.model, price)
+        tier = price["tiers"][settings.service_tier] if settings.service_tier else 1.0
         pictures = 2 if recipe.golden else 1
-        tokens_in = price["prompt_tokens"] + pictures * price["image_tokens"][resolution]
-        dollars = tokens_in * price["input_per_million"] + price["output_tokens"] * price["output_per_million"]
-        return {"Gemini": dollars / 1e6}
+        tokens_in = price["prompt_tokens"] + pictures * price["image_tokens"][settings.resolution or "default"]
+        dollars = tokens_in * rates["input_per_million"] + price["output_tokens"] * rates["output_per_million"]
+        return {"Gemini": tier * dollars / 1e6}
 
 
 def _gemini(service: Section | None) -> Gemini:

@@ -56,6 +56,10 @@ _RESOLUTION: Final = {
     "medium": types.MediaResolution.MEDIA_RESOLUTION_MEDIUM,
     "high": types.MediaResolution.MEDIA_RESOLUTION_HIGH,
 }
+# The only resolution that a whole request can't have, but each of its pictures can.
+_ULTRA_HIGH: Final = types.PartMediaResolutionLevel.MEDIA_RESOLUTION_ULTRA_HIGH
+# How Vertex AI is told the tier; the Gemini API reads it in the request.
+_TIER_HEADER: Final = "X-Vertex-AI-LLM-Shared-Request-Type"
 _MENDS: Final = {
     400: "it refused the request; check gemini.api_key and gemini.model",
     401: "it refused the key; check gemini.api_key",
@@ -96,14 +100,18 @@ class GeminiVerifier:
             suspicion += f" Its definition: {meaning.rstrip('.')}."
         parts = [
             types.Part.from_text(text=f"{self._prompt}\n\n{suspicion}\n\nThe place in question on the board:"),
-            types.Part.from_bytes(data=crop, mime_type="image/jpeg"),
+            self._picture(crop),
         ]
         if reference is not None:
             parts += [
                 types.Part.from_text(text="For comparison, the same place on a board known to be good:"),
-                types.Part.from_bytes(data=reference, mime_type="image/jpeg"),
+                self._picture(reference),
             ]
         return parts
+
+    def _picture(self, jpeg: bytes) -> types.Part:
+        level = _ULTRA_HIGH if self._client.settings.resolution == "ultra_high" else None
+        return types.Part.from_bytes(data=jpeg, mime_type="image/jpeg", media_resolution=level)
 
 
 class GeminiClient:
@@ -127,18 +135,20 @@ class GeminiClient:
         return persist(lambda seconds: self._once(content, seconds), budget_s, attempt_s=self.settings.timeout_s)
 
     def _once(self, content: types.Content, seconds: float) -> types.GenerateContentResponse:
-        settings = self.settings
+        settings, options = self.settings, self._options(seconds)
+        thinking, tier = settings.thinking_sent, settings.service_tier
+        if tier and settings.project:
+            options.headers = {**(options.headers or {}), _TIER_HEADER: tier}
+            tier = None
         config = types.GenerateContentConfig(
             response_mime_type="application/json",
             response_json_schema=SCHEMA,
             max_output_tokens=settings.max_output_tokens,
-            thinking_config=types.ThinkingConfig(thinking_level=_THINKING[settings.thinking]),
-            media_resolution=_RESOLUTION[settings.resolution] if settings.resolution else None,
+            thinking_config=types.ThinkingConfig(thinking_level=_THINKING[thinking]) if thinking else None,
+            media_resolution=_RESOLUTION.get(settings.resolution or ""),
+            service_tier=types.ServiceTier(tier) if tier else None,
             automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
-            http_options=types.HttpOptions(
-                timeout=max(1, int(1000 * seconds)),
-                headers={"X-Server-Timeout": str(max(SHORTEST_SERVER_S, math.ceil(seconds)))},
-            ),
+            http_options=options,
         )
         try:
             return self._client.models.generate_content(model=settings.model, contents=content, config=config)
@@ -152,6 +162,12 @@ class GeminiClient:
             raise ServiceError(f"there is no access to Vertex AI ({brief(str(error))}); {mend}", again=again) from error
         except Exception as error:  # a 200 of any other shape: JSONDecodeError, ValidationError, AttributeError …
             raise ServiceError(f"its answer can't be read ({type(error).__name__}: {brief(str(error))})") from error
+
+    def _options(self, seconds: float) -> types.HttpOptions:
+        return types.HttpOptions(
+            timeout=max(1, int(1000 * seconds)),
+            headers={"X-Server-Timeout": str(max(SHORTEST_SERVER_S, math.ceil(seconds)))},
+        )
 
 
 class _Transport(httpx2.BaseTransport):
