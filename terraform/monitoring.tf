@@ -194,6 +194,37 @@ resource "google_monitoring_alert_policy" "review_ratio" {
   }
 }
 
+# A retired model costs every board its verdict in the same way: one alert, from the first such line of `verify`, not one a board.
+resource "google_monitoring_alert_policy" "retired_model" {
+  display_name          = "${local.prefix}: Gemini's model is retired"
+  combiner              = "OR"
+  severity              = "CRITICAL"
+  notification_channels = local.channels
+  user_labels           = local.labels
+
+  conditions {
+    display_name = "verify says that its model is not served"
+
+    condition_matched_log {
+      filter           = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${local.prefix}-verify\" AND jsonPayload.message=\"gemini.model_retired\""
+      label_extractors = { model = "EXTRACT(jsonPayload.model)", successor = "EXTRACT(jsonPayload.successor)" }
+    }
+  }
+
+  alert_strategy {
+    auto_close = "86400s"
+
+    notification_rate_limit {
+      period = "21600s"
+    }
+  }
+
+  documentation {
+    mime_type = "text/markdown"
+    content   = "Google does not serve the model in `gemini.model` to this gate (any more), so every finding is UNSURE and its board REVIEW. The line's `successor` says which model to take: set `gemini.model`, `terraform apply`, and see `linegate doctor`. It may answer 429 in place of 404; more quota would not help."
+  }
+}
+
 resource "google_monitoring_dashboard" "gate" {
   dashboard_json = jsonencode({
     displayName = "Linegate (${var.environment})"

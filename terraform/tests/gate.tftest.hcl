@@ -96,6 +96,10 @@ run "dev" {
     error_message = "nobody is paged for a silent line of dev"
   }
   assert {
+    condition     = strcontains(google_monitoring_alert_policy.retired_model.conditions[0].condition_matched_log[0].filter, "service_name=\"linegate-verify\" AND jsonPayload.message=\"gemini.model_retired\"") && google_monitoring_alert_policy.retired_model.alert_strategy[0].notification_rate_limit[0].period == "21600s"
+    error_message = "a retired model is one alert, whatever many boards it costs"
+  }
+  assert {
     condition     = alltrue([for policy in google_monitoring_alert_policy.alert : length(policy.documentation[0].content) > 80])
     error_message = "every alert has its runbook"
   }

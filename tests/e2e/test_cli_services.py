@@ -133,6 +133,35 @@ def test_doctor_finds_a_sound_configuration_sound(
     assert {request.method for request in services["hmi"].requests} == {"HEAD"}, "nobody is sent an event unasked"
 
 
+@pytest.mark.parametrize(
+    ("name", "listed", "said"),
+    [
+        ("gemini-3-flash-preview", ("gemini-3.6-flash",), "does not have it: take gemini-3.6-flash, which it has"),
+        (
+            "gemini-3-flash-preview",
+            ("gemini-3.5-flash-lite",),
+            "does not have it: take gemini-3.5-flash-lite, which it has",
+        ),
+        ("gemini-3-flash-preview", (), "does not have it: take gemini-3.6-flash"),
+        ("gemini-2.5-flash", ("gemini-2.5-flash",), "Google lists it, but names gemini-3.5-flash-lite in its place"),
+    ],
+)
+def test_doctor_asks_the_list_of_models_and_says_which_to_take(
+    configure: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+    services: dict[str, Service],
+    name: str,
+    listed: tuple[str, ...],
+    said: str,
+) -> None:
+    model = services["verifier"].answer
+    assert isinstance(model, gemini.Model)
+    model.listed = listed
+    code, found = findings(capsys, configure(gemini={"model": name}))
+    assert code == 1
+    assert said in found["recipes.pcb.verifier"]["said"]
+
+
 def test_doctor_says_of_each_fault_what_to_do(
     configure: Callable[..., Path],
     capsys: pytest.CaptureFixture[str],
@@ -160,7 +189,7 @@ def test_doctor_says_of_each_fault_what_to_do(
     }
     assert "No such file" in faulty["recipes.pcb.golden"]["said"]
     assert "check roboflow.api_key" in faulty["recipes.pcb.detector"]["said"]
-    assert "check gemini.model" in faulty["recipes.pcb.verifier"]["said"]
+    assert "set gemini.model to" in faulty["recipes.pcb.verifier"]["said"]
     assert "Connection refused" in faulty["targets.hmi"]["said"]
     assert "host name" in faulty["targets.mes"]["said"]
     assert all(finding["mend"] for finding in faulty.values())

@@ -66,11 +66,17 @@ NO_VERDICTS: Mapping[str, dict[str, Any]] = {
 
 @dataclass
 class Model:
-    """Answers POST …/models/{model}:generateContent; `judge` is asked with the request's body."""
+    """Answers POST …/models/{model}:generateContent; `judge` is asked with the request's body.
+
+    GET …/models/{model} tells of those in `listed`.
+    """
 
     judge: Callable[[Any], dict[str, Any]] = field(default=lambda _: judged("FAIL"))
+    listed: tuple[str, ...] = (MODEL,)
 
     def __call__(self, request: Request) -> Reply:
+        if request.method == "GET":
+            return self._listed(request.path)
         place = re.fullmatch(r"/v1beta/models/([^/:]+):generateContent", request.path)
         if request.method != "POST" or place is None:
             return Reply(404, {"error": {"code": 404, "message": "Not found", "status": "NOT_FOUND"}})
@@ -86,6 +92,12 @@ class Model:
         if "responseJsonSchema" not in content.get("generationConfig", {}):
             return Reply(400, _error(400, "The stand-in expects a response schema.", "INVALID_ARGUMENT"))
         return Reply(200, self.judge(content))
+
+    def _listed(self, path: str) -> Reply:
+        name = path.rpartition("/models/")[2]
+        if name not in self.listed:
+            return Reply(404, _error(404, f"models/{name} is not found for API version v1beta", "NOT_FOUND"))
+        return Reply(200, {"name": f"models/{name}", "supportedGenerationMethods": ["generateContent"]})
 
 
 def texts(body: Any) -> list[str]:

@@ -10,6 +10,7 @@ from google.auth.exceptions import DefaultCredentialsError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from structlog.testing import capture_logs
 
 from linegate import imaging
 from linegate.adapters.gemini.service import Gemini
@@ -238,7 +239,7 @@ def test_the_service_says_when_to_come_again(make: Make, service: Service, how: 
     ("change", "said"),
     [
         ({"api_key": "wrong"}, "check gemini.api_key"),
-        ({"model": "retired-1"}, "it knows no such model; check gemini.model"),
+        ({"model": "retired-1"}, "retired-1 is not served to it (any more); set gemini.model to gemini-3.6-flash"),
     ],
 )
 def test_what_a_person_must_mend_is_named_and_not_asked_twice(
@@ -249,6 +250,68 @@ def test_what_a_person_must_mend_is_named_and_not_asked_twice(
     assert said in judgement.reason
     assert "wrong" not in judgement.reason
     assert len(service.requests) == 1
+
+
+# --- a model that is not served any more
+
+NO_QUOTA = {
+    "error": {
+        "code": 429,
+        "status": "RESOURCE_EXHAUSTED",
+        "message": "You exceeded your current quota. " + "Please read on. " * 30 + "Quota exceeded, limit: 0, model: m",
+    }
+}
+
+
+def retired(logged: list[Any]) -> list[Any]:
+    return [line for line in logged if line["event"] == "gemini.model_retired"]
+
+
+def test_a_retired_model_is_told_once_whatever_many_crops_it_costs(make: Make, service: Service) -> None:
+    verifier = make(model="gemini-3-flash-preview")
+    with capture_logs() as logged:
+        judgements = [verify(verifier) for _ in range(5)]
+    assert {judgement.result for judgement in judgements} == {Result.UNSURE}
+    assert all("set gemini.model to gemini-3.6-flash" in judgement.reason for judgement in judgements)
+    (told,) = retired(logged)
+    assert (told["log_level"], told["model"], told["successor"], told["status"]) == (
+        "error",
+        "gemini-3-flash-preview",
+        "gemini-3.6-flash",
+        404,
+    )
+
+
+def test_a_quota_of_nothing_is_a_retired_model_and_no_queue(make: Make, service: Service) -> None:
+    service.faults = always(status(429, NO_QUOTA, retry_after="1"))
+    with capture_logs() as logged:
+        judgement = verify(make())
+    assert "set gemini.model to gemini-3.6-flash" in judgement.reason
+    assert len(retired(logged)) == 1
+    assert len(service.requests) == 1, "waiting brings no quota"
+
+
+@pytest.mark.parametrize(("listed", "gone"), [((), True), ((MODEL,), False)])
+def test_a_429_is_a_retired_model_if_the_list_has_it_no_more(
+    make: Make, model: Model, service: Service, listed: tuple[str, ...], gone: bool
+) -> None:
+    model.listed = listed
+    service.faults = lambda request: status(429) if request.method == "POST" else None
+    verifier = make({"check_budget_s": 1})
+    with capture_logs() as logged:
+        judgements = [verify(verifier) for _ in range(2)]
+    assert len(retired(logged)) == int(gone)
+    assert all(("set gemini.model" in judgement.reason) is gone for judgement in judgements)
+    assert sum(request.method == "GET" for request in service.requests) == 1, (
+        "the list is asked once, not for each crop"
+    )
+
+
+def test_a_list_that_can_not_be_asked_retires_nothing(make: Make, service: Service) -> None:
+    service.faults = always(status(429))
+    with capture_logs() as logged:
+        assert "the quota is used up for now" in verify(make({"check_budget_s": 1})).reason
+    assert not retired(logged)
 
 
 def test_vertex_ai_is_asked_by_project_and_location(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,19 @@
 """The kind `gemini`: each finding is shown to a Gemini model, by API key or on Vertex AI."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from linegate.adapters.gemini.models import family_of
 from linegate.adapters.gemini.service import Gemini
 from linegate.errors import LinegateError
 from linegate.inspection import Box, Detection, Result
 from linegate.kind import Prices, RecipeBase, Surroundings, VerifierKind
 from linegate.ports import Verifier
 from linegate.sections import Section
+
+if TYPE_CHECKING:
+    from linegate.adapters.gemini.verifier import GeminiClient
 
 
 class GeminiVerification(VerifierKind):
@@ -26,17 +30,18 @@ class GeminiVerification(VerifierKind):
     most_at_once: ClassVar[int] = 64
 
     def build(self, recipe: RecipeBase, around: Surroundings) -> Verifier:
-        from linegate.adapters.gemini.verifier import GeminiClient, GeminiVerifier
+        from linegate.adapters.gemini.verifier import GeminiVerifier
 
-        client = around.shared("gemini", lambda: GeminiClient(_gemini(around.service), around.proxy_for))
-        return GeminiVerifier(client, recipe, self.prompt)
+        return GeminiVerifier(_client(around), recipe, self.prompt)
 
     def try_out(self, recipe: RecipeBase, around: Surroundings, crop: bytes) -> str:
         detection = Detection(next(iter(recipe.classes), "spur"), 0.5, Box(64, 64, 32, 32))
         judgement = self.build(recipe, around).verify(crop, None, detection)
         if judgement.result is Result.UNSURE:
-            raise LinegateError(judgement.reason)
-        return f"{judgement.model_version or judgement.model} answered, {judgement.tokens} tokens"
+            raise LinegateError(" ".join([judgement.reason, _client(around).listing()]).rstrip())
+        family = family_of(judgement.model)
+        going = f"; Google names {family.successor} in its place" if family and family.successor else ""
+        return f"{judgement.model_version or judgement.model} answered, {judgement.tokens} tokens{going}"
 
     def cost(self, recipe: RecipeBase, service: Section | None, prices: Prices) -> dict[str, float]:
         price, settings = prices["gemini"], _gemini(service)
@@ -46,6 +51,12 @@ class GeminiVerification(VerifierKind):
         tokens_in = price["prompt_tokens"] + pictures * price["image_tokens"][settings.resolution or "default"]
         dollars = tokens_in * rates["input_per_million"] + price["output_tokens"] * rates["output_per_million"]
         return {"Gemini": tier * dollars / 1e6}
+
+
+def _client(around: Surroundings) -> "GeminiClient":
+    from linegate.adapters.gemini.verifier import GeminiClient
+
+    return around.shared("gemini", lambda: GeminiClient(_gemini(around.service), around.proxy_for))
 
 
 def _gemini(service: Section | None) -> Gemini:

@@ -1,12 +1,12 @@
-"""The port Verifier over Gemini (API key or Vertex AI), through google-genai.
-
-Its answer is read strictly: one candidate that finished with STOP, JSON by the schema, one of two words. All else is
-UNSURE with the reason, for a blocked, cut or empty answer comes as a 200 like a good one.
-"""
+"""The port Verifier over Gemini (API key or Vertex AI), through google-genai."""
 
 import json
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from time import monotonic
 from typing import Any, Final
 
 import httpx2
@@ -16,6 +16,8 @@ from google.genai import errors, types
 
 from linegate.adapters import strict
 from linegate.adapters.exchange import LONGEST_WAIT_S, RETRYABLE, Http, ServiceError, persist, retry_after
+from linegate.adapters.gemini.answers import read
+from linegate.adapters.gemini.models import DEFAULT, LITE, family_of
 from linegate.adapters.gemini.service import Gemini
 from linegate.inspection import Detection, Result
 from linegate.kind import RecipeBase
@@ -60,15 +62,17 @@ _RESOLUTION: Final = {
 _ULTRA_HIGH: Final = types.PartMediaResolutionLevel.MEDIA_RESOLUTION_ULTRA_HIGH
 # How Vertex AI is told the tier; the Gemini API reads it in the request.
 _TIER_HEADER: Final = "X-Vertex-AI-LLM-Shared-Request-Type"
+LIST_S: Final = 5.0  # for the list of models to answer
+AGAIN_S: Final = 600.0  # until the list is asked again, or a retired model told again
+# What Google says instead of 404 to keys that knew the model when it was served
+_NO_QUOTA: Final = re.compile(r"\blimit: 0\b")
 _MENDS: Final = {
-    400: "it refused the request; check gemini.api_key and gemini.model",
+    400: "it refused the request; check gemini.api_key, and what gemini.model takes",
     401: "it refused the key; check gemini.api_key",
     403: "it refused access; check gemini.api_key, or the permissions of gemini.project",
-    404: "it knows no such model; check gemini.model",
+    404: "it knows no such model",
     429: "the quota is used up for now",
 }
-# Fields of a part of an answer that are text, or belong to it
-_TEXT: Final = {"text", "thought", "thought_signature"}
 
 
 class GeminiVerifier:
@@ -85,7 +89,8 @@ class GeminiVerifier:
             response = self._client.ask(self._parts(crop, reference, detection), self._recipe.check_budget_s)
         except ServiceError as error:
             log.warning("gemini.no_answer", reason=str(error), status=error.status)
-            return Judgement(Result.UNSURE, f"Gemini gave no answer: {error}.", model)
+            why = f"{self._client.not_served()} ({error})" if self._client.retired(error) else str(error)
+            return Judgement(Result.UNSURE, f"Gemini gave no answer: {why}.", model)
         result, reason = read(response)
         usage = response.usage_metadata
         tokens = (usage.total_token_count or 0) if usage else 0
@@ -128,6 +133,7 @@ class GeminiClient:
         key = settings.api_key.get_secret_value() if settings.api_key else None
         where = {"api_key": key} if key else {"project": settings.project, "location": settings.location}
         self._client = genai.Client(vertexai=key is None, http_options=options, **where)
+        self._look, self._tell, self._missing = _Seldom(), _Seldom(), False
 
     def ask(self, parts: Sequence[types.Part], budget_s: float) -> types.GenerateContentResponse:
         """The model's answer to `parts`, whatever it is. Raises ServiceError when none came within `budget_s` seconds."""
@@ -150,24 +156,101 @@ class GeminiClient:
             automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
             http_options=options,
         )
-        try:
+        with _told():
             return self._client.models.generate_content(model=settings.model, contents=content, config=config)
+
+    def lists(self, model: str) -> bool:
+        """Whether the service's list of models has this one. Raises ServiceError if it does not say."""
+        try:
+            with _told():
+                self._client.models.get(model=model, config=types.GetModelConfig(http_options=self._options(LIST_S)))
+        except NotServedError:
+            return False
+        return True
+
+    def retired(self, error: ServiceError) -> bool:
+        """Whether this refusal means that the model is not served (any more). That is logged once in a while, for somebody to
+        mend it: each board that it costs is REVIEW like any other.
+        """
+        gone = isinstance(error, NotServedError) or (error.status == 429 and self._lacks())
+        if gone and self._tell():
+            model = self.settings.model
+            log.error("gemini.model_retired", model=model, successor=_successor(model), status=error.status)
+        return gone
+
+    def _lacks(self) -> bool:
+        """Whether the list of models was without this one when it was last asked."""
+        if self._look():
+            try:
+                self._missing = not self.lists(self.settings.model)
+            except ServiceError:
+                self._missing = False
+        return self._missing
+
+    def not_served(self) -> str:
+        model = self.settings.model
+        return f"the model {model} is not served to it (any more); set gemini.model to {_successor(model)}"
+
+    def listing(self) -> str:
+        """What the list of models has against this one; empty if nothing, or if it does not say."""
+        model = self.settings.model
+        family = family_of(model)
+        named = family.successor if family else ""
+        try:
+            if self.lists(model):
+                return f"Google lists it, but names {named} in its place" if named else ""
+            take = next((name for name in (named, DEFAULT, LITE) if name and self.lists(name)), "")
         except ServiceError:
-            raise
-        except errors.APIError as error:
-            raise _refused(error) from error
-        except GoogleAuthError as error:
-            mend = "give the machine an identity, or run `gcloud auth application-default login`"
-            again = isinstance(error, TransportError)
-            raise ServiceError(f"there is no access to Vertex AI ({brief(str(error))}); {mend}", again=again) from error
-        except Exception as error:  # a 200 of any other shape: JSONDecodeError, ValidationError, AttributeError …
-            raise ServiceError(f"its answer can't be read ({type(error).__name__}: {brief(str(error))})") from error
+            return ""
+        advice = f"{take}, which it has" if take else _successor(model)
+        return f"Google's list of models does not have it: take {advice}"
 
     def _options(self, seconds: float) -> types.HttpOptions:
         return types.HttpOptions(
             timeout=max(1, int(1000 * seconds)),
             headers={"X-Server-Timeout": str(max(SHORTEST_SERVER_S, math.ceil(seconds)))},
         )
+
+
+class NotServedError(ServiceError):
+    """The service does not know the model, or gives nobody any of it."""
+
+
+class _Seldom:
+    """True for one caller, then for nobody until some time is over."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._lock = Lock()
+
+    def __call__(self) -> bool:
+        with self._lock:
+            due = monotonic() >= self._until
+            if due:
+                self._until = monotonic() + AGAIN_S
+            return due
+
+
+def _successor(model: str) -> str:
+    family = family_of(model)
+    return (family.successor if family else "") or DEFAULT
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Whatever the SDK raises as a ServiceError that says what to do."""
+    try:
+        yield
+    except ServiceError:
+        raise
+    except errors.APIError as error:
+        raise _refused(error) from error
+    except GoogleAuthError as error:
+        mend = "give the machine an identity, or run `gcloud auth application-default login`"
+        again = isinstance(error, TransportError)
+        raise ServiceError(f"there is no access to Vertex AI ({brief(str(error))}); {mend}", again=again) from error
+    except Exception as error:  # a 200 of any other shape: JSONDecodeError, ValidationError, AttributeError …
+        raise ServiceError(f"its answer can't be read ({type(error).__name__}: {brief(str(error))})") from error
 
 
 class _Transport(httpx2.BaseTransport):
@@ -212,6 +295,8 @@ def _refused(error: errors.APIError) -> ServiceError:
     asked = retry_after({key.lower(): value for key, value in headers.items()})
     asked = _retry_info(error.details) if asked is None else asked
     text = f"it answered {code}{mend}" + (f" ({said})" if said else "")
+    if code == 404 or (code == 429 and _NO_QUOTA.search(str(error.message or ""))):
+        return NotServedError(text, status=code, again=False)
     return ServiceError(text, status=code, retry_after_s=asked, again=code in RETRYABLE)
 
 
@@ -226,68 +311,6 @@ def _retry_info(details: Any) -> float | None:
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     return min(max(0.0, found[0]), LONGEST_WAIT_S) if found and not math.isnan(found[0]) else None
-
-
-def read(response: types.GenerateContentResponse) -> tuple[Result, str]:
-    """PASS or FAIL with the model's reason; UNSURE with ours for every answer that is not exactly by the schema."""
-    try:
-        return _by_the_schema(_text(response))
-    except _UnusableError as error:
-        return Result.UNSURE, brief(f"Gemini's answer can't be used: {error}.")
-
-
-class _UnusableError(Exception):
-    pass
-
-
-def _text(response: types.GenerateContentResponse) -> str:
-    """What the one candidate said to its end, without its thoughts."""
-    feedback = response.prompt_feedback
-    if feedback is not None and feedback.block_reason is not None:
-        raise _UnusableError(f"the request was blocked ({_name(feedback.block_reason)})")
-    candidates = response.candidates or []
-    if len(candidates) != 1:
-        raise _UnusableError("there is none" if not candidates else f"there are {len(candidates)} of them")
-    candidate = candidates[0]
-    if candidate.finish_reason is not types.FinishReason.STOP:
-        raise _UnusableError(f"it was cut off or withheld ({_name(candidate.finish_reason)})")
-    ratings = [*(candidate.safety_ratings or []), *((feedback.safety_ratings if feedback else None) or [])]
-    if any(rating.blocked for rating in ratings):
-        raise _UnusableError("a safety rating says that it was blocked")
-    parts = (candidate.content.parts if candidate.content else None) or []
-    others = sorted(
-        {name for part in parts for name in part.model_fields_set - _TEXT if getattr(part, name) is not None}
-    )
-    if others:
-        raise _UnusableError(f"it holds more than text ({', '.join(others)})")
-    if any(part.model_dump(exclude_none=True) == {} for part in parts):
-        raise _UnusableError("it holds a part of a kind that is not known")
-    text = "".join(part.text or "" for part in parts if not part.thought)
-    if not text.strip():
-        raise _UnusableError("it is empty")
-    return text
-
-
-def _by_the_schema(text: str) -> tuple[Result, str]:
-    try:
-        content = strict.loads(text)
-    except ValueError as error:
-        raise _UnusableError(f"it is not JSON: {text[:80]!r}") from error
-    if not isinstance(content, dict):
-        raise _UnusableError(f"it is no JSON object: {text[:80]!r}")
-    result = strict.word(content.get("result"))
-    if result is None:
-        raise _UnusableError(f"it says neither PASS nor FAIL: {str(content.get('result'))[:80]!r}")
-    if content.keys() != {"result", "reason"}:
-        raise _UnusableError(f"it says more than was asked: {str(sorted(content))[:80]}")
-    reason = content["reason"]
-    if not isinstance(reason, str) or not any(char.isalnum() for char in brief(reason)):
-        raise _UnusableError(f"it says {result.value} without a reason")
-    return result, brief(reason)
-
-
-def _name(value: Any) -> str:
-    return str(getattr(value, "value", value) or "no finish reason")
 
 
 def _canonical(class_name: str) -> str:
