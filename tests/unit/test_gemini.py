@@ -1,5 +1,6 @@
 """The Gemini adapter with the real SDK, against a stand-in of the service. PASS is said only by an answer that says it."""
 
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ from PIL import Image
 from structlog.testing import capture_logs
 
 from linegate import imaging
+from linegate.adapters.gemini.composed import GAP, compose
 from linegate.adapters.gemini.service import Gemini
 from linegate.adapters.gemini.verifier import PROMPT, SCHEMA, GeminiClient, GeminiVerifier
+from linegate.errors import ImageRejectedError
 from linegate.inspection import Box, Detection, Result
 from linegate.ports import Judgement
 from linegate.sections import ClassPolicy
@@ -49,7 +52,10 @@ def make(service: Service) -> Make:
         chosen = Recipe.model_validate({"golden": "g.png", "verifier": "gemini", "check_budget_s": 5} | (recipe or {}))
         where = {"api_url": service.url, "api_key": KEY, "model": MODEL, "timeout_s": 2.0} | more
         return GeminiVerifier(
-            GeminiClient(Gemini(**where), lambda _: None), chosen, getattr(chosen.verifier, "prompt", None)
+            GeminiClient(Gemini(**where), lambda _: None),
+            chosen,
+            getattr(chosen.verifier, "prompt", None),
+            composed=getattr(chosen.verifier, "composed", False),
         )
 
     return verifier
@@ -87,6 +93,44 @@ def test_the_golden_boards_crop_goes_beside_it(make: Make, service: Service) -> 
     crop, reference = pictures(body)
     assert crop.getpixel((5, 5))[0] > 200  # type: ignore[index]
     assert reference.getpixel((5, 5))[0] < 50  # type: ignore[index]
+
+
+def test_composed_the_golden_crop_the_suspect_and_their_difference_are_one_picture(
+    make: Make, service: Service
+) -> None:
+    verify(make({"pictures": "composed"}), REFERENCE)
+    body = service.requests[0].json()
+    (text,) = texts(body)
+    assert "Left: a board known to be good. Middle: the board in question" in text
+    (picture,) = pictures(body)
+    assert picture.size == (3 * 40 + 2 * GAP, 30)
+    golden, suspect, difference = (
+        picture.getpixel((at + index * (40 + GAP), 15)) for index, at in enumerate((20,) * 3)
+    )
+    assert golden[1] > 100 > golden[0]  # type: ignore[index]
+    assert suspect[0] > 200 > suspect[1]  # type: ignore[index]
+    assert min(difference) > 200, "red and green differ as much as colours can"  # type: ignore[arg-type]
+
+
+def test_composed_what_is_the_same_is_dark_in_the_difference() -> None:
+    with Image.open(io.BytesIO(compose(CROP, CROP))) as picture:
+        assert max(picture.getpixel((2 * (40 + GAP) + 20, 15))) < 10  # type: ignore[arg-type]
+
+
+def test_composed_without_a_golden_crop_the_crop_goes_alone(make: Make, service: Service) -> None:
+    verify(make({"pictures": "composed"}))
+    (picture,) = pictures(service.requests[0].json())
+    assert picture.size == (40, 30)
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"no picture", CROP[: len(CROP) // 2], b"\xff\xd8\xff\xe0" + bytes(50)])
+def test_composed_a_cut_that_can_not_be_read_is_asked_about_by_nobody(
+    make: Make, service: Service, spoilt: bytes
+) -> None:
+    for crop, reference in ((spoilt, REFERENCE), (CROP, spoilt)):
+        with pytest.raises(ImageRejectedError, match="can't be read"):  # of which the handler makes UNSURE
+            make({"pictures": "composed"}).verify(crop, reference, DEFECT)
+    assert not service.requests
 
 
 def test_a_recipe_words_the_question(make: Make, service: Service) -> None:

@@ -122,3 +122,7 @@ def test_the_default_is_priced_by_its_list_price() -> None:
 )
 def test_model_resolution_and_tier_change_the_cost(written: dict[str, str], dollars: float) -> None:
     assert cost(**written) == pytest.approx(1000 * dollars / 1e6)
+
+
+def test_one_composed_picture_costs_one_picture() -> None:
+    assert cost("golden: g.png, pictures: composed") == pytest.approx(1000 * ((220 + 1120) * 1.50 + 150 * 7.50) / 1e6)

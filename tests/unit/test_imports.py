@@ -123,9 +123,10 @@ assert threading.active_count() == 1
     "build",
     [
         "app.verifier(settings.recipes['pcb'])",
+        "from linegate.adapters.gemini import composed",
         "app.target('hmi'), app.target('slack')",
     ],
-    ids=["Gemini", "targets"],
+    ids=["Gemini", "a composed picture", "targets"],
 )
 def test_building_what_verify_and_notify_need_loads_nothing_of_the_detector(build: str, tmp_path: Path) -> None:
     (tmp_path / "linegate.yaml").write_text(f"""

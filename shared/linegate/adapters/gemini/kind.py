@@ -22,6 +22,8 @@ class GeminiVerification(VerifierKind):
     type: Literal["gemini"] = "gemini"
     prompt: Annotated[str, Field(max_length=8000)] | None = None
     """What Gemini is told, in place of Linegate's own text."""
+    pictures: Literal["separate", "composed"] = "separate"
+    """How it is shown the golden picture: as a second picture, or with the crop and their difference side by side in one."""
 
     service: ClassVar[str] = "gemini"
     service_keys: ClassVar[str] = "api_key or project"
@@ -29,10 +31,14 @@ class GeminiVerification(VerifierKind):
     priced: ClassVar[bool] = True
     most_at_once: ClassVar[int] = 64
 
+    @property
+    def composed(self) -> bool:
+        return self.pictures == "composed"
+
     def build(self, recipe: RecipeBase, around: Surroundings) -> Verifier:
         from linegate.adapters.gemini.verifier import GeminiVerifier
 
-        return GeminiVerifier(_client(around), recipe, self.prompt)
+        return GeminiVerifier(_client(around), recipe, self.prompt, composed=self.composed)
 
     def try_out(self, recipe: RecipeBase, around: Surroundings, crop: bytes) -> str:
         detection = Detection(next(iter(recipe.classes), "spur"), 0.5, Box(64, 64, 32, 32))
@@ -47,7 +53,7 @@ class GeminiVerification(VerifierKind):
         price, settings = prices["gemini"], _gemini(service)
         rates = price.get("models", {}).get(settings.model, price)
         tier = price["tiers"][settings.service_tier] if settings.service_tier else 1.0
-        pictures = 2 if recipe.golden else 1
+        pictures = 2 if recipe.golden and not self.composed else 1
         tokens_in = price["prompt_tokens"] + pictures * price["image_tokens"][settings.resolution or "default"]
         dollars = tokens_in * rates["input_per_million"] + price["output_tokens"] * rates["output_per_million"]
         return {"Gemini": tier * dollars / 1e6}

@@ -76,17 +76,21 @@ _MENDS: Final = {
 
 
 class GeminiVerifier:
-    """Judges crops by one recipe. Safe to share between threads."""
+    """Judges crops by one recipe; `composed` shows the golden crop in one picture with them. Safe to share between threads."""
 
-    def __init__(self, client: "GeminiClient", recipe: RecipeBase, prompt: str | None = None) -> None:
+    def __init__(
+        self, client: "GeminiClient", recipe: RecipeBase, prompt: str | None = None, *, composed: bool = False
+    ) -> None:
         self._client = client
         self._recipe = recipe
+        self._composed = composed
         self._prompt = (prompt or PROMPT).strip()
 
     def verify(self, crop: bytes, reference: bytes | None, detection: Detection) -> Judgement:
         model = self._client.settings.model
+        parts = self._parts(crop, reference, detection)
         try:
-            response = self._client.ask(self._parts(crop, reference, detection), self._recipe.check_budget_s)
+            response = self._client.ask(parts, self._recipe.check_budget_s)
         except ServiceError as error:
             log.warning("gemini.no_answer", reason=str(error), status=error.status)
             why = f"{self._client.not_served()} ({error})" if self._client.retired(error) else str(error)
@@ -103,10 +107,15 @@ class GeminiVerifier:
         suspicion = f"Suspected defect: {name}, detected with confidence {detection.confidence:.2f}."
         if meaning:
             suspicion += f" Its definition: {meaning.rstrip('.')}."
-        parts = [
-            types.Part.from_text(text=f"{self._prompt}\n\n{suspicion}\n\nThe place in question on the board:"),
-            self._picture(crop),
-        ]
+        shown = "The place in question on the board:"
+        if reference is not None and self._composed:
+            from linegate.adapters.gemini.composed import (
+                SHOWN,
+                compose,
+            )  # the function that verifies has no other use for Pillow
+
+            shown, crop, reference = SHOWN, compose(crop, reference), None
+        parts = [types.Part.from_text(text=f"{self._prompt}\n\n{suspicion}\n\n{shown}"), self._picture(crop)]
         if reference is not None:
             parts += [
                 types.Part.from_text(text="For comparison, the same place on a board known to be good:"),
