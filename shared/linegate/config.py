@@ -78,14 +78,19 @@ def log_level() -> str:
     return os.environ.get(LOG_LEVEL_VARIABLE, "INFO").upper()
 
 
-def load(path: Path, environment: Mapping[str, str] | None = None, elsewhere: Collection[str] = ()) -> Settings:
+def load(
+    path: Path,
+    environment: Mapping[str, str] | None = None,
+    elsewhere: Collection[str] = (),
+    changes: Collection[str] = (),
+) -> Settings:
     """Read and validate a file; `${NAME}` in a text takes a value from the environment.
 
     Names in `elsewhere` belong to other functions and may be missing here: each function holds its own secrets only.
-    Raises ConfigError with every fault.
+    `changes` (`gemini.service_tier=flex`) hold in place of what the file says. Raises ConfigError with every fault.
     """
     text = _text(path)
-    return parse(text, path.parent, os.environ if environment is None else environment, str(path), elsewhere)
+    return parse(text, path.parent, os.environ if environment is None else environment, str(path), elsewhere, changes)
 
 
 def _text(path: Path) -> str:
@@ -121,6 +126,7 @@ def parse(
     environment: Mapping[str, str],
     source: str = "configuration",
     elsewhere: Collection[str] = (),
+    changes: Collection[str] = (),
 ) -> Settings:
     """Validate the text of a configuration file; see `load`."""
     found: list[str] = []
@@ -130,6 +136,8 @@ def parse(
         raw = yaml.load(text, _loader(found))
         if not isinstance(raw, dict):
             raise ConfigError(["must hold a mapping with the keys recipes, lines and targets"], source)
+        for change in changes:
+            _change(raw, change, found)
         confidential = secrets_of(raw, environment)
         know(confidential)
         filled = _fill(raw, "", values, found)
@@ -151,6 +159,21 @@ def parse(
     settings._folder = folder
     settings._confidential = confidential
     return settings
+
+
+def _change(raw: dict[str, Any], change: str, faults: list[str]) -> None:
+    """Set `key.of.the.file=value`, its value read as the file would be."""
+    path, _, value = change.partition("=")
+    *names, key = path.split(".")
+    section = raw
+    for name in names:
+        if section.get(name) is None:
+            section[name] = {}
+        section = section[name]
+        if not isinstance(section, dict):
+            faults.append(f"{path}: {name} holds no keys of its own")
+            return
+    section[key] = yaml.load(value, _loader(faults))
 
 
 def _loader(faults: list[str]) -> type[yaml.SafeLoader]:

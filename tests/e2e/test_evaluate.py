@@ -140,6 +140,8 @@ def test_the_report_prints_with_its_pictures_and_curves(dataset: Path, tmp_path:
         (["{boards}", "--format", "deeppcb", "--golden", "nowhere.png"], "there is no golden picture"),
         (["{boards}", "--format", "deeppcb", "--json", "{boards}/no/where.json"], "there is no folder"),
         (["{boards}", "--format", "deeppcb", "--iou", "2"], "from 0 to 1"),
+        (["{boards}", "--format", "deeppcb", "--set", "gemini.model"], "must be KEY=VALUE"),
+        (["{boards}", "--format", "deeppcb", "--set", "gemini.model=m"], "--set needs --config FILE"),
     ],
 )
 def test_what_can_not_be_evaluated_is_said_before_any_board(
@@ -160,7 +162,9 @@ def marked(name: str | None) -> Image.Image:
     return picture
 
 
-def test_with_services_one_sees_what_verification_buys_and_costs(tmp_path: Path) -> None:
+def test_with_services_one_sees_what_verification_buys_and_costs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     names = list(roboflow.MARKS)
     (tmp_path / "data.yaml").write_text(yaml.safe_dump({"names": names}))
     for folder in ("images", "labels"):
@@ -189,6 +193,10 @@ def test_with_services_one_sees_what_verification_buys_and_costs(tmp_path: Path)
         file = tmp_path / "report.json"
         arguments = ["evaluate", str(tmp_path), "--format", "yolo", "--config", str(tmp_path / "linegate.yaml")]
         assert main([*arguments, "--json", str(file)]) == 0
+        asked = len(verifier.requests)
+        changed = tmp_path / "changed.json"
+        changes = ["gemini.service_tier=flex", "recipes.pcb.golden=golden.png", "recipes.pcb.pictures=composed"]
+        assert main([*arguments, *(f"--set={change}" for change in changes), "--json", str(changed)]) == 0
     report = json.loads(file.read_text())
     before, after = report["before_verification"], report
     assert (before["overall"]["precision"], before["boards"]["false_calls"]) == (0.5, 1)
@@ -197,7 +205,15 @@ def test_with_services_one_sees_what_verification_buys_and_costs(tmp_path: Path)
     assert report["cost"]["tokens"] > 0
     assert report["cost"]["per_thousand_boards"]["Gemini"] > 0
     # Each check costs money: none was spent below the recipe's own confidence.
-    assert len(verifier.requests) == 2
+    assert asked == 2
+    # The same gate with what the command line changes, to compare with: cheaper, and shown one picture.
+    other = json.loads(changed.read_text())
+    assert other["configuration"]["changes"] == changes
+    body = verifier.requests[-1].json()
+    assert body["serviceTier"] == "flex"
+    assert len(gemini.pictures(body)) == 1
+    assert 0 < other["cost"]["per_thousand_boards"]["Gemini"] < report["cost"]["per_thousand_boards"]["Gemini"]
+    assert "gemini.service_tier=flex, recipes.pcb.golden=golden.png" in capsys.readouterr().out
 
 
 def yolo_board(folder: Path, name: str, defects: tuple[str, ...] = (), *, seed: int = 1, board: Design = BOARD) -> None:

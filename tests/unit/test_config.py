@@ -42,6 +42,32 @@ def test_secrets_come_from_the_environment() -> None:
     assert target.secrets == [SECRET]
 
 
+def changed(*changes: str) -> Settings:
+    return parse(GOOD, Path(), {"HMI_SECRET": SECRET}, changes=changes)
+
+
+def test_a_change_holds_in_place_of_what_the_file_says() -> None:
+    settings = changed("recipes.pcb.confidence=0.5", "edge.retention_days=7", "lines.smt-2.recipe=pcb")
+    assert settings.recipes["pcb"].confidence == 0.5
+    assert settings.edge.retention_days == 7
+    assert changed("gemini.api_key=${HMI_SECRET}").gemini is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("recipes.pcb.golden.name=1", "recipes.pcb.golden.name: golden holds no keys of its own"),
+        ("recipes.pcb.colour=red", "recipes.pcb.colour: is not known here"),
+        ("recipes.pcb.confidence=2", "recipes.pcb.confidence: must be 1 or less"),
+        ("recipes.pcb.confidence=[", "is not YAML"),
+    ],
+)
+def test_a_change_is_read_as_the_file_is(change: str, fault: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        changed(change)
+    assert any(found.startswith(fault) for found in caught.value.faults)
+
+
 def test_a_target_hears_of_its_lines_and_of_unknown_ones_only_if_it_named_none() -> None:
     settings = read(GOOD, HMI_SECRET=SECRET)
     assert settings.subscribed("smt-1") == {"all": list(Verdict)}

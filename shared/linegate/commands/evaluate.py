@@ -39,6 +39,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="take the recipe of a line from this file")
     parser.add_argument("--line", metavar="LINE", help="which line of the file (the first)")
     parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_change,
+        metavar="KEY=VALUE",
+        help="in place of what the file says, e.g. gemini.service_tier=flex; may be repeated",
+    )
+    parser.add_argument(
         "--station",
         metavar="NAME",
         help="what stands for {station} in the name of golden pictures; {folder} in it is a picture's folder",
@@ -75,6 +83,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a report to read and print here")
 
 
+def _change(text: str) -> str:
+    if not text.partition("=")[0].strip() or "=" not in text:
+        raise argparse.ArgumentTypeError(f"must be KEY=VALUE, not {text!r}")
+    return text
+
+
 def run(options: argparse.Namespace) -> int:
     """Print and write the figures. Returns 0, whatever they are. Raises UsageError, ConfigError, TransientError.
 
@@ -87,6 +101,7 @@ def run(options: argparse.Namespace) -> int:
         layout=options.format,
         configuration=options.config,
         line=options.line,
+        changes=tuple(options.set),
         station=options.station,
         serial=options.serial,
         golden=options.golden,
@@ -153,7 +168,9 @@ def _write(file: Path, text: str) -> None:
 
 def _gate(request: Request) -> Gate:
     """The line's recipe with what the command line changes. Raises ConfigError, UsageError."""
-    settings, line, name, recipe = recipe_of(request.configuration, request.line, UNNAMED)
+    if request.changes and not request.configuration:
+        raise UsageError("--set needs --config FILE, which it changes")
+    settings, line, name, recipe = recipe_of(request.configuration, request.line, UNNAMED, request.changes)
     if request.golden and not request.golden.is_file() and not any(key in str(request.golden) for key in KEYS):
         raise UsageError(f"there is no golden picture {shown(request.golden)}")
     asked = {"detector": request.detector, "verifier": request.verifier}

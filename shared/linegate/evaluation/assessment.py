@@ -15,6 +15,7 @@ from linegate.evaluation.outcomes import Outcome
 from linegate.evaluation.percentiles import percentiles
 from linegate.evaluation.thresholds import choices
 from linegate.inspection import Detection
+from linegate.redaction import redact
 from linegate.settings import Recipe, Settings
 
 
@@ -26,6 +27,7 @@ class Request:
     layout: str
     configuration: Path | None = None
     line: str | None = None
+    changes: tuple[str, ...] = ()
     station: str | None = None
     serial: str = "{name}"
     golden: Path | None = None
@@ -143,9 +145,16 @@ def note_unknown_classes(dataset: Dataset, recipe: Recipe, outcomes: Sequence[Ou
 
 def _configuration(gate: Gate, request: Request) -> dict[str, Any]:
     recipe = gate.recipe.model_dump(mode="json", exclude_defaults=True)
-    told: dict[str, Any] = {"file": None, "sha256": None, "line": gate.line, "recipe_name": gate.recipe_name}
+    told: dict[str, Any] = {
+        "file": None,
+        "sha256": None,
+        "line": gate.line,
+        "recipe_name": gate.recipe_name,
+        "changes": [],
+    }
     if request.configuration:
         told["file"] = shown(request.configuration)
+        told["changes"] = [redact(change) for change in request.changes]
         told["sha256"] = hashlib.sha256(request.configuration.read_bytes()).hexdigest()
     return {**told, "recipe": recipe}
 

@@ -17,6 +17,7 @@ def header(report: dict[str, Any]) -> list[str]:
     data, gate, configuration, golden = (report[key] for key in ("dataset", "gate", "configuration", "golden"))
     of = f" of {data['asked_for']}, stopped early," if data["pictures"] < data["asked_for"] else ""
     file = f"{configuration['file']} (sha256 {configuration['sha256'][:12]})" if configuration["file"] else "none"
+    file += "".join(f", {change}" for change in configuration["changes"])
     if golden["file"]:
         compared = f"golden picture {golden['file']} (sha256 {golden['sha256'][:12]})"
     else:
