@@ -95,9 +95,7 @@ def test_the_golden_boards_crop_goes_beside_it(make: Make, service: Service) -> 
     assert reference.getpixel((5, 5))[0] < 50  # type: ignore[index]
 
 
-def test_composed_the_golden_crop_the_suspect_and_their_difference_are_one_picture(
-    make: Make, service: Service
-) -> None:
+def test_composed_reference_crop_and_difference_are_one_picture(make: Make, service: Service) -> None:
     verify(make({"pictures": "composed"}), REFERENCE)
     body = service.requests[0].json()
     (text,) = texts(body)
@@ -117,7 +115,7 @@ def test_composed_what_is_the_same_is_dark_in_the_difference() -> None:
         assert max(picture.getpixel((2 * (40 + GAP) + 20, 15))) < 10  # type: ignore[arg-type]
 
 
-def test_composed_without_a_golden_crop_the_crop_goes_alone(make: Make, service: Service) -> None:
+def test_composed_without_a_reference_the_crop_goes_alone(make: Make, service: Service) -> None:
     verify(make({"pictures": "composed"}))
     (picture,) = pictures(service.requests[0].json())
     assert picture.size == (40, 30)
@@ -351,6 +349,10 @@ def test_a_429_is_a_retired_model_if_the_list_has_it_no_more(
     )
 
 
+def test_a_release_whose_own_default_is_gone_names_where_to_look(make: Make) -> None:
+    assert "set gemini.model to another of https://ai.google.dev/" in verify(make(model="gemini-3.6-flash")).reason
+
+
 def test_a_list_that_can_not_be_asked_retires_nothing(make: Make, service: Service) -> None:
     service.faults = always(status(429))
     with capture_logs() as logged:
@@ -369,8 +371,12 @@ def test_vertex_ai_is_asked_by_project_and_location(service: Service, monkeypatc
     monkeypatch.setattr("google.auth.default", lambda *_, **__: (Machine(), "plant"))  # type: ignore[no-untyped-call]
     settings = Gemini(project="plant", location="europe-west4", model=MODEL, api_url=service.url, service_tier="flex")
     service.answer = lambda _: Reply(200, judged("PASS"))
-    assert verify(GeminiVerifier(GeminiClient(settings, lambda _: None), Recipe(golden="g"))).result is Result.PASS
-    (request,) = service.requests
+    client = GeminiClient(settings, lambda _: None)
+    assert verify(GeminiVerifier(client, Recipe(golden="g"))).result is Result.PASS
+    assert client.lists(MODEL)
+    request, list_request = service.requests
+    assert list_request.method == "GET"
+    assert list_request.path.endswith(f"/publishers/google/models/{MODEL}")
     assert request.path.endswith(
         f"/projects/plant/locations/europe-west4/publishers/google/models/{MODEL}:generateContent"
     )

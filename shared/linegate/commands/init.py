@@ -99,7 +99,7 @@ recipes:
     # max_findings: 1000                         # with more, the surest are kept and a person looks
     # crop_padding: 0.25                         # margin around a crop, in parts of its box
     # prompt: You look at a crop of a circuit board.   # in place of Linegate's own text for Gemini
-    # pictures: separate                         # composed: Gemini sees golden, suspect and difference in one picture
+    # pictures: separate                         # composed: Gemini sees reference, crop, difference in one
     # Per class, if it needs its own rule:
     # classes:
     #   missing_hole: {verify: never}            # counts without a check

@@ -1,4 +1,4 @@
-"""The golden crop, the suspect and their difference side by side in one picture, for a model to compare inside it."""
+"""Reference crop, crop and their difference side by side in one picture, for a model to compare inside it."""
 
 import io
 from typing import Final
@@ -21,7 +21,7 @@ SHOWN: Final = (
 
 def compose(crop: bytes, reference: bytes) -> bytes:
     """One JPEG of two that show the same place. Raises ImageRejectedError where one of them can't be read."""
-    suspect, golden = _opened(crop, "crop"), _opened(reference, "golden picture's cut")
+    suspect, golden = _opened(crop, "crop"), _opened(reference, "reference crop")
     if golden.size != suspect.size:
         golden = golden.resize(suspect.size, Image.Resampling.BILINEAR)
     difference = (

@@ -23,7 +23,7 @@ class GeminiVerification(VerifierKind):
     prompt: Annotated[str, Field(max_length=8000)] | None = None
     """What Gemini is told, in place of Linegate's own text."""
     pictures: Literal["separate", "composed"] = "separate"
-    """How it is shown the golden picture: as a second picture, or with the crop and their difference side by side in one."""
+    """How it is shown the reference crop: as a second picture, or side by side with crop and difference in one."""
 
     service: ClassVar[str] = "gemini"
     service_keys: ClassVar[str] = "api_key or project"

@@ -62,6 +62,7 @@ _RESOLUTION: Final = {
 _ULTRA_HIGH: Final = types.PartMediaResolutionLevel.MEDIA_RESOLUTION_ULTRA_HIGH
 # How Vertex AI is told the tier; the Gemini API reads it in the request.
 _TIER_HEADER: Final = "X-Vertex-AI-LLM-Shared-Request-Type"
+_ANOTHER: Final = "another of https://ai.google.dev/gemini-api/docs/models"
 LIST_S: Final = 5.0  # for the list of models to answer
 AGAIN_S: Final = 600.0  # until the list is asked again, or a retired model told again
 # What Google says instead of 404 to keys that knew the model when it was served
@@ -76,7 +77,7 @@ _MENDS: Final = {
 
 
 class GeminiVerifier:
-    """Judges crops by one recipe; `composed` shows the golden crop in one picture with them. Safe to share between threads."""
+    """Judges crops by one recipe; `composed` shows reference and crop in one picture. Safe to share between threads."""
 
     def __init__(
         self, client: "GeminiClient", recipe: RecipeBase, prompt: str | None = None, *, composed: bool = False
@@ -198,20 +199,21 @@ class GeminiClient:
 
     def not_served(self) -> str:
         model = self.settings.model
-        return f"the model {model} is not served to it (any more); set gemini.model to {_successor(model)}"
+        return f"the model {model} is not served to it (any more); set gemini.model to {_successor(model) or _ANOTHER}"
 
     def listing(self) -> str:
         """What the list of models has against this one; empty if nothing, or if it does not say."""
         model = self.settings.model
         family = family_of(model)
         named = family.successor if family else ""
+        others = [name for name in (named, DEFAULT, LITE) if name not in ("", model)]
         try:
             if self.lists(model):
                 return f"Google lists it, but names {named} in its place" if named else ""
-            take = next((name for name in (named, DEFAULT, LITE) if name and self.lists(name)), "")
+            take = next((name for name in others if self.lists(name)), "")
         except ServiceError:
             return ""
-        advice = f"{take}, which it has" if take else _successor(model)
+        advice = f"{take}, which it has" if take else _successor(model) or _ANOTHER
         return f"Google's list of models does not have it: take {advice}"
 
     def _options(self, seconds: float) -> types.HttpOptions:
@@ -241,8 +243,9 @@ class _Seldom:
 
 
 def _successor(model: str) -> str:
+    """Empty if the default itself is gone: this release knows no newer one."""
     family = family_of(model)
-    return (family.successor if family else "") or DEFAULT
+    return (family.successor if family else "") or (DEFAULT if model != DEFAULT else "")
 
 
 @contextmanager
