@@ -110,10 +110,7 @@ class GeminiVerifier:
             suspicion += f" Its definition: {meaning.rstrip('.')}."
         shown = "The place in question on the board:"
         if reference is not None and self._composed:
-            from linegate.adapters.gemini.composed import (
-                SHOWN,
-                compose,
-            )  # the function that verifies has no other use for Pillow
+            from linegate.adapters.gemini.composed import SHOWN, compose  # loads Pillow, which is of no other use here
 
             shown, crop, reference = SHOWN, compose(crop, reference), None
         parts = [types.Part.from_text(text=f"{self._prompt}\n\n{suspicion}\n\n{shown}"), self._picture(crop)]
