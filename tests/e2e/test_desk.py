@@ -18,7 +18,7 @@ import structlog
 
 from linegate import logs
 from linegate.commands.main import main
-from linegate.edge.machine import look, worries
+from linegate.edge.machine import faults, look, worries
 from linegate.settings import Settings
 from tests.boards import clean_board, defective_board
 from tests.e2e.line import Hmi, Line, running
@@ -161,6 +161,16 @@ def test_status_says_first_whether_the_gate_runs_and_what_waits(
     assert second == "A picture has been lying in uploads/ for 2.0 h."
     state = json.loads(said(capsys, "status", "--config", line.config, "--json"))
     assert (state["runtime"]["running"], state["uploads"]["waiting"]) == (False, 1)
+
+
+def test_what_keeps_boards_waiting_is_said_first(make_line: Maker, capsys: pytest.CaptureFixture[str]) -> None:
+    line = make_line(clean_board())
+    (line.folder / "golden.png").unlink()
+    with running(line) as runtime:
+        line.upload("smt-1/aoi-1/A.png", clean_board())
+        until(lambda: faults(runtime.app.context.inspections) != [])
+        first, *_ = said(capsys, "status", "--config", line.config).splitlines()
+    assert first.startswith("Boards WAIT, and will go to REVIEW at their deadline: the golden picture")
 
 
 def test_a_full_disk_and_a_wrong_clock_are_said(make_line: Maker) -> None:

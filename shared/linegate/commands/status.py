@@ -14,12 +14,12 @@ from rich.text import Text
 from linegate import config
 from linegate.adapters.local.bus import Backlog, LocalBus
 from linegate.adapters.local.database import Database
-from linegate.adapters.local.store import SqliteOutbox, SqliteQueries
+from linegate.adapters.local.store import SqliteInspections, SqliteOutbox, SqliteQueries
 from linegate.commands.arguments import add_cloud, add_config
 from linegate.commands.gates import cloud_context
 from linegate.config import command
 from linegate.console import console
-from linegate.edge.machine import ago, look, worries
+from linegate.edge.machine import ago, faults, look, worries
 from linegate.edge.runtime import open_database
 from linegate.errors import TransientError
 from linegate.settings import Settings
@@ -47,12 +47,12 @@ def _here(settings: Settings, *, as_json: bool) -> int:
     try:
         with closing(open_database(settings)) as database:
             state = collect(database)
-            newest = SqliteQueries(database).newest()
+            newest, waits_for = SqliteQueries(database).newest(), faults(SqliteInspections(database))
     except TransientError:  # on a full disk: what can be told is told, first of all
         if not as_json:
             _print_machine(machine, worries(machine), out)
         raise
-    found = worries(machine, newest.timestamp() if newest else None)
+    found = worries(machine, newest.timestamp() if newest else None, waits_for)
     if as_json:
         print(json.dumps({"worries": found, **_dated(machine), **state}, indent=2))
     else:

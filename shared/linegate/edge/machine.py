@@ -4,8 +4,9 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from linegate.adapters.local import folders
 from linegate.edge.archive import UPLOADS_FOLDER
 from linegate.edge.intake import counts
 from linegate.edge.runtime import LOCK
+from linegate.ports import Inspections
 from linegate.settings import Settings
 
 # Below this much free space, or this part of the disk, a person should make room.
@@ -21,6 +23,9 @@ SPACE_RATIO: Final = 0.02
 # Uploads are decided and archived within seconds; later than that somebody should look.
 PATIENCE_S: Final = 60.0
 SKEW_S: Final = 60.0
+AFTER_ALL_DEADLINES: Final = datetime.max.replace(tzinfo=UTC)
+MOST_WAITING: Final = 1000
+MOST_TOLD: Final = 3
 
 
 def look(settings: Settings) -> dict[str, Any]:
@@ -37,8 +42,14 @@ def look(settings: Settings) -> dict[str, Any]:
     }
 
 
-def worries(state: dict[str, Any], newest_record: float | None = None) -> list[str]:
-    """What a person must know before anything else, worst first; empty on a good day."""
+def faults(inspections: Inspections) -> list[str]:
+    """What keeps boards from their verdicts at this moment: those that wait for it go to REVIEW at their deadline."""
+    waiting = inspections.overdue(AFTER_ALL_DEADLINES, MOST_WAITING)
+    return sorted({inspection.fault for inspection in waiting if inspection.fault})
+
+
+def worries(state: dict[str, Any], newest_record: float | None = None, waits_for: Sequence[str] = ()) -> list[str]:
+    """What a person must know before anything else, worst first; empty on a good day. `waits_for` are `faults`."""
     found = []
     if not state["runtime"]["running"]:
         found.append("The gate is NOT RUNNING: no board is inspected.")
@@ -46,6 +57,7 @@ def worries(state: dict[str, Any], newest_record: float | None = None) -> list[s
     if nearly_full(disk["free_bytes"], disk["free_part"]):
         left = f"{disk['free_bytes'] / (1 << 20):,.0f} MiB ({disk['free_part']:.1%})"
         found.append(f"The disk is nearly FULL: {left} free. Make room, or shorten edge.retention_days.")
+    found += [f"Boards WAIT, and will go to REVIEW at their deadline: {fault}" for fault in waits_for[:MOST_TOLD]]
     oldest = state["uploads"]["oldest"]
     if oldest is not None and state["at"] - oldest > PATIENCE_S:
         found.append(f"A picture has been lying in uploads/ for {ago(state['at'] - oldest)}.")

@@ -4,7 +4,6 @@ import os
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +15,6 @@ from linegate.settings import Settings
 from linegate.temporary import temporary_folder
 
 POLL_S: Final = 0.005
-AFTER_ALL_DEADLINES: Final = datetime.max.replace(tzinfo=UTC)
-MOST_WAITING: Final = 1000
 
 
 @contextmanager
@@ -52,12 +49,6 @@ def decided(runtime: Runtime, besides: Collection[str] = ()) -> list[Inspection]
 
 def count_decided(runtime: Runtime) -> int:
     return len(runtime.app.context.queries.decided())
-
-
-def troubles(runtime: Runtime) -> list[str]:
-    """What keeps detectors from answering: the boards that wait for it are not decided before their deadline."""
-    waiting = runtime.app.context.inspections.overdue(AFTER_ALL_DEADLINES, MOST_WAITING)
-    return sorted({inspection.fault for inspection in waiting if inspection.fault})
 
 
 def patience_s(settings: Settings, line: str) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from linegate.edge import scratch
+from linegate.edge.machine import faults
 from linegate.edge.runtime import Runtime
 from linegate.errors import TransientError, UsageError
 from linegate.evaluation.labels import Sample, class_name, shown
@@ -91,7 +92,7 @@ def inspect_all(
                     yield Outcome(waiting.pop(serial)[0], inspection)
                 if time.monotonic() > looked + TROUBLE_S:
                     looked = time.monotonic()
-                    for each in scratch.troubles(runtime):
+                    for each in faults(runtime.app.context.inspections):
                         trouble(each)
                     done = _cleared(runtime, done)
                 if any(time.monotonic() > end for end in under_way.values()):
