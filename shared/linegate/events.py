@@ -1,4 +1,7 @@
-"""Push bodies and CloudEvents ⇄ typed messages. What can't be parsed raises MessageError, with the reason."""
+"""Push bodies and CloudEvents ⇄ typed messages. What can't be parsed raises MessageError, with the reason.
+
+A message of a newer schema is no such: a newer release is taking over, and its instance will read what comes again.
+"""
 
 import base64
 import binascii
@@ -11,7 +14,7 @@ from typing import Any, Final, TypeVar, cast
 from pydantic import ValidationError
 
 from linegate.codec import codec
-from linegate.errors import MessageError
+from linegate.errors import MessageError, TransientError
 from linegate.inspection import ObjectRef
 from linegate.messages import Event, ImageUploaded, NotificationDue
 from linegate.ports import Message
@@ -78,7 +81,8 @@ def push_body(
 def parse(event_type: str, data: object, wanted: type[T]) -> T | None:
     """The message of type `wanted` inside a CloudEvent of `event_type` with `data`.
 
-    None if the event is sound but not meant for anybody here (an object deleted, say). Raises MessageError.
+    None if the event is sound but not meant for anybody here (an object deleted, say). Raises MessageError; TransientError for a
+    message of a newer schema.
     """
     if event_type.startswith("google.cloud.storage.object.v1."):
         return _uploaded(data, wanted) if event_type.endswith(".finalized") else None
@@ -100,10 +104,11 @@ def parse(event_type: str, data: object, wanted: type[T]) -> T | None:
 def _typed(text: bytes, content: object, attributes: Mapping[str, Any], wanted: type[T]) -> T:
     if not isinstance(content, dict):
         raise MessageError(f"a JSON object was expected, this is {_shape(content)}")
-    if content.get("schema") != SCHEMA:
-        raise MessageError(
-            f"schema {brief(repr(content.get('schema')))} is not known here; this version reads schema {SCHEMA}"
-        )
+    schema = content.get("schema")
+    if schema != SCHEMA:
+        fault = f"schema {brief(repr(schema))} is not known here; this version reads schema {SCHEMA}"
+        newer = isinstance(schema, int) and not isinstance(schema, bool) and schema > SCHEMA
+        raise TransientError(fault) if newer else MessageError(fault)
     stage = BY_MESSAGE.get(wanted)
     if stage is None or not stage.type or attributes.get("type") != stage.type:
         raise MessageError(f"a message of type {brief(repr(attributes.get('type')))} came to the wrong stage")

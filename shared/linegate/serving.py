@@ -40,6 +40,9 @@ def serve(event: CloudEvent, wanted: type[T], handle: Callable[[bootstrap.App, T
             _admit(app)
         try:
             message = parse(event["type"], event.data, wanted)
+        except TransientError as error:
+            log.warning("message.newer", reason=str(error))
+            raise ServiceUnavailable(str(error)) from error
         except MessageError as error:
             log.error("message.unparseable", reason=str(error))
             app.context.publisher.publish(dead_letter(stage.topic), [_remains(event.data, str(error))])
