@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from linegate.kinds import DETECTORS, VERIFIERS
-from linegate.sections import IN_WORDS, Cloud, Section
+from linegate.sections import CLOUD_RETRY, IN_WORDS, Cloud, Section
 from linegate.settings import ROLES, Settings, keys_of, type_of
 from linegate.stages import BY_TOPIC, STAGES, Stage
 
@@ -52,11 +52,14 @@ def _uncapped(text: str | None) -> str:
 
 
 def provisioning() -> dict[str, Any]:
-    """What Terraform must know of the package: its stages, and what holds where the file's section `cloud` says nothing."""
+    """What Terraform must know of the package: its stages, how their messages come again, and what holds where the file's
+    section `cloud` says nothing.
+    """
     defaults = {
         key: field.default for key, field in Cloud.model_fields.items() if key in ("region", "database", "prefix")
     }
-    return {"cloud": defaults, "stages": {name: _provisioned(stage) for name, stage in STAGES.items()}}
+    stages = {name: _provisioned(stage) for name, stage in STAGES.items()}
+    return {"cloud": defaults, "retry": CLOUD_RETRY.model_dump(), "stages": stages}
 
 
 # Whose secrets a stage's function holds, by what its handler needs

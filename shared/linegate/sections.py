@@ -228,7 +228,19 @@ class Retry(Section):
     maximum_s: Seconds = 60.0
     """Longest wait between attempts."""
     attempts: Annotated[int, Field(ge=5, le=100)] = 20
-    """After so many a message goes to the dead letter."""
+    """After so many a message goes to the dead letter; a notification goes on until its target's `give_up_after_s`."""
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds after which a notification's message is lost that nobody heard of: whatever backoff it was in is over twice."""
+        return max(SHORTEST_PATIENCE_S, 2 * self.maximum_s)
+
+
+# A runtime that only just stopped will publish what it had committed by itself.
+SHORTEST_PATIENCE_S: Final = 120.0
+# Of the push subscriptions on Google Cloud, which Terraform reads from here. A message that nobody can serve is kept trying
+# for eight hours: over a night in which a key is wrong, say.
+CLOUD_RETRY: Final = Retry(minimum_s=10, maximum_s=300, attempts=100)
 
 
 class Concurrency(Section):

@@ -30,7 +30,8 @@ def serve(event: CloudEvent, wanted: type[T], handle: Callable[[bootstrap.App, T
     """Hand the message inside `event` to `handle`, if whoever pushed it may.
 
     Returning acknowledges it. A message that can't be parsed is published to its stage's dead letter with the reason; a
-    PermanentError is logged. Everything else becomes a 5xx, so that the message is delivered again.
+    PermanentError is logged. Everything else becomes a 5xx, so that the message is delivered again; but the last delivery of
+    what sweep publishes again is acknowledged.
     """
     app = bootstrap.app()
     started = perf_counter()
@@ -57,6 +58,10 @@ def serve(event: CloudEvent, wanted: type[T], handle: Callable[[bootstrap.App, T
                 log.error("message.refused", reason=str(error), duration_ms=_since(started))
                 return
             except (TransientError, ConfigError) as error:
+                if stage.swept and (_attempt() or 0) >= app.settings.retry.attempts:
+                    # Its last delivery: a dead letter would say what is not so.
+                    log.warning("message.left_to_sweep", reason=str(error), duration_ms=_since(started))
+                    return
                 log.warning("message.failed", reason=str(error), duration_ms=_since(started))
                 wait = error.retry_after_s if isinstance(error, TransientError) else None
                 # 429 for what we refused ourselves: at the edge it is no attempt. Pub/Sub counts it; what it buries, sweep

@@ -14,7 +14,7 @@ from linegate.adapters.roboflow.service import Roboflow
 from linegate.inspection import Verdict
 from linegate.kind import DetectorKind, Kind, RecipeBase, TargetKind, VerifierKind
 from linegate.kinds import DETECTORS, TARGETS, VERIFIERS
-from linegate.sections import Cloud, Edge, Images, Line, Name, Network, Section, Storage
+from linegate.sections import CLOUD_RETRY, Cloud, Edge, Images, Line, Name, Network, Retry, Section, Storage
 from linegate.stages import STAGES
 
 K = TypeVar("K", bound=Kind)
@@ -145,6 +145,11 @@ class Settings(Section):
     def data(self) -> Path:
         """Where the one-machine runtime keeps its folders and its database."""
         return self._folder / self.edge.data
+
+    @property
+    def retry(self) -> Retry:
+        """How a message that failed comes again where this gate runs."""
+        return CLOUD_RETRY if self.cloud else self.edge.retry
 
     @property
     def umask(self) -> int:

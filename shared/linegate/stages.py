@@ -41,6 +41,9 @@ class Stage:
     served: int  # its turn in a gate beside a line
     ports: frozenset[str]  # what the handler needs of the world, beside store and publisher
     instance: Instance
+    swept: bool = (
+        False  # what its message asks for stands in the store: sweep publishes it again, however often it failed
+    )
 
 
 STAGES: Final = {
@@ -89,6 +92,7 @@ STAGES: Final = {
             ports=frozenset({"target"}),
             # Waits for HMIs. Few instances: each paces Slack and remembers Retry-After by itself.
             instance=Instance(512, concurrency=32, most=2, timeout_s=60, message_s=0.3),
+            swept=True,
         ),
         Stage(
             "sweep",

@@ -7,6 +7,7 @@ import pytest
 from linegate.errors import TransientError
 from linegate.handlers.outbox import publish_outbox
 from linegate.inspection import OutboxState
+from linegate.sections import CLOUD_RETRY, Cloud
 from linegate.stages import CHECKS, CROPS, NOTIFICATIONS, UPLOADS
 from tests.harness import Gate
 
@@ -70,6 +71,18 @@ def test_what_got_lost_on_the_way_is_published_again_but_not_what_is_on_its_way(
     gate.sweep()
     gate.run()
     assert len(gate.told("hmi")) == len(gate.told("alarm")) == 1
+
+
+def test_in_the_cloud_a_message_that_waits_out_its_longest_backoff_is_not_taken_for_lost(gate: Gate) -> None:
+    gate.settings = gate.settings.model_copy(update={"cloud": Cloud(project="my-plant")})
+    decided(gate)
+    gate.bus.take(NOTIFICATIONS)
+    gate.clock.advance(CLOUD_RETRY.maximum_s + 60)
+    gate.sweep()
+    assert gate.bus.take(NOTIFICATIONS) == []
+    gate.clock.advance(CLOUD_RETRY.maximum_s)
+    gate.sweep()
+    assert len(gate.bus.take(NOTIFICATIONS)) == 2
 
 
 def test_a_target_that_is_gone_is_sent_nothing_until_it_is_enabled(gate: Gate) -> None:

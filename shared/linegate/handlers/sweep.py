@@ -22,9 +22,6 @@ T = TypeVar("T")
 BATCH: Final = 200
 # One sweep works so long at most; the next one goes on.
 BUDGET_S: Final = 50.0
-NEVER_ATTEMPTED: Final = timedelta(minutes=2)
-# Of the subscriptions in the cloud; at the edge `retry.maximum_s`, if that is longer.
-LONGEST_BACKOFF_S: Final = 300.0
 # A board that could not be decided is tried again after this long.
 PAUSE: Final = timedelta(seconds=50)
 
@@ -36,12 +33,9 @@ def sweep(context: Context) -> None:
     for board in _pages(lambda: inspections.overdue(now, BATCH), lambda board: board.inspection_id, until):
         with bound(inspection_id=board.inspection_id, **asdict(board.place)):
             _decide_overdue(context, board, now)
-    # Twice the longest backoff: by then the message of an entry that was tried has come again, or is lost.
-    patience = timedelta(seconds=2 * max(LONGEST_BACKOFF_S, context.settings.edge.retry.maximum_s))
+    lost = now - timedelta(seconds=context.settings.retry.patience_s)
     republished = 0
-    for entry in _pages(
-        lambda: outbox.stranded(now - NEVER_ATTEMPTED, now - patience, BATCH), lambda entry: entry.entry_id, until
-    ):
+    for entry in _pages(lambda: outbox.stranded(lost, lost, BATCH), lambda entry: entry.entry_id, until):
         republished += _republish(context, entry, now)
     if republished:
         log.warning("outbox.stranded", entries=republished)
