@@ -43,7 +43,7 @@ recipes:
   trusting: {{golden: golden.png, verifier: none}}
   remote: {{golden: golden.png, deadline_s: 60, detector: roboflow, workflow: {{id: boards}}}}
 lines:
-  smt-1: {{recipe: pcb}}
+  smt-1: {{recipe: pcb, recipes: [trusting]}}
   smt-2: {{recipe: trusting}}
   smt-3: {{recipe: remote}}
 roboflow: {{workspace: plant, api_key: key}}

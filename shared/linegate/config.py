@@ -313,6 +313,10 @@ def _references(raw: Mapping[str, Any]) -> list[str]:
         recipe = line.get("recipe")
         if isinstance(recipe, str) and recipe not in recipes:
             faults.append(f"lines.{name}.recipe: no recipe named {recipe!r}; there is {_listed(recipes)}")
+        allowed = line.get("recipes")
+        for named in allowed if isinstance(allowed, list) else []:
+            if isinstance(named, str) and named not in recipes:
+                faults.append(f"lines.{name}.recipes: no recipe named {named!r}; there is {_listed(recipes)}")
     for name, recipe in recipes.items():
         faults += [f"recipes.{name}.{fault}" for fault in _needs(recipe, raw)]
     for name, target in targets.items():

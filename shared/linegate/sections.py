@@ -158,6 +158,8 @@ class Limits(Section):
 class Line(Section):
     recipe: str
     """Name of a recipe."""
+    recipes: list[str] = []
+    """Names of recipes that a picture's metadata may ask for in its place; none but its own if left out."""
 
 
 class Network(Section):

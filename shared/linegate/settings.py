@@ -215,6 +215,10 @@ class Settings(Section):
         name = self.lines[line].recipe
         return name, self.recipes[name]
 
+    def allowed_recipes(self, line: str) -> list[str]:
+        """What the pictures of a line of the file may be inspected by: its own recipe first."""
+        return list(dict.fromkeys((self.lines[line].recipe, *self.lines[line].recipes)))
+
     def subscribed(self, line: str) -> dict[str, list[Verdict]]:
         """The targets that listen to a line, with the verdicts each asked for."""
         return {

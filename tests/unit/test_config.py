@@ -81,7 +81,7 @@ def test_all_faults_are_reported_at_once_with_their_path_and_what_is_allowed() -
 recipes:
   pcb: {detector: yolo, confidence: 2, golden: g.png, colour: red}
 lines:
-  smt-1: {recipe: pcb2}
+  smt-1: {recipe: pcb2, recipes: [pcb, pcb3]}
   a b: {recipe: pcb}
 targets:
   hmi: {url: "ftp://x", secrets: [whsec_aaaa, "${NOPE}"], verdicts: [FAIL, BAD], lines: [smt-9]}
@@ -94,6 +94,7 @@ cameras: 2
         "recipes.pcb.confidence: must be 1 or less, not 2",
         "recipes.pcb.colour: is not known here; allowed: detector, verifier, golden, confidence",
         "lines.smt-1.recipe: no recipe named 'pcb2'; there is 'pcb'",
+        "lines.smt-1.recipes: no recipe named 'pcb3'; there is 'pcb'",
         "lines.a b: may hold letters",
         "targets.hmi.url: must be an http:// or https:// address",
         "targets.hmi.secrets.0: must hold 24 to 64 bytes, this one holds 3",
@@ -152,7 +153,7 @@ def test_a_value_that_yaml_takes_for_something_else_needs_quotes(value: str, kin
 @pytest.mark.parametrize(
     ("section", "fault"),
     [
-        ("lines: {a: pcb}", "lines.a: must hold keys of its own (recipe), not 'pcb'"),
+        ("lines: {a: pcb}", "lines.a: must hold keys of its own (recipe, recipes), not 'pcb'"),
         ("lines: {a: {recipe: pcb}}\nedge:", "edge: must hold keys of its own (data, settle_ms"),
         ("lines: {a: {recipe: pcb}}\nedge: {data: ''}", "edge.data: must not be empty"),
         ("lines: {a: {recipe: pcb}}\nedge: {data: ' '}", "edge.data: must not be empty"),

@@ -217,14 +217,24 @@ def test_objects_elsewhere_in_the_bucket_are_ignored(gate: Gate) -> None:
     assert gate.inspections.inspections == {}
 
 
-def test_metadata_may_ask_for_a_recipe_that_exists(gate: Gate) -> None:
+def test_metadata_may_ask_for_a_recipe_that_its_line_allows(gate: Gate) -> None:
     gate.finds("short")
     trusting = gate.upload("uploads/smt-1/aoi/A.png", metadata={"recipe": "trusting"})
-    unknown = gate.upload("uploads/smt-1/aoi/B.png", metadata={"recipe": "nowhere"})
+    own = gate.upload("uploads/smt-2/aoi/A.png", metadata={"recipe": "trusting"})
     gate.run()
-    assert (gate.board(trusting).recipe, gate.verdict(trusting)) == ("trusting", "FAIL")
-    assert gate.verdict(unknown) == "ERROR"
+    for board in (trusting, own):
+        assert (gate.board(board).recipe, gate.verdict(board)) == ("trusting", "FAIL")
     assert gate.verifier.calls == 0
+
+
+@pytest.mark.parametrize("asked", ["nowhere", "pcb", "remote", ""])
+def test_a_recipe_that_its_line_does_not_allow_is_an_error_that_says_which_it_does(gate: Gate, asked: str) -> None:
+    """Whoever uploads writes the metadata, and may prefer another line's laxer recipe."""
+    board = gate.upload("uploads/smt-2/aoi/B.png", metadata={"recipe": asked})
+    gate.run()
+    assert gate.verdict(board) == "ERROR"
+    said = gate.told("hmi")[0]["summary"]
+    assert f"asks for recipe '{asked}', which line 'smt-2' does not allow; it allows trusting" in said
 
 
 # --- repeats

@@ -126,7 +126,9 @@ recipes:
     #   softest: 0.015
 
 lines:
-  smt-1: {recipe: pcb}
+  smt-1:
+    recipe: pcb
+    # recipes: [pcb]                             # what a picture's metadata may ask for; only its own, if left out
 
 # Where targets may lie besides the public internet, and be spoken to without encryption.
 # network:

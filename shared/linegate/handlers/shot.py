@@ -86,12 +86,11 @@ def _recipe(settings: Settings, place: Place, metadata: Mapping[str, str]) -> tu
     asked = metadata.get("recipe")
     if asked is None:
         return *known, ""
-    if asked not in settings.recipes:
-        return (
-            "",
-            None,
-            f"the picture's metadata asks for recipe {asked!r}; there is {', '.join(sorted(settings.recipes))}",
-        )
+    # Whoever uploads writes the metadata: a recipe that only another line allows may be laxer than this line's.
+    allowed = settings.allowed_recipes(place.line)
+    if asked not in allowed:
+        why = f"the picture's metadata asks for recipe {asked!r}, which line {place.line!r} does not allow"
+        return "", None, f"{why}; it allows {', '.join(allowed)} (lines.{place.line}.recipes)"
     return asked, settings.recipes[asked], ""
 
 
