@@ -21,7 +21,7 @@ from linegate.events import parse
 from linegate.inspection import place_of
 from linegate.logs import bound, log
 from linegate.ports import Message
-from linegate.stages import BY_MESSAGE, dead_letter
+from linegate.stages import BY_MESSAGE, REASON, dead_letter
 
 T = TypeVar("T")
 
@@ -113,7 +113,7 @@ def _remains(data: object, reason: str) -> Message:
             attributes = {str(key): str(value) for key, value in message["attributes"].items()}
         with suppress(binascii.Error, TypeError, ValueError):  # not base64: the whole event is kept instead
             content = base64.b64decode(message.get("data") or "", validate=True)
-    return Message(content, attributes | {"reason": reason[:1000]})
+    return Message(content, attributes | {REASON: reason[:1000]})
 
 
 def _since(started: float) -> float:

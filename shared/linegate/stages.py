@@ -112,6 +112,8 @@ SERVING_ORDER: Final = tuple(sorted(STAGES, key=lambda name: STAGES[name].served
 TOPICS: Final = tuple(stage.topic for stage in STAGES.values())
 BY_TOPIC: Final = {stage.topic: stage for stage in STAGES.values()}
 BY_MESSAGE: Final[Mapping[type, Stage]] = {stage.takes: stage for stage in STAGES.values()}
+# The attribute of a dead letter that no function could read, with why: written by the function that buried it.
+REASON: Final = "reason"
 
 
 def dead_letter(topic: str) -> str:

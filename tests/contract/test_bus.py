@@ -93,9 +93,9 @@ def test_a_dead_letter_tells_why_and_goes_back_when_replayed(bus: LocalBus) -> N
         ("crops", 1, "answered 500: boom"),
         ("checks", 1, "answered 503"),
     ]
-    assert bus.replay("crops") == 1
+    assert bus.replay("crops") == (1, 0)
     assert [(delivery.message.data, delivery.attempt) for delivery in lease(bus)] == [(b"one", 1)]
-    assert bus.replay() == 1
+    assert bus.replay() == (1, 0)
     assert texts(lease(bus, "checks")) == ["two"]
 
 
@@ -157,6 +157,15 @@ def test_lines_take_turns_however_much_one_of_them_has_sent(bus: LocalBus) -> No
     first, second = bus.lease("uploads", 1, 60, {}, 1), bus.lease("uploads", 1, 60, {}, 1)
     assert {delivery.lane for delivery in (*first, *second)} == {"/busy", "/quiet"}
     assert len(bus.lease("uploads", 20, 60, {}, 1)) == 20, "what nobody else wants, the busy one gets"
+
+
+def test_a_letter_that_no_function_could_read_goes_back_by_force_only(bus: LocalBus) -> None:
+    bus.publish("crops-dead", [Message(b"%%%", {"type": "crop.ready", "reason": "not base64"}), message("one")])
+    assert bus.replay() == (1, 1)
+    assert [letter.reason for letter in bus.dead_letters()] == ["not base64"]
+    assert texts(lease(bus)) == ["one"]
+    assert bus.replay("crops", force=True) == (1, 0)
+    assert [delivery.message for delivery in lease(bus)] == [Message(b"%%%", {"type": "crop.ready"})]
 
 
 def test_a_message_takes_the_place_of_the_one_with_its_key(bus: LocalBus) -> None:

@@ -334,7 +334,6 @@ def test_dead_letters_are_put_back_to_work_by_one_command(
     resource = cloud.buckets.objects["plant-uploads", name].resource
     attributes = {
         "eventType": "OBJECT_FINALIZE",
-        "reason": "a key was wrong",
         "CloudPubSubDeadLetterSourceDeliveryCount": "30",
     }
     cloud.publish(dead_letter("uploads"), json.dumps(resource).encode(), **attributes)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from linegate.adapters.local.database import Database
 from linegate.inspection import place_of
 from linegate.ports import Message
-from linegate.stages import TOPICS, dead_letter
+from linegate.stages import REASON, TOPICS, dead_letter
 
 DEAD_SUFFIX = dead_letter("")
 # How the lane of a line begins, so that a target of the same name has another.
@@ -203,23 +203,33 @@ class LocalBus:
         letters = []
         for identity, topic, text, attempts, error, died_at in rows:
             attributes = json.loads(text)
-            reason = error or attributes.get("reason", "")
+            reason = error or attributes.get(REASON, "")
             letters.append(DeadLetter(identity, topic.removesuffix(DEAD_SUFFIX), attributes, attempts, reason, died_at))
         return letters
 
-    def replay(self, topic: str | None = None) -> int:
-        """Put the dead letters (of one topic) back where they came from; returns how many there were."""
+    def replay(self, topic: str | None = None, *, force: bool = False) -> tuple[int, int]:
+        """Put the dead letters (of one topic) back where they came from; returns how many, and how many were left.
 
-        def work(connection: sqlite3.Connection) -> int:
-            return connection.execute(
-                """UPDATE messages SET topic = substr(topic, 1, length(topic) - ?), attempts = 0, due_at = 0, leased_until = 0
-                WHERE topic LIKE ?""",
-                (len(DEAD_SUFFIX), f"{topic or '%'}{DEAD_SUFFIX}"),
+        Those that no function could read stay, unless by `force`: they would be back at once.
+        """
+
+        def work(connection: sqlite3.Connection) -> tuple[int, int]:
+            letters = (f"{topic or '%'}{DEAD_SUFFIX}", f"$.{REASON}")
+            unread = "topic LIKE ?1 AND json_extract(attributes, ?2) IS NOT NULL"
+            if force:
+                update = f"UPDATE messages SET attributes = json_remove(attributes, ?2) WHERE {unread}"
+                connection.execute(update, letters)
+            going = connection.execute(
+                """UPDATE messages SET topic = substr(topic, 1, length(topic) - ?3), attempts = 0, due_at = 0, leased_until = 0
+                WHERE topic LIKE ?1 AND json_extract(attributes, ?2) IS NULL""",
+                (*letters, len(DEAD_SUFFIX)),
             ).rowcount
+            ((left,),) = connection.execute(f"SELECT count(*) FROM messages WHERE {unread}", letters)
+            return going, left
 
-        count = self._database.write(work)
+        counts = self._database.write(work)
         self.bell.ring()
-        return count
+        return counts
 
 
 def _oldest(
