@@ -28,7 +28,7 @@ class TransientError(LinegateError):
 
 
 class DeferredError(TransientError):
-    """Refused by ourselves, without an attempt: a lane is full, or a wait that somebody asked for still runs.
+    """It is not its turn: a lane is full, a wait that somebody asked for still runs, a service's quota is used up.
 
     It comes again as any TransientError does; beside a line, and in the outbox, it is counted as no attempt.
     """

@@ -140,7 +140,7 @@ class RecipeBase(Section):
     deadline_s: Seconds = 60.0
     """A board without all its answers by then goes to REVIEW."""
     check_budget_s: Seconds = 30.0
-    """Of one crop's check, all attempts together."""
+    """Of one crop's check, all attempts together; where a quota is used up it comes again, until the deadline."""
     max_checks: Annotated[int, Field(ge=1, le=1000)] = 200
     """A picture with more findings goes to REVIEW unchecked."""
     crop_padding: Annotated[float, Field(ge=0, le=2)] = 0.25

@@ -30,6 +30,7 @@ class CropReady:
     crop: bytes
     reference: bytes | None = None
     again: bool = False  # published a second time: skip it if its check exists
+    deadline: datetime | None = None  # of the board: until then a check may wait for its turn
 
 
 @dataclass(frozen=True, slots=True)

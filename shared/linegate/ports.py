@@ -272,7 +272,8 @@ class Verifier(Protocol):
     def verify(self, crop: bytes, reference: bytes | None, detection: Detection) -> Judgement:
         """Judge one crop (JPEG) beside the same cut of the golden picture (JPEG), if there is one.
 
-        The adapter owns its retries; what it could not find out inside its time budget is UNSURE, not an error.
+        The adapter owns its retries; what it could not find out inside its time budget is UNSURE, not an error. Raises
+        DeferredError where it is to ask later, since a quota is a queue and no doubt.
         """
         ...
 

@@ -33,7 +33,7 @@ from tests.boards import clean_board, marked_board
 from tests.e2e.line import SECRET, Hmi
 from tests.emulators import PROJECT, free_port, missing
 from tests.standins import gemini, roboflow
-from tests.standins.service import Reply, Service, always, never, status
+from tests.standins.service import Reply, Service, always, first, never, status
 from tests.standins.storage import Buckets
 
 PYTHON = "3.13"  # what functions are deployed on
@@ -323,6 +323,15 @@ def test_a_target_that_is_gone_is_seen_and_enabled_from_a_desk(
         assert time.monotonic() < end
         time.sleep(0.05)
     assert main(["enable", "nobody", *where]) == 64
+
+
+def test_a_quota_that_is_used_up_is_waited_for_by_redelivery(cloud: Cloud) -> None:
+    asked = len(cloud.verifier.requests)
+    cloud.verifier.faults = first(asked + 7, status(429, retry_after="31"))  # longer than one check may take
+    data = cloud.hmi.wait_for(cloud.upload("uploads/smt-1/aoi/QUOTA.jpg", marked_board(3)))
+    cloud.verifier.faults = never
+    assert (data["verdict"], data["complete"], data["fail_count"], data["revision"]) == ("FAIL", True, 3, 1)
+    assert len(cloud.verifier.requests) >= asked + 10
 
 
 def test_dead_letters_are_put_back_to_work_by_one_command(

@@ -18,6 +18,7 @@ from linegate.adapters.gemini.composed import GAP, compose
 from linegate.adapters.gemini.service import Gemini
 from linegate.adapters.gemini.verifier import PROMPT, SCHEMA, GeminiClient, GeminiVerifier
 from linegate.errors import ImageRejectedError
+from linegate.errors import DeferredError
 from linegate.inspection import Box, Detection, Result
 from linegate.ports import Judgement
 from linegate.sections import ClassPolicy
@@ -275,6 +276,15 @@ def test_the_service_says_when_to_come_again(make: Make, service: Service, how: 
     assert verify(make()).result is Result.FAIL
     one, two = service.requests
     assert 1.0 <= two.at - one.at < 2.0
+
+
+def test_a_quota_is_a_queue_and_no_doubt(make: Make, service: Service) -> None:
+    """A check that can't come inside its budget is deferred, with how long the service asked to be left alone."""
+    service.faults = always(status(429, retry_after="40"))
+    with pytest.raises(DeferredError, match="Gemini: it answered 429: the quota is used up") as raised:
+        verify(make())
+    assert raised.value.retry_after_s == 40
+    assert len(service.requests) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from linegate.codec import codec
-from linegate.errors import PermanentError, RegistrationError, TransientError
+from linegate.errors import DeferredError, PermanentError, RegistrationError, TransientError
 from linegate.events import to_message
 from linegate.inspection import Check, Decider, Decision, Result, Revision, Verdict
 from linegate.messages import CheckMade, CropReady
@@ -235,6 +235,52 @@ def test_a_recipe_that_its_line_does_not_allow_is_an_error_that_says_which_it_do
     assert gate.verdict(board) == "ERROR"
     said = gate.told("hmi")[0]["summary"]
     assert f"asks for recipe '{asked}', which line 'smt-2' does not allow; it allows trusting" in said
+
+
+# --- a verifier that is asked too much
+
+
+def test_a_check_waits_for_its_turn_until_the_deadline_and_then_a_person_looks(gate: Gate) -> None:
+    gate.finds("short")
+    upload = gate.upload()
+    gate.run(UPLOADS)
+    (crop,) = gate.bus.take(CROPS)
+    gate.verifier.fault = DeferredError("the quota is used up", retry_after_s=20)
+    for _ in range(4):  # the deadline is 60 s after the upload
+        with pytest.raises(DeferredError):
+            gate.handle(CROPS, crop)
+        gate.clock.advance(13)
+    gate.handle(CROPS, crop)  # 8 s are left, and it is to come in 20
+    gate.run()
+    assert gate.verdict(upload) == "REVIEW"
+    (defect,) = gate.told("hmi")[0]["defects"]
+    assert "had no time for it before the deadline: the quota is used up" in defect["reason"]
+
+
+def test_a_check_whose_turn_comes_counts_as_if_it_had_not_waited(gate: Gate) -> None:
+    gate.finds("short")
+    upload = gate.upload()
+    gate.run(UPLOADS)
+    (crop,) = gate.bus.take(CROPS)
+    gate.verifier.fault = DeferredError("the quota is used up")
+    with pytest.raises(DeferredError):
+        gate.handle(CROPS, crop)
+    gate.verifier.fault = None
+    gate.handle(CROPS, crop)
+    gate.run()
+    assert gate.verdict(upload) == "FAIL"
+    assert len(gate.told("hmi")) == 1
+
+
+def test_a_crop_of_a_release_that_told_no_deadline_does_not_wait(gate: Gate) -> None:
+    gate.finds("short")
+    upload = gate.upload()
+    gate.run(UPLOADS)
+    crop = replace(codec(CropReady).validate_json(gate.bus.take(CROPS)[0].data), deadline=None)
+    gate.verifier.fault = DeferredError("the quota is used up")
+    gate.handle(CROPS, to_message(crop))
+    gate.run()
+    assert gate.verdict(upload) == "REVIEW"
 
 
 # --- repeats

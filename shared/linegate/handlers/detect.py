@@ -175,6 +175,7 @@ def _crops(inspection: Inspection, manifest: Manifest, shot: Shot) -> list[CropR
             crop=imaging.cut(shot.picture, detection.box, padding),
             reference=None if golden is None else imaging.cut(golden, detection.box, padding),
             again=inspection.manifest is not None,
+            deadline=inspection.deadline,
         )
         for index, detection in enumerate(manifest.detections[: manifest.expected])
     ]

@@ -19,6 +19,7 @@ from linegate.adapters.exchange import LONGEST_WAIT_S, RETRYABLE, Http, ServiceE
 from linegate.adapters.gemini.answers import read
 from linegate.adapters.gemini.models import DEFAULT, LITE, family_of
 from linegate.adapters.gemini.service import Gemini
+from linegate.errors import DeferredError
 from linegate.inspection import Detection, Result
 from linegate.kind import RecipeBase
 from linegate.logs import log
@@ -50,6 +51,7 @@ DEFINITIONS: Final = {
     "spurious_copper": "copper stands where there should be none, touching no conductor",
     "pin_hole": "the copper of a conductor or pad has a small hole in it that is not drilled",
 }
+QUOTA: Final = 429
 # The Gemini API refuses shorter deadlines of its own; ours is kept by the connection.
 SHORTEST_SERVER_S: Final = 10
 _THINKING: Final = {level.value.lower(): level for level in types.ThinkingLevel}
@@ -72,7 +74,7 @@ _MENDS: Final = {
     401: "it refused the key; check gemini.api_key",
     403: "it refused access; check gemini.api_key, or the permissions of gemini.project",
     404: "it knows no such model",
-    429: "the quota is used up for now",
+    QUOTA: "the quota is used up for now",
 }
 
 
@@ -94,7 +96,10 @@ class GeminiVerifier:
             response = self._client.ask(parts, self._recipe.check_budget_s)
         except ServiceError as error:
             log.warning("gemini.no_answer", reason=str(error), status=error.status)
-            why = f"{self._client.not_served()} ({error})" if self._client.retired(error) else str(error)
+            retired = self._client.retired(error)
+            if error.status == QUOTA and not retired:
+                raise DeferredError(f"Gemini: {error}", retry_after_s=error.retry_after_s) from error
+            why = f"{self._client.not_served()} ({error})" if retired else str(error)
             return Judgement(Result.UNSURE, f"Gemini gave no answer: {why}.", model)
         result, reason = read(response)
         usage = response.usage_metadata
@@ -179,7 +184,7 @@ class GeminiClient:
         """Whether this refusal means that the model is not served (any more). That is logged once in a while, for somebody to
         mend it: each board that it costs is REVIEW like any other.
         """
-        gone = isinstance(error, NotServedError) or (error.status == 429 and self._lacks())
+        gone = isinstance(error, NotServedError) or (error.status == QUOTA and self._lacks())
         if gone and self._tell():
             model = self.settings.model
             log.error("gemini.model_retired", model=model, successor=_successor(model), status=error.status)
@@ -304,7 +309,7 @@ def _refused(error: errors.APIError) -> ServiceError:
     asked = retry_after({key.lower(): value for key, value in headers.items()})
     asked = _retry_info(error.details) if asked is None else asked
     text = f"it answered {code}{mend}" + (f" ({said})" if said else "")
-    if code == 404 or (code == 429 and _NO_QUOTA.search(str(error.message or ""))):
+    if code == 404 or (code == QUOTA and _NO_QUOTA.search(str(error.message or ""))):
         return NotServedError(text, status=code, again=False)
     return ServiceError(text, status=code, retry_after_s=asked, again=code in RETRYABLE)
 
