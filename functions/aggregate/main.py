@@ -6,6 +6,9 @@ from cloudevents.http import CloudEvent
 from linegate.handlers.aggregate import aggregate as handle
 from linegate.messages import CheckMade
 from linegate.serving import serve
+from linegate.starting import make_ready
+
+make_ready("aggregate")
 
 
 @functions_framework.cloud_event

@@ -6,6 +6,9 @@ from cloudevents.http import CloudEvent
 from linegate.handlers.detect import detect as handle
 from linegate.messages import ImageUploaded
 from linegate.serving import serve
+from linegate.starting import make_ready
+
+make_ready("detect")
 
 
 @functions_framework.cloud_event

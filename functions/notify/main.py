@@ -6,6 +6,9 @@ from cloudevents.http import CloudEvent
 from linegate.handlers.notify import notify as handle
 from linegate.messages import NotificationDue
 from linegate.serving import serve
+from linegate.starting import make_ready
+
+make_ready("notify")
 
 
 @functions_framework.cloud_event

@@ -6,6 +6,9 @@ from cloudevents.http import CloudEvent
 from linegate.handlers.sweep import sweep as handle
 from linegate.messages import SweepDue
 from linegate.serving import serve
+from linegate.starting import make_ready
+
+make_ready("sweep")
 
 
 @functions_framework.cloud_event

@@ -6,6 +6,9 @@ from cloudevents.http import CloudEvent
 from linegate.handlers.verify import verify as handle
 from linegate.messages import CropReady
 from linegate.serving import serve
+from linegate.starting import make_ready
+
+make_ready("verify")
 
 
 @functions_framework.cloud_event

@@ -60,13 +60,23 @@ class App:
                 self.registrar()
             if "verifier" in ports:
                 self.verifier(recipe)
+        if "target" in ports:
+            for name in self.settings.targets:
+                self.target(name)
 
     def look_for_goldens(self) -> None:
         """Say at once, not when the first board comes, which golden picture can't be read."""
+        self._each_golden(self._golden_picture)
+
+    def read_goldens(self) -> None:
+        """Have those golden pictures decoded and measured that do not differ from board to board."""
+        self._each_golden(lambda golden: self.registrar().sight(golden))
+
+    def _each_golden(self, look: Callable[[str], object]) -> None:
         for name, recipe in self.settings.recipes.items():
             if recipe.golden and "{" not in recipe.golden:
                 try:
-                    self._golden_picture(recipe.golden)
+                    look(recipe.golden)
                 except TransientError as error:
                     logs.log.warning("golden.unreadable", recipe=name, reason=str(error))
 

@@ -63,6 +63,11 @@ class PushTrust:
     on_cloud_run: bool = False
 
 
+def on_cloud_run() -> bool:
+    """Whether this is an instance of a function on the platform, which sets that variable."""
+    return "K_SERVICE" in os.environ
+
+
 def push_trust() -> PushTrust:
     secret = os.environ.get(PUSH_SECRET_VARIABLE, "").strip()
     know([secret] if secret else [])
@@ -70,7 +75,7 @@ def push_trust() -> PushTrust:
         secret=secret,
         audience=os.environ.get(PUSH_AUDIENCE_VARIABLE, "").strip(),
         service_account=os.environ.get(PUSH_ACCOUNT_VARIABLE, "").strip(),
-        on_cloud_run="K_SERVICE" in os.environ,  # which the platform sets
+        on_cloud_run=on_cloud_run(),
     )
 
 

@@ -49,6 +49,7 @@ class Kind(Section):
     service_keys: ClassVar[str] = ""  # what that section holds at least, for a person
     package: ClassVar[str] = ""  # what must be installed that a plain installation lacks: the name of a module
     needs_golden: ClassVar[bool] = False
+    preload: ClassVar[tuple[str, ...]] = ()  # modules that it is built of: loaded before the first board needs them
     asks: ClassVar[bool] = False  # another machine: it waits for answers, and needs none of this one's cores
 
     @classmethod
@@ -65,7 +66,6 @@ class DetectorKind(Kind):
 
     names: ClassVar[tuple[str, ...]] = ()  # the classes that it can name; empty where only its model knows
     trained: ClassVar[bool] = False  # on pictures, whose labels therefore prove nothing
-    preload: ClassVar[tuple[str, ...]] = ()  # modules that its worker processes are forked with
 
     def faults(self, recipe: "RecipeBase") -> Iterator[str]:
         """Under what settings it could not see; each begins with its key."""

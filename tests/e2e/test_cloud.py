@@ -380,6 +380,13 @@ def test_the_clocks_message_is_served_and_every_line_of_the_logs_has_its_ids(clo
     assert {"inspection_id", "line", "stage", "severity", "verdict"} <= set(decided)
 
 
+def test_each_instance_was_ready_before_its_first_message(cloud: Cloud) -> None:
+    for stage in STAGES:
+        events = [line["message"] for line in cloud.logged(stage)]
+        assert events[0] == "instance.ready", stage
+        assert "instance.not_ready" not in events
+
+
 @pytest.mark.parametrize("stage", sorted(STAGES))
 def test_a_zip_holds_its_function_and_no_more_and_changes_only_with_its_content(stage: str, tmp_path: Path) -> None:
     for name in ("one.zip", "two.zip"):

@@ -30,7 +30,7 @@ LAYERS = (
     {"adapters.local", "adapters.gcp"},
     {"bootstrap"},
     {"admission"},
-    {"serving"},
+    {"serving", "starting"},
     {"files", "console", "temporary", "reference"},
     {"edge"},
     {"samples"},

@@ -27,6 +27,7 @@ class GeminiVerification(VerifierKind):
 
     service: ClassVar[str] = "gemini"
     service_keys: ClassVar[str] = "api_key or project"
+    preload: ClassVar[tuple[str, ...]] = ("linegate.adapters.gemini.verifier",)
     asks: ClassVar[bool] = True
     priced: ClassVar[bool] = True
     most_at_once: ClassVar[int] = 64

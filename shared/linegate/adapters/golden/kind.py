@@ -15,6 +15,7 @@ class GoldenDetection(DetectorKind):
     """How copper looks; `auto`: dark on black-and-white scans, else bright."""
 
     needs_golden: ClassVar[bool] = True
+    preload: ClassVar[tuple[str, ...]] = ("linegate.adapters.golden.adapters",)
     names: ClassVar[tuple[str, ...]] = GOLDEN_CLASSES
 
     def build(self, recipe: RecipeBase, around: Surroundings) -> Detector:
@@ -29,6 +30,7 @@ class GoldenVerification(VerifierKind):
     type: Literal["golden"] = "golden"
 
     needs_golden: ClassVar[bool] = True
+    preload: ClassVar[tuple[str, ...]] = ("linegate.adapters.golden.verifier",)
 
     def build(self, recipe: RecipeBase, around: Surroundings) -> Verifier:
         from linegate.adapters.golden.verifier import GoldenVerifier

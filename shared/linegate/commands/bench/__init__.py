@@ -19,6 +19,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--throughput", action="store_true", help="boards a second instead, with and without worker processes"
     )
     parser.add_argument(
+        "--cold", action="store_true", help="instances of a function instead: from their start to the first verdict"
+    )
+    parser.add_argument(
         "--images", type=Path, metavar="DIR", help="pictures for --throughput, as `demo --images` takes them"
     )
     parser.add_argument("--golden", type=Path, metavar="FILE", help="golden picture for those without NAME_temp beside")
@@ -32,6 +35,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--images and --golden belong to --throughput")
     if options.golden and not options.images:
         raise UsageError("--golden FILE goes with --images DIR")
+    if sum((bool(options.services), options.throughput, options.cold)) > 1:
+        raise UsageError("--services, --throughput and --cold measure different things; choose one")
     clean_up_first()
     logs.configure("CRITICAL" if options.services else "ERROR")
     told: RenderableType
@@ -40,6 +45,11 @@ def run(options: argparse.Namespace) -> int:
 
         report = throughput.measure(options.images, options.golden)
         told = throughput.sentence(report)
+    elif options.cold:
+        from linegate.commands.bench import cold
+
+        report = cold.measure()
+        told = cold.table(report)
     else:
         from linegate.commands.bench import latency, services
 
