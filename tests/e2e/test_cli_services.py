@@ -20,6 +20,7 @@ from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteOutbox
 from linegate.adapters.targets.endpoint import Endpoint
 from linegate.adapters.targets.webhook import WebhookTarget
+from linegate.commands.cost import prices_of
 from linegate.commands.main import main
 from linegate.errors import TransientError
 from tests.boards import clean_board, marked_board
@@ -307,18 +308,47 @@ def test_cost_counts_what_a_thousand_boards_use(
 ) -> None:
     def costs(*arguments: str) -> dict[str, float]:
         assert main(["cost", "--config", str(configure()), "--json", *arguments]) == 0
-        figures: dict[str, float] = json.loads(capsys.readouterr().out)
+        figures: dict[str, float] = json.loads(capsys.readouterr().out)["per_thousand_boards"]
         return figures
 
     usual, twice = costs("--crops", "3"), costs("--crops", "6")
-    assert set(usual) == {"Roboflow", "Gemini", "Pub/Sub", "Cloud Storage", "Firestore", "Cloud Run"}
+    services = {"Roboflow", "Gemini", "Pub/Sub", "Cloud Storage", "Firestore", "Cloud Run", "Egress", "Logging"}
+    assert services < set(usual)
+    assert usual["Cloud Storage, pictures kept"] == max(
+        cost for who, cost in usual.items() if who not in ("Roboflow", "Gemini")
+    )
+    for argument in ("--uploads-days", "--results-days", "--picture-mb"):
+        assert costs(argument, "1")["Cloud Storage, pictures kept"] < usual["Cloud Storage, pictures kept"]
     # 3000 crops of 220 + 2 x 1120 tokens at $1.50, and 150 at $7.50, per million
     assert usual["Gemini"] == pytest.approx(3000 * (2460 * 1.5 + 150 * 7.5) / 1e6)
     assert twice["Gemini"] == pytest.approx(2 * usual["Gemini"])
     assert twice["Roboflow"] == usual["Roboflow"]
-    assert main(["cost", "--config", str(configure())]) == 0
-    assert "in all" in capsys.readouterr().out
+    assert main(["cost", "--config", str(configure()), "--warm", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "in all" in out
+    assert "warm instances, a month" in out
+    assert "list price as of 2026-11: storage, egress" in out
     for prices in ("gemini: {}", "gemini: " + "9" * 5000, "gemini: " + "9" * 400):
         (tmp_path / "prices.yaml").write_text(prices)
         assert main(["cost", "--config", str(configure()), "--prices", str(tmp_path / "prices.yaml")]) == 64
     assert "can't be used" in capsys.readouterr().err
+
+
+def test_every_price_says_where_it_stands_and_as_of_when() -> None:
+    listed = prices_of(None)
+    assert listed["sources"].keys() == listed.keys() - {"sources"}
+    assert all(source["page"].startswith("https://") and source["as_of"] for source in listed["sources"].values())
+
+
+def test_the_table_of_costs_in_the_docs_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "shared" / "docs" / "cloud.md").read_text()
+    typed = next(line for line in page.splitlines() if line.startswith("    uv run linegate cost"))
+    arguments = typed.split()[3:]
+    arguments[arguments.index("--config") + 1] = str(root / "terraform" / "envs" / "prod.yaml")
+    assert main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    rows = {**told["per_thousand_boards"], "**in all**": sum(told["per_thousand_boards"].values())}
+    rows["warm instances, a month"] = told["warm_instances_a_month"]
+    for who, dollars in rows.items():
+        assert f"| {who} | {dollars:.2f} |" in page, "type the command and take its figures"

@@ -327,11 +327,12 @@ def test_a_target_that_is_gone_is_seen_and_enabled_from_a_desk(
 
 def test_a_quota_that_is_used_up_is_waited_for_by_redelivery(cloud: Cloud) -> None:
     asked = len(cloud.verifier.requests)
-    cloud.verifier.faults = first(asked + 7, status(429, retry_after="31"))  # longer than one check may take
-    data = cloud.hmi.wait_for(cloud.upload("uploads/smt-1/aoi/QUOTA.jpg", marked_board(3)))
+    cloud.verifier.faults = first(asked + 3, status(429, retry_after="31"))  # longer than one check may take
+    # The emulator sends less for a while to who refuses, as Pub/Sub does.
+    data = cloud.hmi.wait_for(cloud.upload("uploads/smt-1/aoi/QUOTA.jpg", marked_board(3)), 60)
     cloud.verifier.faults = never
     assert (data["verdict"], data["complete"], data["fail_count"], data["revision"]) == ("FAIL", True, 3, 1)
-    assert len(cloud.verifier.requests) >= asked + 10
+    assert len(cloud.verifier.requests) >= asked + 6
 
 
 def test_dead_letters_are_put_back_to_work_by_one_command(
