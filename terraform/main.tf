@@ -14,6 +14,10 @@ locals {
   results    = local.config.storage.results_bucket
   golden     = try(local.config.cloud.golden_bucket, null)
   lines      = keys(local.config.lines)
+  # Lines that make boards. The others try the gate out.
+  making = [for line, parts in local.config.lines : line if try(parts.notifies, true)]
+  # Gemini on Vertex AI is asked by the identity of the function that verifies.
+  vertex = try(local.config.gemini.project, null)
 
   # Which ${NAME} stands in which section: each function gets the secrets of its own section and no others.
   secret_names = {
@@ -31,19 +35,21 @@ data "google_project" "this" {
 }
 
 resource "google_project_service" "api" {
-  for_each = toset([
+  for_each = toset(concat([
     "artifactregistry.googleapis.com",
     "cloudbuild.googleapis.com",
     "cloudfunctions.googleapis.com",
     "cloudscheduler.googleapis.com",
     "firestore.googleapis.com",
+    "iam.googleapis.com",
+    "iamcredentials.googleapis.com",
     "logging.googleapis.com",
     "monitoring.googleapis.com",
     "pubsub.googleapis.com",
     "run.googleapis.com",
     "secretmanager.googleapis.com",
     "storage.googleapis.com",
-  ])
+  ], local.vertex == local.project_id ? ["aiplatform.googleapis.com"] : []))
 
   service            = each.key
   disable_on_destroy = false # others in the project may use it

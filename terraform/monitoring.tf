@@ -88,7 +88,7 @@ locals {
       }
     },
     {
-      for line in local.lines : "silent-${line}" => {
+      for line in local.making : "silent-${line}" => {
         name        = "line ${line} is silent"
         severity    = "WARNING"
         filter      = "resource.type = \"cloud_run_revision\" AND metric.type = \"${local.verdicts}\" AND metric.labels.line = \"${line}\""

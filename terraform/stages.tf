@@ -49,6 +49,15 @@ resource "google_pubsub_topic_iam_member" "publish" {
   member = module.stage[each.value.stage].service_account.member
 }
 
+# Where Gemini is asked on Vertex AI there is no key: the function's identity may.
+resource "google_project_iam_member" "vertex" {
+  for_each = toset(compact([local.vertex]))
+
+  project = each.key
+  role    = "roles/aiplatform.user"
+  member  = module.stage["verify"].service_account.member
+}
+
 # --- the identity that builds the functions' images: nothing but what a build needs
 
 resource "google_service_account" "build" {

@@ -160,6 +160,8 @@ class Line(Section):
     """Name of a recipe."""
     recipes: list[str] = []
     """Names of recipes that a picture's metadata may ask for in its place; none but its own if left out."""
+    notifies: bool = True
+    """`false`: no target hears of its boards. For a line that only tries the gate out, as a deployment's smoke test does."""
 
 
 class Network(Section):

@@ -221,6 +221,8 @@ class Settings(Section):
 
     def subscribed(self, line: str) -> dict[str, list[Verdict]]:
         """The targets that listen to a line, with the verdicts each asked for."""
+        if line in self.lines and not self.lines[line].notifies:
+            return {}
         return {
             name: target.verdicts
             for name, target in self.targets.items()

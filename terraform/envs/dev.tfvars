@@ -4,7 +4,6 @@ config_file = "envs/dev.yaml"
 # Of each ${NAME} in dev.yaml. Change one to roll a new value out.
 secret_versions = {
   ROBOFLOW_API_KEY  = "1"
-  GEMINI_API_KEY    = "1"
   HMI_SECRET        = "1"
   SLACK_WEBHOOK_URL = "1"
 }

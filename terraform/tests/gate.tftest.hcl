@@ -11,7 +11,7 @@ mock_provider "google" {
 
 variables {
   packages        = "tests/packages"
-  secret_versions = { ROBOFLOW_API_KEY = "1", GEMINI_API_KEY = "2", HMI_SECRET = "1", SLACK_WEBHOOK_URL = "1" }
+  secret_versions = { ROBOFLOW_API_KEY = "1", HMI_SECRET = "1", SLACK_WEBHOOK_URL = "1" }
 }
 
 run "dev" {
@@ -68,15 +68,15 @@ run "dev" {
     error_message = "every collection has its TTL, sub-collections too"
   }
   assert {
-    condition     = toset([for secret in google_secret_manager_secret.value : secret.secret_id]) == toset(["linegate-ROBOFLOW_API_KEY", "linegate-GEMINI_API_KEY", "linegate-HMI_SECRET", "linegate-SLACK_WEBHOOK_URL"])
+    condition     = toset([for secret in google_secret_manager_secret.value : secret.secret_id]) == toset(["linegate-ROBOFLOW_API_KEY", "linegate-HMI_SECRET", "linegate-SLACK_WEBHOOK_URL"])
     error_message = "each name in linegate.yaml has its secret"
   }
   assert {
-    condition     = local.secret_names.detect == toset(["ROBOFLOW_API_KEY"]) && local.secret_names.verify == toset(["GEMINI_API_KEY"]) && local.secret_names.notify == toset(["HMI_SECRET", "SLACK_WEBHOOK_URL"]) && length(local.secret_names.aggregate) == 0
+    condition     = local.secret_names.detect == toset(["ROBOFLOW_API_KEY"]) && length(local.secret_names.verify) == 0 && local.secret_names.notify == toset(["HMI_SECRET", "SLACK_WEBHOOK_URL"]) && length(local.secret_names.aggregate) == 0
     error_message = "each function gets the secrets of its own section"
   }
   assert {
-    condition     = strcontains(google_secret_manager_secret_version.config.secret_data, "$${GEMINI_API_KEY}")
+    condition     = strcontains(google_secret_manager_secret_version.config.secret_data, "$${ROBOFLOW_API_KEY}")
     error_message = "the configuration holds names of secrets, not their values"
   }
   assert {
@@ -86,6 +86,14 @@ run "dev" {
   assert {
     condition     = strcontains(google_monitoring_alert_policy.review_ratio.conditions[0].condition_prometheus_query_language[0].query, "user_linegate_verdicts")
     error_message = "the share of REVIEW is held against its own past"
+  }
+  assert {
+    condition     = [for grant in google_project_iam_member.vertex : "${grant.project} ${grant.role} ${grant.member == module.stage["verify"].service_account.member}"] == ["my-plant-dev roles/aiplatform.user true"]
+    error_message = "Gemini on Vertex AI is asked by the identity of verify, and by no other"
+  }
+  assert {
+    condition     = contains(keys(google_project_service.api), "aiplatform.googleapis.com") && contains(keys(google_project_service.api), "iam.googleapis.com")
+    error_message = "every API that is used is switched on"
   }
   assert {
     condition     = google_cloud_scheduler_job.sweep.schedule == "* * * * *" && google_cloud_scheduler_job.sweep.pubsub_target[0].attributes["type"] == "sweep.due"
@@ -144,7 +152,7 @@ run "a_secret_without_a_version_is_refused" {
   variables {
     environment     = "dev"
     config_file     = "envs/dev.yaml"
-    secret_versions = { ROBOFLOW_API_KEY = "1", GEMINI_API_KEY = "2", SLACK_WEBHOOK_URL = "1" }
+    secret_versions = { ROBOFLOW_API_KEY = "1", SLACK_WEBHOOK_URL = "1" }
   }
 
   expect_failures = [google_secret_manager_secret.value["HMI_SECRET"]]

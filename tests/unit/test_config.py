@@ -75,6 +75,12 @@ def test_a_target_hears_of_its_lines_and_of_unknown_ones_only_if_it_named_none()
     assert settings.subscribed("nowhere") == {"all": list(Verdict)}
 
 
+def test_nobody_hears_of_a_line_that_only_tries_the_gate_out() -> None:
+    settings = read(GOOD.replace("lines: {", "lines: {smoke: {recipe: pcb, notifies: false}, "), HMI_SECRET=SECRET)
+    assert settings.subscribed("smoke") == {}
+    assert settings.subscribed("smt-1")
+
+
 def test_all_faults_are_reported_at_once_with_their_path_and_what_is_allowed() -> None:
     found = faults(
         """
@@ -153,7 +159,7 @@ def test_a_value_that_yaml_takes_for_something_else_needs_quotes(value: str, kin
 @pytest.mark.parametrize(
     ("section", "fault"),
     [
-        ("lines: {a: pcb}", "lines.a: must hold keys of its own (recipe, recipes), not 'pcb'"),
+        ("lines: {a: pcb}", "lines.a: must hold keys of its own (recipe, recipes, notifies), not 'pcb'"),
         ("lines: {a: {recipe: pcb}}\nedge:", "edge: must hold keys of its own (data, settle_ms"),
         ("lines: {a: {recipe: pcb}}\nedge: {data: ''}", "edge.data: must not be empty"),
         ("lines: {a: {recipe: pcb}}\nedge: {data: ' '}", "edge.data: must not be empty"),

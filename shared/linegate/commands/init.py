@@ -129,6 +129,7 @@ lines:
   smt-1:
     recipe: pcb
     # recipes: [pcb]                             # what a picture's metadata may ask for; only its own, if left out
+    # notifies: true                             # false: no target hears of its boards, as of a line for trying
 
 # Where targets may lie besides the public internet, and be spoken to without encryption.
 # network:

@@ -1,0 +1,80 @@
+""".ci/smoke says of a board that went through a gate whether every stage answered."""
+
+import sys
+from dataclasses import replace
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linegate.config import without_secrets
+from linegate.inspection import Inspection, Result
+from linegate.kinds import DETECTORS
+from tests.harness import Gate
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = sorted((ROOT / "terraform" / "envs").rglob("*.yaml"))
+
+
+def smoke() -> Any:
+    loader = SourceFileLoader("smoke", str(ROOT / ".ci" / "smoke"))
+    spec = spec_from_loader("smoke", loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+    try:
+        loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = before
+    return module
+
+
+faults = smoke().faults
+
+
+def inspected(gate: Gate, *classes: str) -> Inspection:
+    gate.finds(*classes)
+    upload = gate.upload()
+    gate.run()
+    inspection = gate.inspections.get(upload.image.inspection_id)
+    assert inspection is not None
+    return inspection
+
+
+def test_a_board_that_every_stage_answered_is_sound() -> None:
+    assert faults(inspected(Gate(), "short", "spur")) == []
+
+
+def test_what_never_came_is_a_fault_of_detect() -> None:
+    assert "detect" in faults(None)[0]
+
+
+def test_nothing_to_verify_is_a_fault() -> None:
+    assert faults(inspected(Gate())) == ["detect found nothing to verify on a board with defects"]
+
+
+def test_a_verifier_that_does_not_answer_is_a_fault() -> None:
+    gate = Gate()
+    gate.verifier.answers = {"short": Result.UNSURE}
+    found = faults(inspected(gate, "short"))
+    assert "verify, finding 0: It is unsure." in found
+    assert any(fault.startswith("the verdict is REVIEW") for fault in found)
+
+
+def test_a_board_that_waits_is_a_fault_of_aggregate() -> None:
+    assert "aggregate" in faults(replace(inspected(Gate(), "short"), revision=None))[0]
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_each_environment_has_the_line_that_nobody_hears_of(path: Path) -> None:
+    settings = without_secrets(path)
+    known = settings.recipe_of("smoke")
+    assert known is not None
+    _, recipe = known
+    assert settings.subscribed("smoke") == {}
+    assert type(recipe.detector) is DETECTORS[0], "a drawn board has something to verify on any gate"
+    assert recipe.golden
+    others = [settings.recipe_of(line) for line in settings.lines if line != "smoke"]
+    assert type(recipe.verifier) in {type(other[1].verifier) for other in others if other}
