@@ -13,6 +13,8 @@ locals {
   functions = join(" OR ", [for stage in keys(local.stages) : "resource.labels.service_name=\"${local.prefix}-${stage}\""])
   verdicts  = "logging.googleapis.com/user/${google_logging_metric.verdicts.name}"
   latency   = "logging.googleapis.com/user/${google_logging_metric.latency.name}"
+  answers   = "resource.type = \"cloud_run_revision\" AND metric.type = \"run.googleapis.com/request_count\" AND resource.labels.service_name = starts_with(\"${local.prefix}-\")"
+  dead      = join(",", [for stage in keys(local.stages) : "\"${local.prefix}-${stage}-dead\""])
 }
 
 resource "google_logging_metric" "verdicts" {
@@ -61,43 +63,46 @@ resource "google_logging_metric" "latency" {
   }
 }
 
+# Alerts on our own metrics are PromQL, which is not checked against the metrics there are: seconds after it was made, and until the
+# first verdict, a log metric is unknown, and an alert that names it otherwise is refused.
 locals {
+  promql        = { for name in ["verdicts", "decided_ms"] : name => "logging_googleapis_com:user_${replace("${local.prefix}_${name}", "-", "_")}" }
+  of_gate       = "monitored_resource=\"cloud_run_revision\""
+  silent_for    = "${var.silent_after_minutes}m"
+  heard_within  = "${max(1440, 2 * var.silent_after_minutes)}m"
+  verdicts_in   = { for window in ["1h", "7d"] : window => "sum(increase(${local.promql["verdicts"]}{${local.of_gate}}[${window}]))" }
+  reviews_in    = { for window in ["1h", "7d"] : window => "sum(increase(${local.promql["verdicts"]}{${local.of_gate},verdict=\"REVIEW\"}[${window}]))" }
+  review_shares = { for window in ["1h", "7d"] : window => "((${local.reviews_in[window]} or vector(0)) / clamp_min(${local.verdicts_in[window]}, 1))" }
+
   alerts = merge(
     {
-      errors = {
-        name        = "functions fail"
-        severity    = "ERROR"
-        filter      = "resource.type = \"cloud_run_revision\" AND metric.type = \"run.googleapis.com/request_count\" AND metric.labels.response_code_class = \"5xx\" AND resource.labels.service_name = starts_with(\"${local.prefix}-\")"
-        denominator = "resource.type = \"cloud_run_revision\" AND metric.type = \"run.googleapis.com/request_count\" AND resource.labels.service_name = starts_with(\"${local.prefix}-\")"
-        aligner     = "ALIGN_DELTA"
-        reducer     = "REDUCE_SUM"
-        threshold   = 0.05
-        duration    = "300s"
-        runbook     = "More than one answer in twenty is a failure. Messages are redelivered, none is lost yet. The logs' `message.failed` and `message.crashed` say why; after a release, deploy the one before (its zip is still in the source bucket)."
-      }
       latency = {
-        name        = "verdicts are late"
-        severity    = "WARNING"
-        filter      = "resource.type = \"cloud_run_revision\" AND metric.type = \"${local.latency}\""
-        denominator = null
-        aligner     = "ALIGN_PERCENTILE_95"
-        reducer     = "REDUCE_MAX"
-        threshold   = 1000 * var.latency_s
-        duration    = "300s"
-        runbook     = "`detector_ms` in `board.detected` and `latency_ms` in `crop.checked` say whether Roboflow or Gemini is slow. If neither is, instances are missing: raise `min_instances` or `max_instances`."
+        name     = "verdicts are late"
+        severity = "WARNING"
+        query    = "histogram_quantile(0.95, sum by (le) (rate(${local.promql["decided_ms"]}_bucket{${local.of_gate}}[5m]))) > ${1000 * var.latency_s}"
+        duration = "300s"
+        runbook  = "`detector_ms` in `board.detected` and `latency_ms` in `crop.checked` say whether Roboflow or Gemini is slow. If neither is, instances are missing: raise `min_instances` or `max_instances`."
+      }
+      review_ratio = {
+        name     = "many boards go to REVIEW"
+        severity = "WARNING"
+        query    = "${local.review_shares["1h"]} > ${var.review_factor} * ${local.review_shares["7d"]} and ${local.review_shares["1h"]} > ${var.review_floor}"
+        duration = "0s"
+        runbook  = "People must look at more boards than usual. The verdicts' `summary` says why: a service that is away, answers of Gemini that can't be used, a golden picture that no longer fits, a camera that was moved."
       }
     },
     {
+      # All words and revisions of a line together, and only a line that was heard before: one that has not begun, or that has stood
+      # still for a day, pages nobody.
       for line in local.making : "silent-${line}" => {
-        name        = "line ${line} is silent"
-        severity    = "WARNING"
-        filter      = "resource.type = \"cloud_run_revision\" AND metric.type = \"${local.verdicts}\" AND metric.labels.line = \"${line}\""
-        denominator = null
-        aligner     = null
-        reducer     = null
-        threshold   = null
-        duration    = "${60 * var.silent_after_minutes}s"
-        runbook     = "No verdict for a while. Does the line stand still? Else: does the camera write below uploads/${line}/, with the right identity? Is there a `message.failed` of stage detect?"
+        name     = "line ${line} is silent"
+        severity = "WARNING"
+        query = join(" unless ", [
+          for window in [local.heard_within, local.silent_for] :
+          "sum(increase(${local.promql["verdicts"]}{${local.of_gate},line=\"${line}\"}[${window}])) > 0"
+        ])
+        duration = "0s"
+        runbook  = "No verdict for a while. Does the line stand still? Else: does the camera write below uploads/${line}/, with the right identity? Is there a `message.failed` of stage detect?"
       } if var.silent_after_minutes > 0
     },
   )
@@ -115,43 +120,11 @@ resource "google_monitoring_alert_policy" "alert" {
   conditions {
     display_name = each.value.name
 
-    dynamic "condition_threshold" {
-      for_each = each.value.threshold == null ? [] : [each.value]
-      content {
-        filter             = condition_threshold.value.filter
-        denominator_filter = condition_threshold.value.denominator
-        comparison         = "COMPARISON_GT"
-        threshold_value    = condition_threshold.value.threshold
-        duration           = condition_threshold.value.duration
-
-        aggregations {
-          alignment_period     = "300s"
-          per_series_aligner   = condition_threshold.value.aligner
-          cross_series_reducer = condition_threshold.value.reducer
-        }
-
-        dynamic "denominator_aggregations" {
-          for_each = condition_threshold.value.denominator == null ? [] : [condition_threshold.value]
-          content {
-            alignment_period     = "300s"
-            per_series_aligner   = denominator_aggregations.value.aligner
-            cross_series_reducer = denominator_aggregations.value.reducer
-          }
-        }
-      }
-    }
-
-    dynamic "condition_absent" {
-      for_each = each.value.threshold == null ? [each.value] : []
-      content {
-        filter   = condition_absent.value.filter
-        duration = condition_absent.value.duration
-
-        aggregations {
-          alignment_period   = "60s"
-          per_series_aligner = "ALIGN_COUNT"
-        }
-      }
+    condition_prometheus_query_language {
+      query                     = each.value.query
+      duration                  = each.value.duration
+      evaluation_interval       = "60s"
+      disable_metric_validation = true
     }
   }
 
@@ -161,36 +134,39 @@ resource "google_monitoring_alert_policy" "alert" {
   }
 }
 
-locals {
-  verdicts_promql = "logging_googleapis_com:user_${replace(google_logging_metric.verdicts.name, "/[^a-zA-Z0-9]/", "_")}"
-  review_share = {
-    for window in ["1h", "7d"] : window =>
-    "((sum(increase(${local.verdicts_promql}{monitored_resource=\"cloud_run_revision\",verdict=\"REVIEW\"}[${window}])) or vector(0)) / clamp_min(sum(increase(${local.verdicts_promql}{monitored_resource=\"cloud_run_revision\"}[${window}])), 1))"
-  }
-}
-
-resource "google_monitoring_alert_policy" "review_ratio" {
-  display_name          = "${local.prefix}: many boards go to REVIEW"
+resource "google_monitoring_alert_policy" "errors" {
+  display_name          = "${local.prefix}: functions fail"
   combiner              = "OR"
-  severity              = "WARNING"
+  severity              = "ERROR"
   notification_channels = local.channels
   user_labels           = local.labels
 
   conditions {
-    display_name = "REVIEW among the verdicts of an hour, against the week's"
+    display_name = "functions fail"
 
-    condition_prometheus_query_language {
-      query               = "${local.review_share["1h"]} > ${var.review_factor} * ${local.review_share["7d"]} and ${local.review_share["1h"]} > ${var.review_floor}"
-      duration            = "0s"
-      evaluation_interval = "300s"
+    condition_threshold {
+      filter             = "${local.answers} AND metric.labels.response_code_class = \"5xx\""
+      denominator_filter = local.answers
+      comparison         = "COMPARISON_GT"
+      threshold_value    = 0.05
+      duration           = "300s"
 
-      disable_metric_validation = true # the metric is unknown until the first verdict
+      aggregations {
+        alignment_period     = "300s"
+        per_series_aligner   = "ALIGN_DELTA"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+      denominator_aggregations {
+        alignment_period     = "300s"
+        per_series_aligner   = "ALIGN_DELTA"
+        cross_series_reducer = "REDUCE_SUM"
+      }
     }
   }
 
   documentation {
     mime_type = "text/markdown"
-    content   = "People must look at more boards than usual. The verdicts' `summary` says why: a service that is away, answers of Gemini that can't be used, a golden picture that no longer fits, a camera that was moved."
+    content   = "More than one answer in twenty is a failure. Messages are redelivered, none is lost yet. The logs' `message.failed` and `message.crashed` say why; after a release, deploy the one before (its zip is still in the source bucket)."
   }
 }
 
@@ -225,6 +201,16 @@ resource "google_monitoring_alert_policy" "retired_model" {
   }
 }
 
+moved {
+  from = google_monitoring_alert_policy.alert["errors"]
+  to   = google_monitoring_alert_policy.errors
+}
+
+moved {
+  from = google_monitoring_alert_policy.review_ratio
+  to   = google_monitoring_alert_policy.alert["review_ratio"]
+}
+
 resource "google_monitoring_dashboard" "gate" {
   dashboard_json = jsonencode({
     displayName = "Linegate (${var.environment})"
@@ -232,11 +218,11 @@ resource "google_monitoring_dashboard" "gate" {
       columns = 12
       tiles = [
         for index, widget in [
-          { title = "Verdicts a minute", filter = "metric.type=\"${local.verdicts}\" resource.type=\"cloud_run_revision\"", aligner = "ALIGN_RATE", group = ["metric.label.verdict"] },
-          { title = "Verdicts a minute, by line", filter = "metric.type=\"${local.verdicts}\" resource.type=\"cloud_run_revision\"", aligner = "ALIGN_RATE", group = ["metric.label.line"] },
+          { title = "Verdicts a minute", filter = "metric.type=\"${local.verdicts}\" resource.type=\"cloud_run_revision\"", aligner = "ALIGN_DELTA", group = ["metric.label.verdict"] },
+          { title = "Verdicts a minute, by line", filter = "metric.type=\"${local.verdicts}\" resource.type=\"cloud_run_revision\"", aligner = "ALIGN_DELTA", group = ["metric.label.line"] },
           { title = "Upload to verdict, p95 (ms)", filter = "metric.type=\"${local.latency}\" resource.type=\"cloud_run_revision\"", aligner = "ALIGN_PERCENTILE_95", group = [] },
           { title = "Oldest message that waits (s)", filter = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" resource.type=\"pubsub_subscription\"", aligner = "ALIGN_MAX", group = ["resource.label.subscription_id"] },
-          { title = "Dead letters", filter = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" resource.type=\"pubsub_subscription\" resource.label.subscription_id=monitoring.regex.full_match(\".*-dead\")", aligner = "ALIGN_MAX", group = ["resource.label.subscription_id"] },
+          { title = "Dead letters", filter = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" resource.type=\"pubsub_subscription\" resource.label.subscription_id=one_of(${local.dead})", aligner = "ALIGN_MAX", group = ["resource.label.subscription_id"] },
           { title = "Instances", filter = "metric.type=\"run.googleapis.com/container/instance_count\" resource.type=\"cloud_run_revision\"", aligner = "ALIGN_MAX", group = ["resource.label.service_name"] },
           ] : {
           xPos   = 6 * (index % 2)
@@ -251,6 +237,7 @@ resource "google_monitoring_dashboard" "gate" {
                 timeSeriesQuery = {
                   timeSeriesFilter = {
                     filter = widget.filter
+                    # What ALIGN_DELTA counts in 60 s is a minute's.
                     aggregation = merge(
                       { alignmentPeriod = "60s", perSeriesAligner = widget.aligner },
                       { for key, value in { crossSeriesReducer = "REDUCE_SUM", groupByFields = widget.group } : key => value if length(widget.group) > 0 },

@@ -13,16 +13,26 @@ resource "google_secret_manager_secret" "config" {
   depends_on = [google_project_service.api]
 }
 
+# An edit of the file makes a version. The one before stays: the functions read it until the new ones are built, and those of a
+# rollback read it again. `.ci/retire` disables old ones.
 resource "google_secret_manager_secret_version" "config" {
-  secret      = google_secret_manager_secret.config.id
-  secret_data = local.text
+  secret          = google_secret_manager_secret.config.id
+  secret_data     = local.text
+  deletion_policy = "ABANDON"
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
+# A name that is dropped from the file keeps its secret while the tfvars list it: its values can't be had again. Where data is
+# protected, the provider refuses to delete it even then.
 resource "google_secret_manager_secret" "value" {
-  for_each = local.all_secret_names
+  for_each = setunion(local.all_secret_names, keys(var.secret_versions))
 
-  secret_id = "${local.prefix}-${each.key}"
-  labels    = local.labels
+  secret_id           = "${local.prefix}-${each.key}"
+  labels              = local.labels
+  deletion_protection = var.protect_data
 
   replication {
     auto {}
@@ -34,6 +44,10 @@ resource "google_secret_manager_secret" "value" {
     precondition {
       condition     = contains(keys(var.secret_versions), each.key)
       error_message = "secret_versions lacks ${each.key}, which linegate.yaml names."
+    }
+    precondition {
+      condition     = each.key != "config"
+      error_message = "The secret ${local.prefix}-config holds linegate.yaml itself: no $${NAME} may be called config."
     }
   }
 }

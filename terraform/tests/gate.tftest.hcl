@@ -84,7 +84,7 @@ run "dev" {
     error_message = "builds may write logs and images, and read sources, and nothing else"
   }
   assert {
-    condition     = strcontains(google_monitoring_alert_policy.review_ratio.conditions[0].condition_prometheus_query_language[0].query, "user_linegate_verdicts")
+    condition     = strcontains(google_monitoring_alert_policy.alert["review_ratio"].conditions[0].condition_prometheus_query_language[0].query, "user_linegate_verdicts")
     error_message = "the share of REVIEW is held against its own past"
   }
   assert {
@@ -100,12 +100,28 @@ run "dev" {
     error_message = "sweep runs every minute"
   }
   assert {
-    condition     = toset(keys(local.alerts)) == toset(["errors", "latency"])
+    condition     = toset(keys(local.alerts)) == toset(["latency", "review_ratio"])
     error_message = "nobody is paged for a silent line of dev"
   }
   assert {
     condition     = strcontains(google_monitoring_alert_policy.retired_model.conditions[0].condition_matched_log[0].filter, "service_name=\"linegate-verify\" AND jsonPayload.message=\"gemini.model_retired\"") && google_monitoring_alert_policy.retired_model.alert_strategy[0].notification_rate_limit[0].period == "21600s"
     error_message = "a retired model is one alert, whatever many boards it costs"
+  }
+  assert {
+    condition     = alltrue([for policy in google_monitoring_alert_policy.alert : policy.conditions[0].condition_prometheus_query_language[0].disable_metric_validation])
+    error_message = "a log metric is unknown while it is young: no alert on one may ask for it"
+  }
+  assert {
+    condition     = !strcontains(jsonencode(google_monitoring_alert_policy.errors.conditions), "logging.googleapis.com")
+    error_message = "an alert that is checked names no log metric"
+  }
+  assert {
+    condition     = google_secret_manager_secret_version.config.deletion_policy == "ABANDON"
+    error_message = "the configuration before is read until the functions are rebuilt, and by a rollback"
+  }
+  assert {
+    condition     = alltrue([for tile in jsondecode(google_monitoring_dashboard.gate.dashboard_json).mosaicLayout.tiles : tile.widget.xyChart.dataSets[0].timeSeriesQuery.timeSeriesFilter.aggregation.perSeriesAligner == "ALIGN_DELTA" if startswith(tile.widget.title, "Verdicts a minute")])
+    error_message = "verdicts a minute are counted, not given as a rate a second"
   }
   assert {
     condition     = alltrue([for policy in google_monitoring_alert_policy.alert : length(policy.documentation[0].content) > 80])
@@ -133,16 +149,39 @@ run "prod" {
     error_message = "the database of prod is protected by default"
   }
   assert {
-    condition     = toset(keys(local.alerts)) == toset(["errors", "latency", "silent-smt-1", "silent-smt-2"])
+    condition     = toset(keys(local.alerts)) == toset(["latency", "review_ratio", "silent-smt-1", "silent-smt-2"])
     error_message = "a silent line of prod pages somebody"
   }
   assert {
-    condition     = length(google_monitoring_alert_policy.review_ratio.notification_channels) == 1
+    condition     = google_monitoring_alert_policy.alert["silent-smt-1"].conditions[0].condition_prometheus_query_language[0].query == "sum(increase(logging_googleapis_com:user_linegate_verdicts{monitored_resource=\"cloud_run_revision\",line=\"smt-1\"}[1440m])) > 0 unless sum(increase(logging_googleapis_com:user_linegate_verdicts{monitored_resource=\"cloud_run_revision\",line=\"smt-1\"}[30m])) > 0"
+    error_message = "silence is of all verdicts of a line together"
+  }
+  assert {
+    condition     = alltrue([for secret in google_secret_manager_secret.value : secret.deletion_protection])
+    error_message = "values of secrets can't be had again"
+  }
+  assert {
+    condition     = length(google_monitoring_alert_policy.alert["review_ratio"].notification_channels) == 1
     error_message = "alerts of prod reach somebody"
   }
   assert {
     condition     = [for bucket in google_storage_bucket.bucket : bucket.name if endswith(bucket.name, "uploads")] == ["my-plant-prod-uploads"]
     error_message = "prod has buckets of its own"
+  }
+}
+
+run "a_name_that_is_dropped_keeps_its_secret" {
+  command = plan
+
+  variables {
+    environment     = "dev"
+    config_file     = "envs/dev.yaml"
+    secret_versions = { ROBOFLOW_API_KEY = "1", HMI_SECRET = "1", SLACK_WEBHOOK_URL = "1", GEMINI_API_KEY = "4" }
+  }
+
+  assert {
+    condition     = contains(keys(google_secret_manager_secret.value), "GEMINI_API_KEY") && !contains(local.all_secret_names, "GEMINI_API_KEY")
+    error_message = "a secret outlives its name in linegate.yaml"
   }
 }
 
