@@ -1,12 +1,35 @@
 resource "google_firestore_database" "gate" {
   name                              = local.database
-  location_id                       = var.location
+  location_id                       = local.database_location
   type                              = "FIRESTORE_NATIVE"
   delete_protection_state           = var.protect_data ? "DELETE_PROTECTION_ENABLED" : "DELETE_PROTECTION_DISABLED"
   deletion_policy                   = var.protect_data ? "ABANDON" : "DELETE"
   point_in_time_recovery_enablement = var.protect_data ? "POINT_IN_TIME_RECOVERY_ENABLED" : "POINT_IN_TIME_RECOVERY_DISABLED"
 
-  depends_on = [google_project_service.api]
+  dynamic "cmek_config" {
+    for_each = var.database_kms_key == null ? [] : [var.database_kms_key]
+    content {
+      kms_key_name = cmek_config.value
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = length(local.shared) == 0
+      error_message = "${var.config_file} shares with other gates of project ${local.project_id}: ${join(", ", local.shared)}. Each gate has a database, a prefix and buckets of its own."
+    }
+  }
+
+  depends_on = [google_kms_crypto_key_iam_member.agent]
+}
+
+resource "google_firestore_backup_schedule" "daily" {
+  count = var.backup_days > 0 ? 1 : 0
+
+  database  = google_firestore_database.gate.name
+  retention = "${86400 * var.backup_days}s"
+
+  daily_recurrence {}
 }
 
 # A sub-collection is not covered by its parent's TTL: each has its own.
@@ -76,10 +99,10 @@ resource "google_firestore_index" "latest" {
 
 # Firestore has no access control below the database; a condition keeps the functions out of the project's others.
 resource "google_project_iam_member" "firestore" {
-  for_each = module.stage
+  for_each = local.deployed
 
   project = local.project_id
-  role    = "roles/datastore.user"
+  role    = each.key == "verify" ? "roles/datastore.viewer" : "roles/datastore.user" # it looks whether its check is there
   member  = each.value.service_account.member
 
   condition {

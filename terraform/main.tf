@@ -27,6 +27,21 @@ locals {
   }
   all_secret_names = toset(flatten(regexall("\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}", jsonencode(local.config))))
 
+  # Where documents lie if the tfvars say nothing: in the multi-region around the functions, where there is one.
+  database_location = coalesce(var.location, lookup({ europe = "eur3", us = "nam5" }, split("-", local.region)[0], local.region))
+
+  # The gates of a plant, and of the others, are the files beside this one. What two of one project may not share is named.
+  sites = { for name in fileset(dirname(var.config_file), "*.yaml") : name => yamldecode(file("${dirname(var.config_file)}/${name}")) }
+  neighbours = [
+    for name, site in local.sites : site
+    if name != basename(var.config_file) && try(site.cloud.project, "") == local.project_id
+  ]
+  shared = distinct(concat(
+    [for site in local.neighbours : "the database ${local.database}" if try(site.cloud.database, local.defaults.cloud.database) == local.database],
+    [for site in local.neighbours : "the prefix ${local.prefix}" if try(site.cloud.prefix, local.defaults.cloud.prefix) == local.prefix],
+    flatten([for site in local.neighbours : [for bucket in [site.storage.uploads_bucket, site.storage.results_bucket] : "the bucket ${bucket}" if contains([local.uploads, local.results], bucket)]]),
+  ))
+
   labels = { app = "linegate", environment = var.environment }
 }
 
@@ -34,23 +49,11 @@ data "google_project" "this" {
   project_id = local.project_id
 }
 
-resource "google_project_service" "api" {
-  for_each = toset(concat([
-    "artifactregistry.googleapis.com",
-    "cloudbuild.googleapis.com",
-    "cloudfunctions.googleapis.com",
-    "cloudscheduler.googleapis.com",
-    "firestore.googleapis.com",
-    "iam.googleapis.com",
-    "iamcredentials.googleapis.com",
-    "logging.googleapis.com",
-    "monitoring.googleapis.com",
-    "pubsub.googleapis.com",
-    "run.googleapis.com",
-    "secretmanager.googleapis.com",
-    "storage.googleapis.com",
-  ], local.vertex == local.project_id ? ["aiplatform.googleapis.com"] : []))
+# APIs are the project's: terraform/project switches them on.
+removed {
+  from = google_project_service.api
 
-  service            = each.key
-  disable_on_destroy = false # others in the project may use it
+  lifecycle {
+    destroy = false
+  }
 }

@@ -15,10 +15,10 @@ output "secrets" {
 
 output "functions" {
   description = "Names of the functions."
-  value       = { for stage, parts in module.stage : stage => parts.function }
+  value       = { for stage, parts in local.deployed : stage => parts.function }
 }
 
 output "dead_letters" {
   description = "Subscriptions that hold what a stage could not do."
-  value       = { for stage, parts in module.stage : stage => parts.dead_letters }
+  value       = { for stage, parts in local.deployed : stage => parts.dead_letters }
 }

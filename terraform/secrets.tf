@@ -9,8 +9,6 @@ resource "google_secret_manager_secret" "config" {
   replication {
     auto {}
   }
-
-  depends_on = [google_project_service.api]
 }
 
 # An edit of the file makes a version. The one before stays: the functions read it until the new ones are built, and those of a
@@ -37,8 +35,6 @@ resource "google_secret_manager_secret" "value" {
   replication {
     auto {}
   }
-
-  depends_on = [google_project_service.api]
 
   lifecycle {
     precondition {

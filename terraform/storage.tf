@@ -41,6 +41,13 @@ resource "google_storage_bucket" "bucket" {
     }
   }
 
+  dynamic "encryption" {
+    for_each = var.kms_key == null ? [] : [var.kms_key]
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
+
   lifecycle_rule {
     action {
       type = "Delete"
@@ -51,7 +58,7 @@ resource "google_storage_bucket" "bucket" {
     }
   }
 
-  depends_on = [google_project_service.api]
+  depends_on = [google_kms_crypto_key_iam_member.agent]
 }
 
 # A new object below uploads/ ▶ a message. Cloud Storage publishes under an identity of its own.
@@ -60,14 +67,14 @@ data "google_storage_project_service_account" "storage" {
 }
 
 resource "google_pubsub_topic_iam_member" "storage" {
-  topic  = module.stage["detect"].topic.name
+  topic  = module.detect.topic.name
   role   = "roles/pubsub.publisher"
   member = "serviceAccount:${data.google_storage_project_service_account.storage.email_address}"
 }
 
 resource "google_storage_notification" "uploads" {
   bucket             = google_storage_bucket.bucket["uploads"].name
-  topic              = module.stage["detect"].topic.id
+  topic              = module.detect.topic.id
   payload_format     = "JSON_API_V1"
   event_types        = ["OBJECT_FINALIZE"]
   object_name_prefix = "uploads/"
@@ -90,7 +97,7 @@ resource "google_storage_bucket_iam_member" "stage" {
 
   bucket = google_storage_bucket.bucket[each.value.bucket].name
   role   = each.value.role
-  member = module.stage[each.value.stage].service_account.member
+  member = local.deployed[each.value.stage].service_account.member
 }
 
 # The cameras of a line may create objects below its prefix, and neither read, overwrite nor delete any.

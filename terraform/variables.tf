@@ -31,12 +31,12 @@ variable "secret_versions" {
 }
 
 variable "location" {
-  description = "Location of Firestore; it can't be changed later."
+  description = "Location of Firestore, which can't be changed later: the multi-region around cloud.region if unset, where there is one."
   type        = string
-  default     = "eur3"
+  default     = null
 
   validation {
-    condition     = can(regex("^[a-z]+([0-9]|-[a-z]+[0-9])$", var.location))
+    condition     = var.location == null || can(regex("^[a-z]+([0-9]|-[a-z]+[0-9]+)$", var.location))
     error_message = "location: a region (europe-west1) or a multi-region (eur3, nam5)."
   }
 }
@@ -118,4 +118,39 @@ variable "latency_s" {
   description = "95th percentile of the time from upload to verdict that pages somebody, in seconds."
   type        = number
   default     = 20
+}
+
+variable "settle_s" {
+  description = "Seconds that a new grant is given to hold before a function is built."
+  type        = number
+  default     = 90
+}
+
+variable "backup_days" {
+  description = "How long a daily backup of the database is kept; 0 for none. The point-in-time recovery of protected data reaches seven days back."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.backup_days >= 0 && var.backup_days <= 98
+    error_message = "backup_days: 98 at most (14 weeks)."
+  }
+}
+
+variable "kms_key" {
+  description = "Key of Cloud KMS (projects/…/cryptoKeys/…) in cloud.region that encrypts buckets and messages, in place of Google's own."
+  type        = string
+  default     = null
+}
+
+variable "database_kms_key" {
+  description = "Key of Cloud KMS in the database's location that encrypts it. It can't be set later."
+  type        = string
+  default     = null
+}
+
+variable "vpc_connector" {
+  description = "Serverless VPC connector (projects/…/connectors/…) by which `notify` reaches targets: a fixed address behind Cloud NAT, HMIs in a private network."
+  type        = string
+  default     = null
 }

@@ -1,5 +1,5 @@
 terraform {
-  required_version = ">= 1.9"
+  required_version = ">= 1.11"
 
   # terraform init -backend-config="bucket=…" -backend-config="prefix=linegate/dev"
   backend "gcs" {}
@@ -7,7 +7,7 @@ terraform {
   required_providers {
     google = {
       source  = "hashicorp/google"
-      version = "~> 6.50"
+      version = "~> 7.40"
     }
   }
 }

@@ -7,6 +7,7 @@ from typing import Final
 
 from linegate.sections import Zone
 from linegate.settings import Recipe, Settings
+from linegate.stages import STAGES
 
 # No detector is so sure: at this confidence every finding would be left out.
 SUREST: Final = 0.99
@@ -38,7 +39,26 @@ def faults(settings: Settings) -> list[str]:
                 f"{recipe.detector.service}.budget_s: must be shorter than deadline_s of recipe {name!r} "
                 f"({recipe.deadline_s:g}), not {budget_s:g}"
             )
+    if settings.cloud:
+        found += _beyond_functions(settings)
     return found + list(_networks(settings.network.private_addresses))
+
+
+def _beyond_functions(settings: Settings) -> Iterator[str]:
+    """Services that may take longer than the function that waits for them is let run."""
+    detect, verify = STAGES["detect"].instance, STAGES["verify"].instance
+    for name, recipe in settings.recipes.items():
+        budget_s = recipe.detector.budget_s(settings.service(recipe.detector))
+        if budget_s > detect.budget_s:
+            yield (
+                f"{recipe.detector.service}.budget_s: {detect.budget_s} at most on Google Cloud, where detect ends after "
+                f"{detect.timeout_s} s, not {budget_s:g}"
+            )
+        if recipe.verifier.asks and recipe.check_budget_s > verify.budget_s:
+            yield (
+                f"recipes.{name}.check_budget_s: {verify.budget_s} at most on Google Cloud, where verify ends after "
+                f"{verify.timeout_s} s, not {recipe.check_budget_s:g}"
+            )
 
 
 def _confidences(recipe: Recipe) -> Iterator[str]:

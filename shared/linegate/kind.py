@@ -66,6 +66,8 @@ class DetectorKind(Kind):
 
     names: ClassVar[tuple[str, ...]] = ()  # the classes that it can name; empty where only its model knows
     trained: ClassVar[bool] = False  # on pictures, whose labels therefore prove nothing
+    # Of memory, for the largest picture, with its golden picture laid over it, as `tests/unit/test_memory.py` measures it
+    bytes_a_pixel: ClassVar[int] = 36
 
     def faults(self, recipe: "RecipeBase") -> Iterator[str]:
         """Under what settings it could not see; each begins with its key."""

@@ -8,12 +8,21 @@ import inspect
 import json
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from linegate.kind import DetectorKind, RecipeBase
 from linegate.kinds import DETECTORS, VERIFIERS
-from linegate.sections import CLOUD_RETRY, IN_WORDS, Cloud, Section
+from linegate.sections import CLOUD_RETRY, IN_WORDS, Cloud, Images, Section
 from linegate.settings import ROLES, Settings, keys_of, type_of
-from linegate.stages import BY_TOPIC, STAGES, Stage
+from linegate.stages import (
+    BY_TOPIC,
+    MARGIN_S,
+    MEMORY_A_CORE_MIB,
+    MEMORY_STEP_MIB,
+    MOST_MEMORY_MIB,
+    STAGES,
+    Stage,
+)
 
 INTRODUCTION: Final = """\
 # Configuration
@@ -58,8 +67,36 @@ def provisioning() -> dict[str, Any]:
     defaults = {
         key: field.default for key, field in Cloud.model_fields.items() if key in ("region", "database", "prefix")
     }
-    stages = {name: _provisioned(stage) for name, stage in STAGES.items()}
-    return {"cloud": defaults, "retry": CLOUD_RETRY.model_dump(), "stages": stages}
+    return {
+        "cloud": defaults,
+        "retry": CLOUD_RETRY.model_dump(),
+        "images": {"max_pixels": Images().max_pixels},
+        "recipe": {
+            "detector": type_of(DETECTORS[0]),
+            "verifier": type_of(VERIFIERS[0]),
+            "check_budget_s": RecipeBase.model_fields["check_budget_s"].default,
+        },
+        # What of a picture is the detector's, and where the time that it may wait for its service stands
+        "detectors": {
+            type_of(kind): {
+                "bytes_a_pixel": kind.bytes_a_pixel,
+                "service": kind.service,
+                "budget_s": _budget_s(kind),
+            }
+            for kind in DETECTORS
+        },
+        "verifiers": {type_of(kind): {"asks": kind.asks} for kind in VERIFIERS},
+        "memory": {"step_mib": MEMORY_STEP_MIB, "a_core_mib": MEMORY_A_CORE_MIB, "most_mib": MOST_MEMORY_MIB},
+        "margin_s": MARGIN_S,
+        "stages": {name: _provisioned(stage) for name, stage in STAGES.items()},
+    }
+
+
+def _budget_s(kind: type[DetectorKind]) -> float:
+    """The time of its service where the file says nothing; 0 where it asks nobody."""
+    section = Settings.model_fields[kind.service].annotation if kind.service else None
+    models = [model for model in get_args(section) if "budget_s" in getattr(model, "model_fields", {})]
+    return float(models[0].model_fields["budget_s"].default) if models else 0.0
 
 
 # Whose secrets a stage's function holds, by what its handler needs
@@ -76,9 +113,11 @@ def _provisioned(stage: Stage) -> dict[str, Any]:
         "topic": stage.topic,
         "publishes_to": [BY_TOPIC[topic].name for topic in stage.publishes_to],
         "sections": sorted({section for port in stage.ports for section in _SECTIONS.get(port, ())}),
+        "detects": "detector" in stage.ports,
+        "verifies": "verifier" in stage.ports,
+        "memory_mib": instance.memory_mib,  # beside pictures
+        "bytes_a_pixel": instance.bytes_a_pixel,
         "sizing": {
-            "memory": f"{instance.memory_mib}Mi",
-            "cpu": "1",
             "concurrency": instance.concurrency,
             "min_instances": 0,
             "max_instances": instance.most,

@@ -15,7 +15,7 @@ from linegate.inspection import Verdict
 from linegate.kind import DetectorKind, Kind, RecipeBase, TargetKind, VerifierKind
 from linegate.kinds import DETECTORS, TARGETS, VERIFIERS
 from linegate.sections import CLOUD_RETRY, Cloud, Edge, Images, Line, Name, Network, Retry, Section, Storage
-from linegate.stages import STAGES
+from linegate.stages import STAGES, Instance
 
 K = TypeVar("K", bound=Kind)
 
@@ -202,6 +202,12 @@ class Settings(Section):
             "notify": limits.notify_per_target * max(1, len(self.targets)),
             "sweep": 1,
         }
+
+    def instance(self, stage: str) -> Instance:
+        """What an instance of the stage's function gets on Google Cloud: memory for the largest pictures that are let through."""
+        asked = [recipe.detector.bytes_a_pixel for recipe in self.recipes.values()]
+        own = max(asked) if "detector" in STAGES[stage].ports else 0
+        return STAGES[stage].instance.holding(self.images.max_pixels, own)
 
     def service(self, kind: Kind) -> Section | None:
         """The section of the file that a kind shares with others; None where it has none."""

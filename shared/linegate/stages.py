@@ -5,7 +5,8 @@ made of this table: messages and their topics, their turns beside a line, packag
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from typing import Final
 
 from linegate.messages import CheckMade, CropReady, Event, ImageUploaded, NotificationDue, SweepDue
@@ -18,15 +19,51 @@ NOTIFICATIONS: Final = "notifications"
 SWEEPS: Final = "sweeps"
 
 
+# Of an instance's memory: it comes in such steps, this much to a core at most (so Cloud Run wants it), and no more than that.
+MEMORY_STEP_MIB: Final = 256
+MEMORY_A_CORE_MIB: Final = 4096
+MOST_MEMORY_MIB: Final = 32_768
+# What a function needs of its time beside the service that it waits for: to fetch the picture, to open it, to store and publish.
+MARGIN_S: Final = 15
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """What an instance of the function gets on Google Cloud; `message_s` is how long a message takes there, for a price."""
+    """What an instance of the function gets on Google Cloud; `message_s` is how long a message takes there, for a price.
+
+    Until it is `holding` pictures, `memory_mib` is what it needs beside them, and `concurrency` how many messages it serves at a
+    time where memory allows.
+    """
 
     memory_mib: int
     concurrency: int
     most: int
     timeout_s: int
     message_s: float
+    bytes_a_pixel: int = 0  # of memory at most, for a picture that it works on
+
+    def holding(self, pixels: int, more_bytes_a_pixel: int = 0) -> "Instance":
+        """This instance with memory for as many pictures of `pixels` as it then works on at a time.
+
+        As many as a core's memory holds; where that is not one, one, with the memory that it takes.
+        """
+        picture_mib = pixels * (self.bytes_a_pixel + more_bytes_a_pixel) / (1 << 20)
+        if not picture_mib:
+            return self
+        fit = int((MEMORY_A_CORE_MIB - self.memory_mib) // picture_mib)
+        concurrency = max(1, min(self.concurrency, fit))
+        needed = (self.memory_mib + concurrency * picture_mib) / MEMORY_STEP_MIB
+        return replace(self, memory_mib=MEMORY_STEP_MIB * ceil(needed), concurrency=concurrency)
+
+    @property
+    def cores(self) -> int:
+        """1, 2, 4 or 8: as many as its memory asks for."""
+        return next(cores for cores in (1, 2, 4, 8) if self.memory_mib <= cores * MEMORY_A_CORE_MIB or cores == 8)
+
+    @property
+    def budget_s(self) -> int:
+        """Seconds that a message may wait for a service there."""
+        return self.timeout_s - MARGIN_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +94,8 @@ STAGES: Final = {
             publishes_to=(CROPS, NOTIFICATIONS),
             served=5,
             ports=frozenset({"images", "detector", "registrar"}),
-            # Decodes pictures and waits for the detector: a core for a few at a time, and memory for 100 megapixels.
-            instance=Instance(2048, concurrency=4, most=20, timeout_s=120, message_s=1.0),
+            # Decodes pictures and waits for the detector: a few at a time. What a picture takes is the detector's to say.
+            instance=Instance(512, concurrency=4, most=20, timeout_s=120, message_s=1.0),
         ),
         Stage(
             "verify",
@@ -80,7 +117,7 @@ STAGES: Final = {
             served=2,
             ports=frozenset({"images"}),
             # Draws one annotated picture a board; the other checks only write and count.
-            instance=Instance(2048, concurrency=8, most=20, timeout_s=120, message_s=0.05),
+            instance=Instance(256, concurrency=8, most=20, timeout_s=120, message_s=0.05, bytes_a_pixel=14),
         ),
         Stage(
             "notify",
@@ -103,7 +140,7 @@ STAGES: Final = {
             served=4,
             ports=frozenset({"images"}),
             # One at a time: a second sweep would only find what the first is deciding.
-            instance=Instance(2048, concurrency=1, most=1, timeout_s=300, message_s=1.0),
+            instance=Instance(256, concurrency=1, most=1, timeout_s=300, message_s=1.0, bytes_a_pixel=14),
         ),
     )
 }

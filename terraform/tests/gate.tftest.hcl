@@ -11,6 +11,7 @@ mock_provider "google" {
 
 variables {
   packages        = "tests/packages"
+  settle_s        = 0
   secret_versions = { ROBOFLOW_API_KEY = "1", HMI_SECRET = "1", SLACK_WEBHOOK_URL = "1" }
 }
 
@@ -24,7 +25,7 @@ run "dev" {
   }
 
   assert {
-    condition     = toset(keys(module.stage)) == toset(["detect", "verify", "aggregate", "notify", "sweep"])
+    condition     = toset(keys(local.deployed)) == toset(["detect", "verify", "aggregate", "notify", "sweep"])
     error_message = "there is one function for each stage"
   }
   assert {
@@ -60,8 +61,8 @@ run "dev" {
     error_message = "a stage may publish to those it feeds and to no other"
   }
   assert {
-    condition     = alltrue([for grant in google_project_iam_member.firestore : grant.role == "roles/datastore.user" && strcontains(grant.condition[0].expression, "/databases/(default)")])
-    error_message = "functions may use the gate's database only"
+    condition     = alltrue([for stage, grant in google_project_iam_member.firestore : grant.role == (stage == "verify" ? "roles/datastore.viewer" : "roles/datastore.user") && strcontains(grant.condition[0].expression, "/databases/(default)")])
+    error_message = "functions may use the gate's database only, and verify only reads it"
   }
   assert {
     condition     = alltrue([for field in google_firestore_field.expiry : field.field == "expire_at" && length(field.ttl_config) == 1]) && toset(keys(google_firestore_field.expiry)) == toset(["inspections", "checks", "revisions", "outbox"])
@@ -88,12 +89,27 @@ run "dev" {
     error_message = "the share of REVIEW is held against its own past"
   }
   assert {
-    condition     = [for grant in google_project_iam_member.vertex : "${grant.project} ${grant.role} ${grant.member == module.stage["verify"].service_account.member}"] == ["my-plant-dev roles/aiplatform.user true"]
+    condition     = [for grant in google_project_iam_member.vertex : "${grant.project} ${grant.role} ${grant.member == module.verify.service_account.member}"] == ["my-plant-dev roles/aiplatform.user true"]
     error_message = "Gemini on Vertex AI is asked by the identity of verify, and by no other"
   }
   assert {
-    condition     = contains(keys(google_project_service.api), "aiplatform.googleapis.com") && contains(keys(google_project_service.api), "iam.googleapis.com")
-    error_message = "every API that is used is switched on"
+    # tests/unit/test_memory.py holds the package to the same figures.
+    condition = { for stage, size in local.sizing : stage => "${size.memory} ${size.cpu} ${size.concurrency}" } == {
+      detect    = "3328Mi 1 2"
+      verify    = "1024Mi 1 64"
+      aggregate = "3072Mi 1 8"
+      notify    = "512Mi 1 32"
+      sweep     = "768Mi 1 1"
+    }
+    error_message = "an instance has the memory that the pictures take which it works on at a time"
+  }
+  assert {
+    condition     = jsonencode(local.filters.notify) == jsonencode({ "-to-hmi" = "attributes.target = \"hmi\"", "-to-quality" = "attributes.target = \"quality\"" }) && alltrue([for stage, filters in local.filters : join(",", keys(filters)) == "" && length(filters) == 1 if stage != "notify"])
+    error_message = "each target has a subscription of its own, the other stages one for all"
+  }
+  assert {
+    condition     = google_firestore_database.gate.location_id == "eur3" && length(google_firestore_backup_schedule.daily) == 0 && length(google_kms_crypto_key_iam_member.agent) == 0
+    error_message = "the database lies around the functions; backups and keys are asked for"
   }
   assert {
     condition     = google_cloud_scheduler_job.sweep.schedule == "* * * * *" && google_cloud_scheduler_job.sweep.pubsub_target[0].attributes["type"] == "sweep.due"
@@ -207,4 +223,122 @@ run "an_unknown_stage_is_refused" {
   }
 
   expect_failures = [var.sizing]
+}
+
+run "a_sizing_that_holds_less_than_its_pictures_is_refused" {
+  command = plan
+
+  variables {
+    environment = "dev"
+    config_file = "envs/dev.yaml"
+    sizing      = { detect = { concurrency = "8" } }
+  }
+
+  expect_failures = [google_storage_bucket_object.package["detect"]]
+}
+
+run "a_sizing_that_holds_more_is_taken" {
+  command = plan
+
+  variables {
+    environment = "dev"
+    config_file = "envs/dev.yaml"
+    sizing      = { detect = { concurrency = "8", memory = "16Gi", cpu = "4" } }
+  }
+
+  assert {
+    condition     = local.sizing.detect.memory == "16Gi" && tonumber(local.sizing.detect.concurrency) == 8
+    error_message = "the tfvars have the last word"
+  }
+}
+
+run "pictures_that_no_instance_holds_are_refused" {
+  command = plan
+
+  variables {
+    environment = "dev"
+    config_file = "tests/gates/pixels.yaml"
+  }
+
+  expect_failures = [google_storage_bucket_object.package["detect"]]
+}
+
+run "large_pictures_get_the_cores_that_their_memory_asks_for" {
+  command = plan
+
+  variables {
+    environment = "dev"
+    config_file = "tests/gates/large.yaml"
+  }
+
+  assert {
+    condition     = local.sizing.detect.memory == "5888Mi" && local.sizing.detect.cpu == "2" && local.sizing.detect.concurrency == 1
+    error_message = "one picture of 100 megapixels and its golden picture take more than a core's memory"
+  }
+  assert {
+    condition     = local.database_location == "asia-south1" && google_storage_bucket.bucket["uploads"].location == "asia-south1"
+    error_message = "where no multi-region is around the functions, the database lies beside them"
+  }
+}
+
+run "a_service_that_outlives_its_function_is_refused" {
+  command = plan
+
+  variables {
+    environment = "dev"
+    config_file = "tests/gates/budget.yaml"
+  }
+
+  expect_failures = [google_storage_bucket_object.package["detect"], google_storage_bucket_object.package["verify"]]
+}
+
+run "gates_that_share_a_database_are_refused" {
+  command = plan
+
+  variables {
+    environment = "dev"
+    config_file = "tests/plant/north.yaml"
+  }
+
+  expect_failures = [google_firestore_database.gate]
+}
+
+run "gates_of_several_plants_lie_beside_each_other" {
+  command = plan
+
+  variables {
+    environment     = "north"
+    config_file     = "envs/plants/north.yaml"
+    secret_versions = { HMI_SECRET = "1" }
+  }
+
+  assert {
+    condition     = length(local.neighbours) == 1 && google_firestore_database.gate.name == "north" && google_cloud_scheduler_job.sweep.name == "north-sweep"
+    error_message = "each gate of a project has names of its own"
+  }
+}
+
+run "keys_and_backups_where_they_are_asked_for" {
+  command = plan
+
+  variables {
+    environment      = "dev"
+    config_file      = "envs/dev.yaml"
+    kms_key          = "projects/my-plant-dev/locations/europe-west1/keyRings/gate/cryptoKeys/pictures"
+    database_kms_key = "projects/my-plant-dev/locations/europe/keyRings/gate/cryptoKeys/database"
+    backup_days      = 14
+  }
+
+  assert {
+    condition     = alltrue([for bucket in google_storage_bucket.bucket : bucket.encryption[0].default_kms_key_name == var.kms_key]) && google_firestore_database.gate.cmek_config[0].kms_key_name == var.database_kms_key
+    error_message = "buckets and database are encrypted with the keys that are named"
+  }
+  assert {
+    condition     = toset(keys(google_kms_crypto_key_iam_member.agent)) == toset(["firestore", "pubsub", "storage"])
+    error_message = "the agents that encrypt may use the keys"
+  }
+  assert {
+    condition     = google_firestore_backup_schedule.daily[0].retention == "1209600s"
+    error_message = "a backup is kept for as long as it is asked for"
+  }
 }

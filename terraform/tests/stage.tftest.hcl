@@ -3,19 +3,26 @@
 mock_provider "google" {}
 
 variables {
-  name                  = "verify"
-  prefix                = "gate"
-  project               = { id = "my-plant", number = "123" }
-  region                = "europe-west1"
-  topic                 = "crops"
-  source_object         = { bucket = "source", object = "verify-abc.zip" }
-  build_service_account = "projects/my-plant/serviceAccounts/build@my-plant.iam.gserviceaccount.com"
-  sizing                = { memory = "1Gi", cpu = "1", concurrency = 64, min_instances = 0, max_instances = 3, timeout_s = 180 }
-  config_secret         = { id = "gate-config", version = "7" }
-  secrets               = { GEMINI_API_KEY = { id = "gate-GEMINI_API_KEY", version = "3" } }
-  secrets_elsewhere     = ["HMI_SECRET", "ROBOFLOW_API_KEY"]
-  notification_channels = []
-  labels                = { app = "linegate" }
+  gate = {
+    prefix                = "gate"
+    project               = { id = "my-plant", number = "123" }
+    region                = "europe-west1"
+    build_service_account = "projects/my-plant/serviceAccounts/build@my-plant.iam.gserviceaccount.com"
+    config_secret         = { id = "gate-config", version = "7" }
+    notification_channels = []
+    labels                = { app = "linegate" }
+    kms_key               = null
+  }
+  stage = {
+    name              = "verify"
+    topic             = "crops"
+    source            = { bucket = "source", object = "verify-abc.zip" }
+    sizing            = { memory = "1Gi", cpu = "1", concurrency = 64, min_instances = 0, max_instances = 3, timeout_s = 180 }
+    secrets           = { GEMINI_API_KEY = { id = "gate-GEMINI_API_KEY", version = "3" } }
+    secrets_elsewhere = ["HMI_SECRET", "ROBOFLOW_API_KEY"]
+    filters           = { "" = null }
+    vpc_connector     = null
+  }
 }
 
 run "stage" {
@@ -26,23 +33,23 @@ run "stage" {
   }
 
   assert {
-    condition     = google_pubsub_subscription.push.dead_letter_policy[0].dead_letter_topic == google_pubsub_topic.dead.id
+    condition     = google_pubsub_subscription.push[""].dead_letter_policy[0].dead_letter_topic == google_pubsub_topic.dead.id
     error_message = "what fails too often must go to the stage's own dead letter"
   }
   assert {
-    condition     = google_pubsub_subscription.push.dead_letter_policy[0].max_delivery_attempts >= 20
+    condition     = google_pubsub_subscription.push[""].dead_letter_policy[0].max_delivery_attempts >= 20
     error_message = "Cloud Run's 429 counts as a delivery: fewer than 20 attempts lose messages that no code has seen"
   }
   assert {
-    condition     = google_pubsub_subscription.push.retry_policy[0].minimum_backoff == "10s" && google_pubsub_subscription.push.retry_policy[0].maximum_backoff == "300s"
+    condition     = google_pubsub_subscription.push[""].retry_policy[0].minimum_backoff == "10s" && google_pubsub_subscription.push[""].retry_policy[0].maximum_backoff == "300s"
     error_message = "a failed message must come again with backoff"
   }
   assert {
-    condition     = google_pubsub_subscription.push.expiration_policy[0].ttl == "" && google_pubsub_subscription.dead.expiration_policy[0].ttl == ""
+    condition     = google_pubsub_subscription.push[""].expiration_policy[0].ttl == "" && google_pubsub_subscription.dead.expiration_policy[0].ttl == ""
     error_message = "subscriptions must never expire"
   }
   assert {
-    condition     = google_pubsub_subscription.push.push_config[0].oidc_token[0].service_account_email == google_service_account.invoker.email
+    condition     = google_pubsub_subscription.push[""].push_config[0].oidc_token[0].service_account_email == google_service_account.invoker.email
     error_message = "pushes must carry the identity of the invoker"
   }
   assert {
@@ -78,7 +85,7 @@ run "stage" {
     error_message = "the function may read its own secrets and no others"
   }
   assert {
-    condition     = google_pubsub_topic_iam_member.bury.member == "serviceAccount:service-123@gcp-sa-pubsub.iam.gserviceaccount.com" && google_pubsub_subscription_iam_member.bury.role == "roles/pubsub.subscriber"
+    condition     = google_pubsub_topic_iam_member.bury.member == "serviceAccount:service-123@gcp-sa-pubsub.iam.gserviceaccount.com" && google_pubsub_subscription_iam_member.bury[""].role == "roles/pubsub.subscriber"
     error_message = "Pub/Sub itself must be allowed to move messages to the dead letter"
   }
   assert {
@@ -88,6 +95,44 @@ run "stage" {
   assert {
     condition     = strcontains(google_monitoring_alert_policy.dead_letters.documentation[0].content, "linegate replay --cloud")
     error_message = "an alert must say what to do"
+  }
+}
+
+run "a_subscription_for_each_target" {
+  command = apply
+
+  module {
+    source = "./modules/stage"
+  }
+
+  variables {
+    stage = {
+      name              = "notify"
+      topic             = "notifications"
+      source            = { bucket = "source", object = "notify-abc.zip" }
+      sizing            = { memory = "512Mi", cpu = "1", concurrency = 32, min_instances = 0, max_instances = 2, timeout_s = 60 }
+      secrets           = {}
+      secrets_elsewhere = []
+      filters           = { "-to-hmi" = "attributes.target = \"hmi\"", "-to-slack" = "attributes.target = \"slack\"" }
+      vpc_connector     = "projects/my-plant/locations/europe-west1/connectors/plant"
+    }
+  }
+
+  assert {
+    condition     = { for push in google_pubsub_subscription.push : push.name => push.filter } == { gate-notify-to-hmi = "attributes.target = \"hmi\"", gate-notify-to-slack = "attributes.target = \"slack\"" }
+    error_message = "a target that is down must slow no other"
+  }
+  assert {
+    condition     = toset([for grant in google_pubsub_subscription_iam_member.bury : grant.subscription]) == toset(["gate-notify-to-hmi", "gate-notify-to-slack"]) && alltrue([for push in google_pubsub_subscription.push : push.dead_letter_policy[0].dead_letter_topic == google_pubsub_topic.dead.id])
+    error_message = "each has the stage's dead letter"
+  }
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.backlog[0].conditions[0].condition_threshold[0].filter, "one_of(\"gate-notify-to-hmi\",\"gate-notify-to-slack\")")
+    error_message = "all of them are watched"
+  }
+  assert {
+    condition     = google_cloudfunctions2_function.function.service_config[0].vpc_connector_egress_settings == "ALL_TRAFFIC"
+    error_message = "what goes to targets goes through the connector"
   }
 }
 

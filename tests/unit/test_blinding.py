@@ -75,6 +75,29 @@ def test_what_only_narrows_its_sight_is_not(recipe: str) -> None:
     assert faults(recipe, "roboflow: {workspace: w}") == []
 
 
+CLOUD = "cloud: {project: my-plant-dev, golden_bucket: g}"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "service", "fault"),
+    [
+        (
+            f"{ROBOFLOW}}}, deadline_s: 600",
+            "roboflow: {workspace: w, budget_s: 110}",
+            "roboflow.budget_s: 105 at most on Google Cloud, where detect ends after 120 s, not 110",
+        ),
+        (
+            "golden: g, verifier: gemini, check_budget_s: 170, deadline_s: 600",
+            "gemini: {api_key: k}",
+            "recipes.pcb.check_budget_s: 165 at most on Google Cloud, where verify ends after 180 s, not 170",
+        ),
+    ],
+)
+def test_a_budget_ends_before_the_function_that_waits(recipe: str, service: str, fault: str) -> None:
+    assert faults(recipe, service) == [], "beside a line no function ends"
+    assert faults(recipe, f"{service}\n{CLOUD}") == [fault]
+
+
 @pytest.mark.parametrize(
     "network", ["0.0.0.0/0", "0.0.0.0/1", "::/0", "2000::/3", "8.0.0.0/8", "0.0.0.0/8", "192.0.0.0/8"]
 )

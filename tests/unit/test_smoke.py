@@ -1,4 +1,4 @@
-""".ci/smoke says of a board that went through a gate whether every stage answered."""
+"""What a deployment is tried with: a board that every stage must answer, and the scans of the images that run."""
 
 import sys
 from dataclasses import replace
@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((ROOT / "terraform" / "envs").rglob("*.yaml"))
 
 
-def smoke() -> Any:
-    loader = SourceFileLoader("smoke", str(ROOT / ".ci" / "smoke"))
-    spec = spec_from_loader("smoke", loader)
+def script(name: str) -> Any:
+    loader = SourceFileLoader(name, str(ROOT / ".ci" / name))
+    spec = spec_from_loader(name, loader)
     assert spec is not None
     module = module_from_spec(spec)
     sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
@@ -31,7 +31,7 @@ def smoke() -> Any:
     return module
 
 
-faults = smoke().faults
+faults, vulnerabilities = script("smoke").faults, script("vulnerabilities")
 
 
 def inspected(gate: Gate, *classes: str) -> Inspection:
@@ -78,3 +78,24 @@ def test_each_environment_has_the_line_that_nobody_hears_of(path: Path) -> None:
     assert recipe.golden
     others = [settings.recipe_of(line) for line in settings.lines if line != "smoke"]
     assert type(recipe.verifier) in {type(other[1].verifier) for other in others if other}
+
+
+def test_an_image_counts_when_it_is_scanned_and_for_what_has_been_mended() -> None:
+    image = {
+        "discovery_summary": {"discovery": [{"discovery": {"analysisStatus": "FINISHED_SUCCESS"}}]},
+        "package_vulnerability_summary": {
+            "vulnerabilities": {
+                "CRITICAL": [
+                    {"vulnerability": {"shortDescription": "CVE-1", "fixAvailable": True}},
+                    {"vulnerability": {"shortDescription": "CVE-2"}},
+                ],
+                "LOW": [{"vulnerability": {"shortDescription": "CVE-3", "fixAvailable": True}}],
+            }
+        },
+    }
+    assert vulnerabilities.scanned(image)
+    assert vulnerabilities.mended(image) == ["CVE-1"]
+    assert not vulnerabilities.scanned(
+        {"discovery_summary": {"discovery": [{"discovery": {"analysisStatus": "SCANNING"}}]}}
+    )
+    assert not vulnerabilities.scanned({})

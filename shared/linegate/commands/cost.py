@@ -15,7 +15,7 @@ from linegate.commands.arguments import real
 from linegate.console import console
 from linegate.errors import UsageError
 from linegate.settings import Recipe, Settings
-from linegate.stages import STAGES, Instance
+from linegate.stages import Instance
 
 BOARDS: Final = 1000
 MOST: Final = 1e9  # US dollars, tokens or seconds; what is more is a slip
@@ -166,7 +166,7 @@ def per_thousand(
     costs["Firestore, documents kept"] = BOARDS * _kept(documents, documents_days) * firestore["gibibyte_month"]
     messages = {"detect": 1.0, "verify": asked, "aggregate": asked, "notify": float(targets)}
     costs["Cloud Run"] = BOARDS * sum(
-        count * _message(STAGES[stage].instance, prices["run"]) for stage, count in messages.items()
+        count * _message(settings.instance(stage), prices["run"]) for stage, count in messages.items()
     )
     costs["Logging"] = BOARDS * sum(messages.values()) * LOGGED_BYTES / GIBIBYTE * prices["logging"]["gibibyte"]
     return costs
@@ -189,6 +189,6 @@ def _kept(size: float, days: float) -> float:
 
 
 def _message(instance: Instance, price: dict[str, float]) -> float:
-    """US dollars for one message, whose instance of one core works on others as well."""
-    second = price["vcpu_second"] + instance.memory_mib / 1024 * price["gib_second"]
+    """US dollars for one message, whose instance works on others as well."""
+    second = instance.cores * price["vcpu_second"] + instance.memory_mib / 1024 * price["gib_second"]
     return instance.message_s / instance.concurrency * second + price["per_million_requests"] / 1e6

@@ -2,67 +2,70 @@
 # dead letter that takes what it could not do. A trigger that comes with the function could not have a dead letter.
 
 locals {
-  name = "${var.prefix}-${var.name}"
+  name   = "${var.gate.prefix}-${var.stage.name}"
+  pushes = join(",", [for push in google_pubsub_subscription.push : "\"${push.name}\""])
 }
 
 resource "google_service_account" "function" {
   account_id   = local.name
-  display_name = "Linegate ${var.name}"
+  display_name = "Linegate ${var.stage.name}"
   description  = "Runs the function ${local.name}."
 }
 
 resource "google_cloudfunctions2_function" "function" {
   name        = local.name
-  location    = var.region
-  description = "Linegate, stage ${var.name}"
-  labels      = var.labels
+  location    = var.gate.region
+  description = "Linegate, stage ${var.stage.name}"
+  labels      = var.gate.labels
 
   build_config {
     runtime         = "python313"
-    entry_point     = var.name
-    service_account = var.build_service_account
+    entry_point     = var.stage.name
+    service_account = var.gate.build_service_account
 
     source {
       storage_source {
-        bucket = var.source_object.bucket
-        object = var.source_object.object
+        bucket = var.stage.source.bucket
+        object = var.stage.source.object
       }
     }
   }
 
   service_config {
     service_account_email            = google_service_account.function.email
-    available_memory                 = var.sizing.memory
-    available_cpu                    = var.sizing.cpu
-    max_instance_request_concurrency = var.sizing.concurrency
-    min_instance_count               = var.sizing.min_instances
-    max_instance_count               = var.sizing.max_instances
-    timeout_seconds                  = var.sizing.timeout_s
+    available_memory                 = var.stage.sizing.memory
+    available_cpu                    = var.stage.sizing.cpu
+    max_instance_request_concurrency = var.stage.sizing.concurrency
+    min_instance_count               = var.stage.sizing.min_instances
+    max_instance_count               = var.stage.sizing.max_instances
+    timeout_seconds                  = var.stage.sizing.timeout_s
     ingress_settings                 = "ALLOW_INTERNAL_ONLY" # a push of this project counts as internal
     all_traffic_on_latest_revision   = true
+    vpc_connector                    = var.stage.vpc_connector
+    vpc_connector_egress_settings    = var.stage.vpc_connector == null ? null : "ALL_TRAFFIC"
 
     environment_variables = {
       LINEGATE_CONFIG            = "/etc/linegate/linegate.yaml"
-      LINEGATE_SECRETS_ELSEWHERE = join(",", var.secrets_elsewhere)
-      THREADS                    = tostring(var.sizing.concurrency) # of gunicorn: fewer would queue what Cloud Run lets in
+      LINEGATE_SECRETS_ELSEWHERE = join(",", var.stage.secrets_elsewhere)
+      THREADS                    = tostring(var.stage.sizing.concurrency) # of gunicorn: fewer would queue what Cloud Run lets in
     }
 
     secret_volumes {
       mount_path = "/etc/linegate"
-      project_id = var.project.id
-      secret     = var.config_secret.id
+      project_id = var.gate.project.id
+      secret     = var.gate.config_secret.id
 
       versions {
-        version = var.config_secret.version
+        version = var.gate.config_secret.version
         path    = "linegate.yaml"
       }
     }
 
     dynamic "secret_environment_variables" {
-      for_each = var.secrets
+      for_each = var.stage.secrets
       content {
         key        = secret_environment_variables.key
-        project_id = var.project.id
+        project_id = var.gate.project.id
         secret     = secret_environment_variables.value.id
         version    = secret_environment_variables.value.version
       }
@@ -73,7 +76,7 @@ resource "google_cloudfunctions2_function" "function" {
 }
 
 resource "google_secret_manager_secret_iam_member" "read" {
-  for_each = merge({ config = var.config_secret }, var.secrets)
+  for_each = merge({ config = var.gate.config_secret }, var.stage.secrets)
 
   secret_id = each.value.id
   role      = "roles/secretmanager.secretAccessor"
@@ -83,15 +86,15 @@ resource "google_secret_manager_secret_iam_member" "read" {
 # --- how messages come in
 
 resource "google_pubsub_topic" "feed" {
-  #checkov:skip=CKV_GCP_83:Messages hold crops for a week and no personal data; keys of Google's own encrypt them
-  name                       = "${var.prefix}-${var.topic}"
-  labels                     = var.labels
+  name                       = "${var.gate.prefix}-${var.stage.topic}"
+  labels                     = var.gate.labels
+  kms_key_name               = var.gate.kms_key
   message_retention_duration = "604800s" # a week: enough to seek back after a bad release
 }
 
 resource "google_service_account" "invoker" {
   account_id   = "${local.name}-push"
-  display_name = "Linegate push to ${var.name}"
+  display_name = "Linegate push to ${var.stage.name}"
   description  = "The identity under which the subscription ${local.name} calls its function, and nothing else."
 }
 
@@ -106,14 +109,17 @@ resource "google_cloud_run_service_iam_member" "invoke" {
 resource "google_service_account_iam_member" "sign" {
   service_account_id = google_service_account.invoker.name
   role               = "roles/iam.serviceAccountTokenCreator"
-  member             = "serviceAccount:service-${var.project.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+  member             = "serviceAccount:service-${var.gate.project.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 }
 
 resource "google_pubsub_subscription" "push" {
-  name                       = local.name
+  for_each = var.stage.filters
+
+  name                       = "${local.name}${each.key}"
+  filter                     = each.value
   topic                      = google_pubsub_topic.feed.id
-  labels                     = var.labels
-  ack_deadline_seconds       = var.sizing.timeout_s
+  labels                     = var.gate.labels
+  ack_deadline_seconds       = var.stage.sizing.timeout_s
   message_retention_duration = "604800s"
 
   expiration_policy {
@@ -145,16 +151,16 @@ resource "google_pubsub_subscription" "push" {
 # --- what could not be done
 
 resource "google_pubsub_topic" "dead" {
-  #checkov:skip=CKV_GCP_83:Messages hold crops for a week and no personal data; keys of Google's own encrypt them
-  name                       = "${var.prefix}-${var.topic}-dead"
-  labels                     = var.labels
+  name                       = "${var.gate.prefix}-${var.stage.topic}-dead"
+  labels                     = var.gate.labels
+  kms_key_name               = var.gate.kms_key
   message_retention_duration = "2678400s"
 }
 
 resource "google_pubsub_subscription" "dead" {
   name                       = "${local.name}-dead"
   topic                      = google_pubsub_topic.dead.id
-  labels                     = var.labels
+  labels                     = var.gate.labels
   ack_deadline_seconds       = 60
   message_retention_duration = "2678400s" # 31 days, the longest there is: a person replays these
 
@@ -167,13 +173,25 @@ resource "google_pubsub_subscription" "dead" {
 resource "google_pubsub_topic_iam_member" "bury" {
   topic  = google_pubsub_topic.dead.name
   role   = "roles/pubsub.publisher"
-  member = "serviceAccount:service-${var.project.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+  member = "serviceAccount:service-${var.gate.project.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 }
 
 resource "google_pubsub_subscription_iam_member" "bury" {
-  subscription = google_pubsub_subscription.push.name
+  for_each = google_pubsub_subscription.push
+
+  subscription = each.value.name
   role         = "roles/pubsub.subscriber"
-  member       = "serviceAccount:service-${var.project.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+  member       = "serviceAccount:service-${var.gate.project.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+}
+
+moved {
+  from = google_pubsub_subscription.push
+  to   = google_pubsub_subscription.push[""]
+}
+
+moved {
+  from = google_pubsub_subscription_iam_member.bury
+  to   = google_pubsub_subscription_iam_member.bury[""]
 }
 
 # The function publishes what it can't parse to its own dead letter, with the reason.
@@ -185,12 +203,17 @@ resource "google_pubsub_topic_iam_member" "refuse" {
 
 # --- alerts
 
+moved {
+  from = google_monitoring_alert_policy.backlog
+  to   = google_monitoring_alert_policy.backlog[0]
+}
+
 resource "google_monitoring_alert_policy" "dead_letters" {
   display_name          = "${local.name}: dead letters"
   combiner              = "OR"
   severity              = "ERROR"
-  notification_channels = var.notification_channels
-  user_labels           = var.labels
+  notification_channels = var.gate.notification_channels
+  user_labels           = var.gate.labels
 
   conditions {
     display_name = "There are dead letters"
@@ -211,27 +234,29 @@ resource "google_monitoring_alert_policy" "dead_letters" {
   documentation {
     mime_type = "text/markdown"
     content   = <<-EOT
-      Messages of stage **${var.name}** could not be served. No board was lost: each went to REVIEW at its deadline at the latest.
+      Messages of stage **${var.stage.name}** could not be served. No board was lost: each went to REVIEW at its deadline at the latest.
       1. Read why: `gcloud pubsub subscriptions pull ${google_pubsub_subscription.dead.name} --limit=5` and the function's logs
          (`message.failed`, `message.unparseable`).
       2. Mend the cause (a key, a workflow, a quota, a release).
-      3. Put them back to work: `linegate replay --cloud --config linegate.yaml --topic ${var.topic}`.
+      3. Put them back to work: `linegate replay --cloud --config linegate.yaml --topic ${var.stage.topic}`.
     EOT
   }
 }
 
 resource "google_monitoring_alert_policy" "backlog" {
+  count = length(var.stage.filters) > 0 ? 1 : 0
+
   display_name          = "${local.name}: messages wait"
   combiner              = "OR"
   severity              = "WARNING"
-  notification_channels = var.notification_channels
-  user_labels           = var.labels
+  notification_channels = var.gate.notification_channels
+  user_labels           = var.gate.labels
 
   conditions {
     display_name = "The oldest message has waited for five minutes"
 
     condition_threshold {
-      filter          = "resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = \"${google_pubsub_subscription.push.name}\" AND metric.type = \"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
+      filter          = "resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = one_of(${local.pushes}) AND metric.type = \"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
       comparison      = "COMPARISON_GT"
       threshold_value = 300
       duration        = "60s"
@@ -246,7 +271,7 @@ resource "google_monitoring_alert_policy" "backlog" {
   documentation {
     mime_type = "text/markdown"
     content   = <<-EOT
-      Stage **${var.name}** does not keep up, or keeps failing. Boards wait, and go to REVIEW at their deadline.
+      Stage **${var.stage.name}** does not keep up, or keeps failing. Boards wait, and go to REVIEW at their deadline.
       1. The function's logs: does `message.failed` name a service that is down, or a key that is wrong?
       2. If it is load: raise the stage's `max_instances` (`sizing` in the tfvars), or the quota that it meets.
     EOT

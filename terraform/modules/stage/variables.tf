@@ -1,68 +1,45 @@
-variable "name" {
-  description = "The stage: detect, verify, aggregate, notify or sweep. It is the name of the function's entry point."
-  type        = string
-}
-
-variable "prefix" {
-  description = "What the names of all resources begin with."
-  type        = string
-}
-
-variable "project" {
-  description = "Project of all resources."
-  type        = object({ id = string, number = string })
-}
-
-variable "region" {
-  description = "Region of the function."
-  type        = string
-}
-
-variable "topic" {
-  description = "Name of the topic that feeds the stage, without prefix."
-  type        = string
-}
-
-variable "source_object" {
-  description = "The function's zip: bucket and object, whose name changes with its content."
-  type        = object({ bucket = string, object = string })
-}
-
-variable "build_service_account" {
-  description = "Identity (projects/…/serviceAccounts/…) that builds the function's image."
-  type        = string
-}
-
-variable "sizing" {
-  description = "What an instance is, how many there may be, and how many messages one of them serves at a time."
+variable "gate" {
+  description = "What all stages share: names begin with `prefix`; `build_service_account` (projects/…/serviceAccounts/…) builds images; `config_secret` holds linegate.yaml, in the version to mount; `kms_key` encrypts messages where it is not null."
   type = object({
-    memory        = string
-    cpu           = string
-    concurrency   = number
-    min_instances = number
-    max_instances = number
-    timeout_s     = number
+    prefix                = string
+    project               = object({ id = string, number = string })
+    region                = string
+    build_service_account = string
+    config_secret         = object({ id = string, version = string })
+    notification_channels = list(string)
+    labels                = map(string)
+    kms_key               = string
+  })
+}
+
+variable "stage" {
+  description = "One stage: `name` is its function's entry point, `topic` feeds it (without prefix), `source` is its zip. `secrets` are its own by environment variable, each in a pinned version; `secrets_elsewhere` are names in linegate.yaml that belong to others. `filters`: for each push subscription the end of its name and what of the topic it takes (null: all)."
+  type = object({
+    name   = string
+    topic  = string
+    source = object({ bucket = string, object = string })
+    sizing = object({
+      memory        = string
+      cpu           = string
+      concurrency   = number
+      min_instances = number
+      max_instances = number
+      timeout_s     = number
+    })
+    secrets           = map(object({ id = string, version = string }))
+    secrets_elsewhere = list(string)
+    filters           = map(string)
+    vpc_connector     = string
   })
 
   validation {
-    condition     = var.sizing.timeout_s <= 600
+    condition     = var.stage.sizing.timeout_s <= 600
     error_message = "timeout_s: a push subscription waits 600 s for an answer at most."
   }
-}
-
-variable "config_secret" {
-  description = "The secret that holds linegate.yaml, and the version to mount."
-  type        = object({ id = string, version = string })
-}
-
-variable "secrets" {
-  description = "Environment variable ▶ secret and its pinned version: those of this stage alone."
-  type        = map(object({ id = string, version = string }))
-}
-
-variable "secrets_elsewhere" {
-  description = "Names in linegate.yaml whose secrets belong to other stages."
-  type        = list(string)
+  validation {
+    condition     = alltrue([for filter in values(var.stage.filters) : filter == null || length(coalesce(filter, "-")) <= 256])
+    error_message = "filters: of 256 bytes at most."
+  }
 }
 
 variable "retry" {
@@ -79,14 +56,4 @@ variable "retry" {
     condition     = var.retry.attempts >= 20 && var.retry.attempts <= 100
     error_message = "retry.attempts must lie between 20 and 100."
   }
-}
-
-variable "notification_channels" {
-  description = "Who is paged by the stage's alerts."
-  type        = list(string)
-}
-
-variable "labels" {
-  description = "Labels of all resources."
-  type        = map(string)
 }
