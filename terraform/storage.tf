@@ -120,3 +120,14 @@ resource "google_storage_bucket_iam_member" "camera" {
     expression = "resource.name.startsWith(\"projects/_/buckets/${local.uploads}/objects/uploads/${each.key}/\")"
   }
 }
+
+# Who hands out signed addresses to a line's cameras, which then hold no key: whoever signs borrows the cameras' identity.
+resource "google_service_account_iam_member" "signer" {
+  for_each = merge([
+    for line, account in google_service_account.camera : { for member in var.camera_signers : "${line} ${member}" => { account = account.name, member = member } }
+  ]...)
+
+  service_account_id = each.value.account
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = each.value.member
+}

@@ -154,3 +154,9 @@ variable "vpc_connector" {
   type        = string
   default     = null
 }
+
+variable "camera_signers" {
+  description = "Who may sign upload addresses in the name of the cameras (serviceAccount:…, group:…, principal:// of a workload identity pool)."
+  type        = list(string)
+  default     = []
+}

@@ -153,6 +153,7 @@ run "prod" {
     config_file          = "envs/prod.yaml"
     silent_after_minutes = 30
     pager_emails         = ["quality@my-plant.example"]
+    camera_signers       = ["group:lines@my-plant.example"]
     sizing               = { detect = { min_instances = "1" }, verify = { min_instances = "1" } }
   }
 
@@ -175,6 +176,10 @@ run "prod" {
   assert {
     condition     = alltrue([for secret in google_secret_manager_secret.value : secret.deletion_protection])
     error_message = "values of secrets can't be had again"
+  }
+  assert {
+    condition     = toset(keys(google_service_account_iam_member.signer)) == toset([for line in ["smoke", "smt-1", "smt-2"] : "${line} group:lines@my-plant.example"]) && alltrue([for line, account in google_service_account.camera : google_service_account_iam_member.signer["${line} group:lines@my-plant.example"].service_account_id == account.name])
+    error_message = "who signs addresses borrows the cameras' identities, and no other"
   }
   assert {
     condition     = length(google_monitoring_alert_policy.alert["review_ratio"].notification_channels) == 1

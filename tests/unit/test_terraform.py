@@ -1,8 +1,10 @@
-"""Terraform deploys what reads a message before what writes it. A plan shows no order; its files do."""
+"""What Terraform and the package must have in common, and no plan shows: the order of stages, what filters ask for."""
 
 import re
 from pathlib import Path
 
+from linegate.events import to_message
+from linegate.messages import NotificationDue
 from linegate.stages import BY_TOPIC, STAGES
 
 STAGES_FILE = Path(__file__).parents[2] / "terraform" / "stages.tf"
@@ -22,3 +24,10 @@ def test_each_stage_is_deployed_after_those_it_writes_to() -> None:
     assert set(order) == set(STAGES)
     for name, stage in STAGES.items():
         assert {BY_TOPIC[topic].name for topic in stage.publishes_to} <= order[name], name
+
+
+def test_a_notification_carries_what_the_filter_of_its_target_asks_for() -> None:
+    """Google's emulator ignores filters: that they hold is Pub/Sub's, that they fit is ours."""
+    (attribute,) = re.findall(r'=> "attributes\.(\w+) = \\"\$\{target\}\\""', STAGES_FILE.read_text())
+    message = to_message(NotificationDue("1" * 32, "smt-1", "hmi", "entry"))
+    assert message.attributes[attribute] == "hmi"
