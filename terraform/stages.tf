@@ -18,13 +18,14 @@ locals {
     for stage, parts in local.stages : stage =>
     local.max_pixels * (parts.bytes_a_pixel + (parts.detects ? max([for recipe in local.recipes : recipe.detector.bytes_a_pixel]...) : 0)) / 1048576
   }
+  beside_mib = { for stage, parts in local.stages : stage => parts.memory_mib + local.max_pixels * parts.kept_bytes_a_pixel / 1048576 }
   at_a_time = {
     for stage, parts in local.stages : stage =>
-    max(1, min(parts.sizing.concurrency, floor((local.memory.a_core_mib - parts.memory_mib) / max(local.picture_mib[stage], 0.001))))
+    max(1, min(parts.sizing.concurrency, floor((local.memory.a_core_mib - local.beside_mib[stage]) / max(local.picture_mib[stage], 0.001))))
   }
   memory_mib = {
     for stage, parts in local.stages : stage => local.picture_mib[stage] == 0 ? parts.memory_mib :
-    local.memory.step_mib * ceil((parts.memory_mib + local.at_a_time[stage] * local.picture_mib[stage]) / local.memory.step_mib)
+    local.memory.step_mib * ceil((local.beside_mib[stage] + local.at_a_time[stage] * local.picture_mib[stage]) / local.memory.step_mib)
   }
   sizing = {
     for stage, parts in local.stages : stage => merge(parts.sizing, {
@@ -94,8 +95,8 @@ resource "google_storage_bucket_object" "package" {
 
   lifecycle {
     precondition {
-      condition     = local.sized_mib[each.key] >= each.value.memory_mib + local.sizing[each.key].concurrency * local.picture_mib[each.key]
-      error_message = "${each.key}: ${local.sizing[each.key].concurrency} pictures of ${local.max_pixels} pixels at a time need ${ceil(each.value.memory_mib + local.sizing[each.key].concurrency * local.picture_mib[each.key])}Mi, not ${local.sizing[each.key].memory}. Lower `concurrency` or raise `memory` in sizing, or lower images.max_pixels."
+      condition     = local.sized_mib[each.key] >= local.beside_mib[each.key] + local.sizing[each.key].concurrency * local.picture_mib[each.key]
+      error_message = "${each.key}: ${local.sizing[each.key].concurrency} pictures of ${local.max_pixels} pixels at a time need ${ceil(local.beside_mib[each.key] + local.sizing[each.key].concurrency * local.picture_mib[each.key])}Mi, not ${local.sizing[each.key].memory}. Lower `concurrency` or raise `memory` in sizing, or lower images.max_pixels."
     }
     precondition {
       condition     = local.sized_mib[each.key] <= local.memory.most_mib

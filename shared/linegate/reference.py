@@ -117,6 +117,7 @@ def _provisioned(stage: Stage) -> dict[str, Any]:
         "verifies": "verifier" in stage.ports,
         "memory_mib": instance.memory_mib,  # beside pictures
         "bytes_a_pixel": instance.bytes_a_pixel,
+        "kept_bytes_a_pixel": instance.kept_bytes_a_pixel,
         "sizing": {
             "concurrency": instance.concurrency,
             "min_instances": 0,

@@ -41,6 +41,7 @@ class Instance:
     timeout_s: int
     message_s: float
     bytes_a_pixel: int = 0  # of memory at most, for a picture that it works on
+    kept_bytes_a_pixel: int = 0  # and for the golden pictures that it keeps beside
 
     def holding(self, pixels: int, more_bytes_a_pixel: int = 0) -> "Instance":
         """This instance with memory for as many pictures of `pixels` as it then works on at a time.
@@ -50,9 +51,9 @@ class Instance:
         picture_mib = pixels * (self.bytes_a_pixel + more_bytes_a_pixel) / (1 << 20)
         if not picture_mib:
             return self
-        fit = int((MEMORY_A_CORE_MIB - self.memory_mib) // picture_mib)
-        concurrency = max(1, min(self.concurrency, fit))
-        needed = (self.memory_mib + concurrency * picture_mib) / MEMORY_STEP_MIB
+        beside_mib = self.memory_mib + pixels * self.kept_bytes_a_pixel / (1 << 20)
+        concurrency = max(1, min(self.concurrency, int((MEMORY_A_CORE_MIB - beside_mib) // picture_mib)))
+        needed = (beside_mib + concurrency * picture_mib) / MEMORY_STEP_MIB
         return replace(self, memory_mib=MEMORY_STEP_MIB * ceil(needed), concurrency=concurrency)
 
     @property
@@ -95,7 +96,8 @@ STAGES: Final = {
             served=5,
             ports=frozenset({"images", "detector", "registrar"}),
             # Decodes pictures and waits for the detector: a few at a time. What a picture takes is the detector's to say.
-            instance=Instance(512, concurrency=4, most=20, timeout_s=120, message_s=1.0),
+            # Four golden pictures are kept, three bytes a pixel each; one of them is reckoned with the picture under it.
+            instance=Instance(512, concurrency=4, most=20, timeout_s=120, message_s=1.0, kept_bytes_a_pixel=9),
         ),
         Stage(
             "verify",

@@ -26,7 +26,7 @@ locals {
     "roles/logging.logWriter",
     "roles/storage.objectViewer",
   ]
-  plans = ["roles/iam.securityReviewer", "roles/logging.logWriter", "roles/viewer"]
+  plans = ["roles/iam.securityReviewer", "roles/logging.logWriter", "roles/storage.bucketViewer", "roles/viewer"]
 }
 
 resource "google_service_account" "deploy" {
@@ -79,6 +79,18 @@ resource "google_project_iam_member" "plan_config" {
   condition {
     title      = "only the configurations of gates"
     expression = "resource.name.extract(\"/secrets/{name}/versions/\").endsWith(\"-config\")"
+  }
+}
+
+# And the packages that are deployed, but no pictures.
+resource "google_project_iam_member" "plan_sources" {
+  project = var.project
+  role    = "roles/storage.objectViewer"
+  member  = google_service_account.plan.member
+
+  condition {
+    title      = "only the sources of gates"
+    expression = "resource.name.extract(\"/buckets/{name}/objects/\").endsWith(\"-source\")"
   }
 }
 

@@ -53,7 +53,8 @@ def test_all_pictures_that_are_worked_on_at_a_time_have_room(megapixels: int, de
     for stage in ("detect", "aggregate", "sweep"):
         table, made = STAGES[stage].instance, gate.instance(stage)
         picture = takes.get(stage, table.bytes_a_pixel) * gate.images.max_pixels / MIB
-        assert made.memory_mib >= table.memory_mib + made.concurrency * picture
+        kept = table.kept_bytes_a_pixel * gate.images.max_pixels / MIB
+        assert made.memory_mib >= table.memory_mib + kept + made.concurrency * picture
         assert 1 <= made.concurrency <= table.concurrency
         assert made.memory_mib <= made.cores * MEMORY_A_CORE_MIB <= MOST_MEMORY_MIB
         assert made.cores == 1 or made.concurrency == 1, "cores are not bought to work on more at a time"

@@ -29,7 +29,7 @@ run "project" {
     error_message = "who deploys may grant what a gate needs, and no more"
   }
   assert {
-    condition     = toset([for grant in google_project_iam_member.plan : grant.role]) == toset(["roles/iam.securityReviewer", "roles/logging.logWriter", "roles/viewer"])
+    condition     = toset([for grant in google_project_iam_member.plan : grant.role]) == toset(["roles/iam.securityReviewer", "roles/logging.logWriter", "roles/storage.bucketViewer", "roles/viewer"])
     error_message = "who plans changes nothing"
   }
   assert {
