@@ -79,9 +79,8 @@ class Stage:
     served: int  # its turn in a gate beside a line
     ports: frozenset[str]  # what the handler needs of the world, beside store and publisher
     instance: Instance
-    swept: bool = (
-        False  # what its message asks for stands in the store: sweep publishes it again, however often it failed
-    )
+    # What its message asks for stands in the store: sweep publishes it again, however often it failed.
+    swept: bool = False
 
 
 STAGES: Final = {

@@ -15,7 +15,7 @@ from linegate.commands.arguments import real
 from linegate.console import console
 from linegate.errors import UsageError
 from linegate.settings import Recipe, Settings
-from linegate.stages import Instance
+from linegate.stages import STAGES, Instance
 
 BOARDS: Final = 1000
 MOST: Final = 1e9  # US dollars, tokens or seconds; what is more is a slip
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         listed = prices_of(prices)
         costs = per_thousand(settings, settings.recipes[name], listed, options.crops, kept)
-        warm, dated = warm_a_month(listed, options.warm), as_of(listed)
+        warm, dated = warm_a_month(settings, listed, options.warm), as_of(listed)
     except KeyError as error:
         raise UsageError(f"the prices in {prices} can't be used: {error} is missing") from error
     except (TypeError, AttributeError, ZeroDivisionError) as error:
@@ -172,14 +172,11 @@ def per_thousand(
     return costs
 
 
-def warm_a_month(prices: Mapping[str, Any], instances: float) -> float:
+def warm_a_month(settings: Settings, prices: Mapping[str, Any], instances: float) -> float:
     """US dollars a month for so many idle instances of each stage that a line waits for."""
     run = prices["run"]
-    seconds = (
-        run["idle_vcpu_second"] + stage.instance.memory_mib / 1024 * run["idle_gib_second"]
-        for name, stage in STAGES.items()
-        if name not in NEVER_WARM
-    )
+    warm = (settings.instance(name) for name in STAGES if name not in NEVER_WARM)
+    seconds = (each.cores * run["idle_vcpu_second"] + each.memory_mib / 1024 * run["idle_gib_second"] for each in warm)
     return instances * MONTH_S * sum(seconds) if instances else 0.0
 
 
