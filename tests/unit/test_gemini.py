@@ -288,7 +288,7 @@ def test_a_quota_is_a_queue_and_no_doubt(make: Make, service: Service) -> None:
     with pytest.raises(DeferredError, match="Gemini: it answered 429: the quota is used up") as raised:
         verify(make())
     assert raised.value.retry_after_s == 40
-    assert len(service.requests) == 1
+    assert [request.method for request in service.requests] == ["POST", "GET"], "once, and whether it is served at all"
 
 
 @pytest.mark.parametrize(
@@ -347,20 +347,28 @@ def test_a_quota_of_nothing_is_a_retired_model_and_no_queue(make: Make, service:
     assert len(service.requests) == 1, "waiting brings no quota"
 
 
-@pytest.mark.parametrize(("listed", "gone"), [((), True), ((MODEL,), False)])
-def test_a_429_is_a_retired_model_if_the_list_has_it_no_more(
-    make: Make, model: Model, service: Service, listed: tuple[str, ...], gone: bool
-) -> None:
-    model.listed = listed
+def test_a_429_is_a_retired_model_if_the_list_has_it_no_more(make: Make, model: Model, service: Service) -> None:
+    model.listed = ()
     service.faults = lambda request: status(429) if request.method == "POST" else None
     verifier = make({"check_budget_s": 1})
     with capture_logs() as logged:
         judgements = [verify(verifier) for _ in range(2)]
-    assert len(retired(logged)) == int(gone)
-    assert all(("set gemini.model" in judgement.reason) is gone for judgement in judgements)
-    assert sum(request.method == "GET" for request in service.requests) == 1, (
-        "the list is asked once, not for each crop"
-    )
+    assert len(retired(logged)) == 1
+    assert all("set gemini.model" in judgement.reason for judgement in judgements)
+    asked = sum(request.method == "GET" for request in service.requests)
+    assert asked == 1, "the list is asked once, not for each crop"
+
+
+def test_a_429_is_a_quota_if_the_list_has_the_model(make: Make, model: Model, service: Service) -> None:
+    model.listed = (MODEL,)
+    service.faults = lambda request: status(429) if request.method == "POST" else None
+    verifier = make({"check_budget_s": 1})
+    with capture_logs() as logged:
+        for _ in range(2):
+            with pytest.raises(DeferredError, match="the quota is used up"):
+                verify(verifier)
+    assert not retired(logged)
+    assert sum(request.method == "GET" for request in service.requests) == 1
 
 
 def test_a_release_whose_own_default_is_gone_names_where_to_look(make: Make) -> None:
@@ -370,7 +378,8 @@ def test_a_release_whose_own_default_is_gone_names_where_to_look(make: Make) -> 
 def test_a_list_that_can_not_be_asked_retires_nothing(make: Make, service: Service) -> None:
     service.faults = always(status(429))
     with capture_logs() as logged:
-        assert "the quota is used up for now" in verify(make({"check_budget_s": 1})).reason
+        with pytest.raises(DeferredError, match="the quota is used up for now"):
+            verify(make({"check_budget_s": 1}))
     assert not retired(logged)
 
 
