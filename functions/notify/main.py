@@ -5,8 +5,8 @@ from cloudevents.http import CloudEvent
 
 from linegate.handlers.notify import notify as handle
 from linegate.messages import NotificationDue
-from linegate.serving import serve
-from linegate.starting import make_ready
+from linegate.serve import serve
+from linegate.startup import make_ready
 
 make_ready("notify")
 

@@ -5,8 +5,8 @@ from cloudevents.http import CloudEvent
 
 from linegate.handlers.sweep import sweep as handle
 from linegate.messages import SweepDue
-from linegate.serving import serve
-from linegate.starting import make_ready
+from linegate.serve import serve
+from linegate.startup import make_ready
 
 make_ready("sweep")
 

@@ -17,7 +17,7 @@ import yaml
 from pydantic import ValidationError
 from yaml.error import MarkedYAMLError
 
-from linegate import blinding
+from linegate import blind_spots
 from linegate.errors import ConfigError
 from linegate.faults import value_fault, yaml_fault
 from linegate.kind import Kind, VerifierKind
@@ -153,7 +153,7 @@ def parse(
     settings = None
     try:
         settings = Settings.model_validate(filled)
-        found += blinding.faults(settings)
+        found += blind_spots.faults(settings)
     except ValidationError as error:
         found += [value_fault(entry, filled) for entry in error.errors()]
     found += _references(filled)

@@ -377,9 +377,8 @@ def test_a_release_whose_own_default_is_gone_names_where_to_look(make: Make) -> 
 
 def test_a_list_that_can_not_be_asked_retires_nothing(make: Make, service: Service) -> None:
     service.faults = always(status(429))
-    with capture_logs() as logged:
-        with pytest.raises(DeferredError, match="the quota is used up for now"):
-            verify(make({"check_budget_s": 1}))
+    with capture_logs() as logged, pytest.raises(DeferredError, match="the quota is used up for now"):
+        verify(make({"check_budget_s": 1}))
     assert not retired(logged)
 
 

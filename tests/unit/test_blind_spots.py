@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from linegate.adapters.golden.classes import GOLDEN_CLASSES
-from linegate.blinding import covered
+from linegate.blind_spots import covered
 from linegate.config import parse
 from linegate.errors import ConfigError
 from linegate.sections import Zone

@@ -13,7 +13,7 @@ from linegate.errors import TransientError
 from linegate.events import push_body, to_message
 from linegate.inspection import Check, Result
 from linegate.messages import CheckMade, Event, NotificationDue
-from linegate.serving import serve
+from linegate.serve import serve
 
 NOTIFICATION = NotificationDue("id", "smt-1", "hmi", "id_r1_hmi")
 CHECK = CheckMade("id", "smt-1", 1, Check(0, Result.PASS, "Only dust."))
