@@ -1,12 +1,24 @@
 """Drawn boards: each defect does to the copper what its name says."""
 
-from itertools import combinations
+import hashlib
+from itertools import combinations, product
 
 import cv2
 import numpy as np
 import pytest
 
-from linegate.samples import DEFECTS, OVERSAMPLING, SIZE, Design, Photograph, golden_board, jpeg, sample
+from linegate.samples import (
+    DEFECTS,
+    FINISHES,
+    MASKS,
+    OVERSAMPLING,
+    SIZE,
+    Design,
+    Photograph,
+    golden_board,
+    jpeg,
+    sample,
+)
 
 SEEDS = range(4)
 
@@ -160,3 +172,23 @@ def test_a_jpeg_shows_the_picture() -> None:
     decoded = cv2.imdecode(np.frombuffer(jpeg(picture), np.uint8), cv2.IMREAD_COLOR_RGB)
     assert decoded is not None
     assert np.abs(decoded.astype(int) - picture).mean() < 3
+
+
+def test_the_colours_of_a_board_change_nothing_of_its_design() -> None:
+    plain = golden_board(5)
+    for mask, finish in product(MASKS, FINISHES):
+        board = golden_board(5, mask=mask, finish=finish)
+        assert (board.tracks, board.pads) == (plain.tracks, plain.pads)
+        assert {board.palette.mask, board.palette.copper} == set(MASKS[mask][:2])
+        assert (board == plain) == ((mask, finish) == ("green", "gold"))
+    assert len({golden_board(5, mask=mask).picture.tobytes() for mask in MASKS}) == len(MASKS)
+    with pytest.raises(ValueError, match="no mask 'pink'; there is green, red"):
+        golden_board(5, mask="pink")
+    with pytest.raises(ValueError, match="no finish 'lead'; there is copper, tin, gold"):
+        golden_board(5, finish="lead")
+
+
+def test_the_green_board_is_drawn_as_ever() -> None:
+    board = golden_board(11)
+    drawn = board.surface(board.conductors, board.holes)
+    assert hashlib.sha256(drawn.tobytes()).hexdigest()[:16] == "4d31abde74efa49f"

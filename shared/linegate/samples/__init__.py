@@ -12,9 +12,21 @@ from numpy.typing import NDArray
 from linegate.inspection import Box
 from linegate.samples.camera import OVERSAMPLING, Picture, expose, jpeg, photograph, pose_of, seen
 from linegate.samples.defects import DEFECTS, Placed, place
-from linegate.samples.design import CONVEYOR, SIZE, Design, Mask, drilled_copper, golden_board
+from linegate.samples.design import CONVEYOR, FINISHES, MASKS, SIZE, Design, Mask, Palette, drilled_copper, golden_board
 
-__all__ = ["DEFECTS", "OVERSAMPLING", "SIZE", "Design", "Photograph", "golden_board", "jpeg", "sample"]
+__all__ = [
+    "DEFECTS",
+    "FINISHES",
+    "MASKS",
+    "OVERSAMPLING",
+    "SIZE",
+    "Design",
+    "Palette",
+    "Photograph",
+    "golden_board",
+    "jpeg",
+    "sample",
+]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Designs are laid out on 640 x 640 and grow with the picture: lengths are 1/640 o
 says otherwise, each `unit` oversampled pixels long. Masks are square, `canvas` oversampled pixels wide, 0 or 255.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -19,27 +19,46 @@ Mask = NDArray[np.uint8]
 
 SIZE: Final = 640
 MARGIN: Final = 22
-# Conveyor, solder mask, copper below the mask, bare pad, drilled hole, silk screen
-PALETTE: Final = np.array(
-    [(44, 45, 48), (16, 88, 46), (52, 148, 84), (214, 178, 104), (22, 20, 20), (222, 226, 216)], np.uint8
-)
+Colour = tuple[int, int, int]  # RGB
 _CONVEYOR, _MASK, _COPPER, _PAD, _HOLE, _SILK = range(6)
 # Bits above the ground's kind; a table of all their combinations colours a board in one pass.
 _IS_COPPER, _IS_PAD, _IS_HOLE = 8, 16, 32
+CONVEYOR: Final[Colour] = (44, 45, 48)
+_DRILLED: Final[Colour] = (22, 20, 20)
+_WHITE_PRINT: Final[Colour] = (222, 226, 216)
+_BLACK_PRINT: Final[Colour] = (34, 34, 36)
 
 
-def _colours() -> Picture:
-    """256 x 1 x 3: what is seen of each combination of the ground's kind and the bits; the topmost layer wins."""
-    code = np.arange(256)
-    seen = np.minimum(code & 7, len(PALETTE) - 1)
-    seen[(code & _IS_COPPER) > 0] = _COPPER
-    seen[(code & _IS_COPPER > 0) & (code & _IS_PAD > 0)] = _PAD
-    seen[(code & _IS_HOLE) > 0] = _HOLE
-    return np.asarray(PALETTE[seen][:, None], np.uint8)
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The colours of a board's materials; `copper` is copper below the mask, `bare` what finishes the bare pads."""
+
+    mask: Colour = (16, 88, 46)
+    copper: Colour = (52, 148, 84)
+    bare: Colour = (214, 178, 104)
+    silk: Colour = _WHITE_PRINT
+
+    def seen(self) -> Picture:
+        """256 x 1 x 3: what is seen of each combination of the ground's kind and the bits; the topmost layer wins."""
+        colours = np.array([CONVEYOR, self.mask, self.copper, self.bare, _DRILLED, self.silk], np.uint8)
+        code = np.arange(256)
+        kinds = np.minimum(code & 7, len(colours) - 1)
+        kinds[(code & _IS_COPPER) > 0] = _COPPER
+        kinds[(code & _IS_COPPER > 0) & (code & _IS_PAD > 0)] = _PAD
+        kinds[(code & _IS_HOLE) > 0] = _HOLE
+        return np.asarray(colours[kinds][:, None], np.uint8)
 
 
-_COLOURS: Final = _colours()
-CONVEYOR: Final = tuple(int(value) for value in PALETTE[_CONVEYOR])
+# Mask, copper below it, print
+MASKS: Final[Mapping[str, tuple[Colour, Colour, Colour]]] = {
+    "green": ((16, 88, 46), (52, 148, 84), _WHITE_PRINT),
+    "red": ((122, 18, 24), (166, 46, 42), _WHITE_PRINT),
+    "blue": ((14, 46, 112), (32, 82, 158), _WHITE_PRINT),
+    "black": ((26, 27, 30), (50, 50, 52), _WHITE_PRINT),
+    "white": ((216, 218, 214), (194, 194, 184), _BLACK_PRINT),  # the one below which copper is darker
+    "yellow": ((186, 148, 22), (216, 182, 58), _BLACK_PRINT),
+}
+FINISHES: Final[Mapping[str, Colour]] = {"copper": (196, 118, 74), "tin": (196, 198, 200), "gold": (214, 178, 104)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +83,7 @@ class Design:
     tracks: tuple[Track, ...]
     pads: tuple[Pad, ...]
     size: int = SIZE  # side of the golden picture in pixels
+    palette: Palette = Palette()
 
     @property
     def canvas(self) -> int:
@@ -116,7 +136,7 @@ class Design:
 
     @cached_property
     def ground(self) -> Mask:
-        """What lies where there is no copper: the number of its colour in PALETTE instead of 0 or 255."""
+        """What lies where there is no copper: the number of its colour instead of 0 or 255."""
         kinds = np.full((self.canvas,) * 2, _CONVEYOR, np.uint8)
         edge = round(MARGIN * self.unit)
         kinds[edge:-edge, edge:-edge] = _MASK
@@ -128,7 +148,7 @@ class Design:
     def surface(self, conductors: Mask, holes: Mask) -> Picture:
         """The board as the camera would see it without any optics; canvas x canvas x 3."""
         code = self.ground | (conductors & _IS_COPPER) | (self.pad_area & _IS_PAD) | (holes & _IS_HOLE)
-        return np.asarray(cv2.applyColorMap(code, _COLOURS), np.uint8)
+        return np.asarray(cv2.applyColorMap(code, self.palette.seen()), np.uint8)
 
     def pixel(self, x: float, y: float) -> tuple[int, int]:
         """The oversampled pixel of a point of the design."""
@@ -149,11 +169,15 @@ class Design:
         return mask
 
 
-def golden_board(seed: int, size: int = SIZE) -> Design:
-    """A board design; the same seed draws the same board, whatever the size of its picture.
+def golden_board(seed: int, size: int = SIZE, *, mask: str = "green", finish: str = "gold") -> Design:
+    """A board design; the same seed draws the same board, whatever the size of its picture and its colours.
 
-    Raises ValueError for less than 640 pixels: defects would be too small to be seen.
+    `mask` is one of MASKS, `finish` of the bare pads one of FINISHES. Raises ValueError for others, and for less than 640
+    pixels: defects would be too small to be seen.
     """
+    for what, name, known in (("mask", mask, MASKS), ("finish", finish, FINISHES)):
+        if name not in known:
+            raise ValueError(f"there is no {what} {name!r}; there is {', '.join(known)}")
     if size < SIZE:
         raise ValueError(f"a board has {SIZE} pixels a side or more, not {size}")
     rng = np.random.default_rng(seed)
@@ -192,7 +216,8 @@ def golden_board(seed: int, size: int = SIZE) -> Design:
         left, right = int(rng.integers(96, 130)), int(rng.integers(510, 544))
         tracks.append(Track(((left, y), (right, y)), width))
         pads += [Pad(left, y, 11, 5), Pad(right, y, 11, 5)]
-    return Design(tuple(tracks), tuple(pads), size)
+    below, covered, silk = MASKS[mask]
+    return Design(tuple(tracks), tuple(pads), size, Palette(below, covered, FINISHES[finish], silk))
 
 
 def drilled_copper(conductors: Mask, holes: Mask) -> Mask:
