@@ -50,6 +50,9 @@ DEFINITIONS: Final = {
     "spur": "copper juts out from the edge of a conductor without reaching another one",
     "spurious_copper": "copper stands where there should be none, touching no conductor",
     "pin_hole": "the copper of a conductor or pad has a small hole in it that is not drilled",
+    "foreign": "something is there that should not be, copper or any other material",
+    "missing": "something is gone that should be there: copper, print, solder mask or a part",
+    "changed": "the surface has another colour or look than it should have",
 }
 QUOTA: Final = 429
 # The Gemini API refuses shorter deadlines of its own; ours is kept by the connection.

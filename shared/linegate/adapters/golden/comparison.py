@@ -1,20 +1,35 @@
-"""Where two registered pictures of a board differ in copper, by more than their own edges explain.
+"""Where two registered pictures of a board differ by more than their own edges explain: in copper, or in how they look.
 
 No fixed tolerance fits all boards: edges are as ragged as etching, light and thresholding make them. So each pair of
 pictures tells its own raggedness, a difference is looked at where it leaves that behind, and its confidence is what
 boards with known defects taught about differences of that size, measured in raggedness.
+
+Copper is told by one threshold, which sees nothing of materials that lie on the same side of it. So photographs are
+compared once more, in colour and without any notion of copper (`appearance`). What only that sees is `foreign`, `missing`
+or `changed`; what both see has the copper's name and the greater of the two confidences.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from linegate.adapters.golden.appearance import unlike
 from linegate.adapters.golden.classes import GoldenClass
-from linegate.adapters.golden.materials import Copper, Grey, Mask, Picture, bare_metal, coloured, copper_masks
+from linegate.adapters.golden.materials import (
+    Copper,
+    Grey,
+    Mask,
+    Picture,
+    bare_metal,
+    coloured,
+    copper_masks,
+    evened,
+    two_levels,
+)
 from linegate.adapters.golden.topology import (
     Region,
     class_of_extra,
@@ -98,10 +113,34 @@ def examine(
     dark and everything else as bright. `variation` is by how many grey levels good boards differ from the golden one.
     Raises RegistrationError where so much differs that it can't be defects.
     """
-    differences, doubts = candidates(picture, golden, copper, variation)
-    found = (Detection(one.class_name, round(one.confidence, 3), one.box) for one in differences)
+    even = evened(picture, golden)
+    differences, doubts = _candidates(picture, even, golden, copper, variation)
+    found = [Detection(one.class_name, round(one.confidence, 3), one.box) for one in differences]
+    if not two_levels(golden):  # a scan is all copper and ground
+        others, more = unlike(picture, golden, variation, even)
+        found = _merged(found, [Detection(one.class_name, round(one.confidence, 3), one.box) for one in others])
+        doubts += more
     sure = (detection for detection in found if detection.confidence >= LEAST_CONFIDENCE)
     return sorted(sure, key=lambda detection: -detection.confidence), doubts
+
+
+def _merged(named: list[Detection], others: list[Detection]) -> list[Detection]:
+    """Both, but what overlaps a named one is the same difference: two have seen it, the surer one counts."""
+    surest = {index: one.confidence for index, one in enumerate(named)}
+    alone = []
+    for other in others:
+        same = [index for index, one in enumerate(named) if _overlap(one.box, other.box)]
+        if same:
+            best = max(same, key=lambda index: named[index].confidence)
+            surest[best] = max(surest[best], other.confidence)
+        else:
+            alone.append(other)
+    return [replace(one, confidence=surest[index]) for index, one in enumerate(named)] + alone
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    apart_x, apart_y = abs(one.x - other.x), abs(one.y - other.y)
+    return 2 * apart_x < one.width + other.width and 2 * apart_y < one.height + other.height
 
 
 def candidates(
@@ -111,7 +150,13 @@ def candidates(
 
     Raises RegistrationError as `examine` does.
     """
-    have, want = copper_masks(picture, golden, copper, variation)
+    return _candidates(picture, evened(picture, golden), golden, copper, variation)
+
+
+def _candidates(
+    picture: Picture, even: Picture, golden: Picture, copper: Copper, variation: Grey | None
+) -> tuple[list[Candidate], tuple[str, ...]]:
+    have, want = copper_masks(even, golden, copper, variation)
     scale = float(np.clip(min(want.shape) / 640, 0.75, 4))
     depths = _Depths(_depth(want), _depth(1 - want), _depth(have), _depth(1 - have))
     edges = depths.raggedness(have, want, scale)

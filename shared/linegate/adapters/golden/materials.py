@@ -13,9 +13,12 @@ Copper = Literal["auto", "bright", "dark"]
 
 # Part of the pixels that are dark or bright on a black-and-white scan; where none is bright, they must be black.
 BILEVEL_SHARE: Final = 0.9
-DARK, BRIGHT, BLACK = 40, 215, 16
+DARK, BRIGHT, BLACK, WHITE = 40, 215, 16, 245
+# Part of the pixels that are black or white on a picture that can have no third material.
+TWO_LEVELS: Final = 0.8
 # Glare brightens all channels by the same, give or take this part of it.
 TINT: Final = 0.25
+_WHITE: Final = np.ceil((1 - TINT) * np.arange(256)).astype(np.uint8)  # the least that the darkest channel is then
 # Side to which the shorter side is reduced to look for glare, and the window there whose median is taken.
 GLARE_SIDE, GLARE_WINDOW = 320, 15
 # Bare metal is grey: its channels differ by less than this part of the brightest, which shadows are too dark to tell. It
@@ -27,13 +30,12 @@ FAINT: Final = 0.25
 DEVIATION_FACTOR, DEVIATION_MARGIN = 1.25, 8.0
 
 
-def copper_masks(picture: Picture, golden: Picture, copper: Copper, variation: Grey | None) -> tuple[Mask, Mask]:
-    """Copper of the picture and of the golden picture, by one threshold, after light has been evened out.
+def copper_masks(even: Picture, golden: Picture, copper: Copper, variation: Grey | None) -> tuple[Mask, Mask]:
+    """Copper of the picture (without glare, see `evened`) and of the golden picture, by one threshold, in the same light.
 
     `variation` is by how many grey levels good boards differ from the golden one, at each pixel.
     """
     scan = bilevel(golden)
-    even = picture if scan or not coloured(golden) else without_glare(picture, golden)
     want, have = lightness(golden), lightness(even)
     if scan:
         threshold, least = 127.0, 0.0  # also where the golden scan is all of one kind, which tells no threshold
@@ -63,6 +65,11 @@ def copper_masks(picture: Picture, golden: Picture, copper: Copper, variation: G
     return np.where(usual & ~beside, want_mask, have_mask), want_mask
 
 
+def evened(picture: Picture, golden: Picture) -> Picture:
+    """The picture without glare, where that can be told from copper: by its colour."""
+    return picture if bilevel(golden) or not coloured(golden) else without_glare(picture, golden)
+
+
 def without_glare(picture: Picture, golden: Picture) -> Picture:
     """The picture without the light that a shiny surface throws back: white, so it brightens all channels alike.
 
@@ -72,7 +79,7 @@ def without_glare(picture: Picture, golden: Picture) -> Picture:
     red, green, blue = cv2.split(cv2.subtract(picture, golden))
     most = np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
     least = np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
-    white = np.where(most - least <= TINT * most, least, 0).astype(np.uint8)
+    white = cv2.bitwise_and(least, cv2.compare(least, cv2.LUT(most, _WHITE), cv2.CMP_GE))
     if not cv2.hasNonZero(white):
         return picture
     height, width = white.shape
@@ -131,6 +138,12 @@ def bilevel(picture: NDArray[Any]) -> bool:
     bright = float((sampled > BRIGHT).mean())
     dark = float((sampled < (DARK if bright > 0 else BLACK)).mean())
     return dark + bright > BILEVEL_SHARE
+
+
+def two_levels(picture: Picture) -> bool:
+    """Whether it is a black-and-white scan and nothing else: a photograph of a white board is bright, but not white."""
+    light = lightness(np.ascontiguousarray(picture[::4, ::4]))
+    return bilevel(picture) and float(((light < BLACK) | (light > WHITE)).mean()) > TWO_LEVELS
 
 
 def _wide(grey: Grey) -> NDArray[np.float32]:

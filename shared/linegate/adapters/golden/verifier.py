@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from linegate.adapters.golden.adapters import MODEL, VERSION
-from linegate.adapters.golden.materials import bilevel, lightness
+from linegate.adapters.golden.appearance import blurred_away, luminance_and_colour, smooth
+from linegate.adapters.golden.classes import LOOKS
+from linegate.adapters.golden.materials import Mask, Picture, bilevel, lightness, two_levels
 from linegate.adapters.golden.topology import disc
 from linegate.errors import PermanentError
 from linegate.inspection import Detection, Result
@@ -27,6 +29,9 @@ ALIGNMENT: Final = 3  # pixels by which the crop may lie off the reference, each
 # Percentiles: the outer two span the contrast, the inner two the light.
 LEVELS: Final = (5, 10, 90, 95)
 MINIMUM_SIDE: Final = 16
+# Looks: grey levels that count as nothing, times the median difference, and part of the contrast next to a pixel.
+LEAST_LEVELS, TIMES_MEDIAN, EDGE_PART = 6.0, 4.0, 0.3
+DARK: Final = 8.0  # grey levels added before a ratio is taken
 _WORDS: Final = {
     "open_circuit": "the copper is interrupted over about {size} px",
     "short": "copper joins conductors that are separate on the golden board, over about {size} px",
@@ -35,6 +40,9 @@ _WORDS: Final = {
     "spurious_copper": "copper of about {size} px stands where the golden board has none",
     "missing_hole": "the hole of the golden board is filled over about {size} px",
     "pin_hole": "the copper has a void of about {size} px",
+    "foreign": "something of about {size} px is there that the golden board does not have",
+    "missing": "something of about {size} px that the golden board has is gone",
+    "changed": "about {size} px look otherwise than on the golden board",
 }
 
 
@@ -42,20 +50,56 @@ class GoldenVerifier:
     """Looks at one crop beside the golden board's: are its grey levels explained by a slightly shifted, ragged edge?
 
     Works on grey levels and realigns the crop by itself, where the detector compared thresholded copper: what one of
-    them takes for a defect by accident of threshold or alignment, the other does not.
+    them takes for a defect by accident of threshold or alignment, the other does not. Grey levels are measured by the
+    contrast of the whole crop, so what is faint beside something bright is explained away: on photographs nothing is
+    cleared that looks otherwise, in luminance or colour, than the golden board does.
     """
 
     def verify(self, crop: bytes, reference: bytes | None, detection: Detection) -> Judgement:
         if reference is None:
             return Judgement(Result.UNSURE, "there is no reference crop to compare with", MODEL, VERSION)
-        seen, golden = _grey(crop), _grey(reference)
-        if seen.shape != golden.shape or min(seen.shape) < MINIMUM_SIDE:
+        seen, golden = _decoded(crop), _decoded(reference)
+        if seen.shape != golden.shape or min(seen.shape[:2]) < MINIMUM_SIDE:
             return Judgement(Result.UNSURE, "crop and reference crop can't be compared", MODEL, VERSION)
         result, reason = _judged(seen, golden, detection.class_name)
         return Judgement(result, reason, MODEL, VERSION)
 
 
-def _judged(seen: NDArray[np.float32], golden: NDArray[np.float32], class_name: str) -> tuple[Result, str]:
+def _judged(seen: Picture, golden: Picture, class_name: str) -> tuple[Result, str]:
+    scan = two_levels(golden)
+    if class_name in LOOKS and not scan:
+        return _judged_by_looks(seen, golden, class_name)
+    light, wanted = lightness(seen).astype(np.float32), lightness(golden).astype(np.float32)
+    result, reason = _judged_by_light(light, wanted, class_name)
+    if result is not Result.PASS or scan:
+        return result, reason
+    looks, why = _judged_by_looks(seen, golden, class_name)
+    return (result, reason) if looks is not Result.FAIL else (Result.UNSURE, f"no edge is out of place, but {why}")
+
+
+def _judged_by_looks(seen: Picture, golden: Picture, class_name: str) -> tuple[Result, str]:
+    """By luminance and colour, whatever the materials: beyond noise and what edges and focus explain."""
+    top, left = _lies(lightness(seen).astype(np.float32), lightness(golden).astype(np.float32))
+    want = golden[ALIGNMENT:-ALIGNMENT, ALIGNMENT:-ALIGNMENT]
+    height, width = want.shape[:2]
+    have, want = smooth(seen[top : top + height, left : left + width]), smooth(want)
+    # In one light: most of the crop is as it should be.
+    gain = np.median((have + DARK) / (want + DARK), axis=(0, 1))
+    want = np.clip(want * gain, 0, 255).round().astype(np.uint8)
+    have, want = luminance_and_colour(have), luminance_and_colour(want)
+    apart = lightness(np.asarray(cv2.absdiff(have, want), np.uint8))
+    contrast = lightness(np.asarray(cv2.subtract(cv2.dilate(want, disc(1)), cv2.erode(want, disc(1))), np.uint8))
+    noise = max(LEAST_LEVELS, TIMES_MEDIAN * float(np.median(apart)))
+    beyond = _connected(
+        np.asarray(apart > np.maximum(noise, np.maximum(EDGE_PART * contrast, blurred_away(want))), np.uint8)
+    )
+    if beyond.largest < DOUBTFUL_AREA:
+        return Result.PASS, "the crop looks as the golden board does"
+    said = _WORDS[class_name if class_name in LOOKS else "changed"].format(size=beyond.size)
+    return (Result.FAIL if beyond.largest >= CERTAIN_AREA else Result.UNSURE), said
+
+
+def _judged_by_light(seen: NDArray[np.float32], golden: NDArray[np.float32], class_name: str) -> tuple[Result, str]:
     aligned, model, contrast = _aligned(seen, golden)
     # An edge may lie a little to either side: between the darkest and the brightest nearby, all is explained.
     beyond = _differences(aligned, model, contrast, disc(2 if bilevel(golden) else 1))
@@ -92,7 +136,7 @@ def _aligned(
     """The crop where it fits the golden one best and in its light, the golden one, and the contrast of the two."""
     inner = golden[ALIGNMENT:-ALIGNMENT, ALIGNMENT:-ALIGNMENT]
     wanted = np.percentile(inner, LEVELS)
-    top, left = _place(seen, inner) if wanted[3] - wanted[0] > 1 else (ALIGNMENT, ALIGNMENT)
+    top, left = _lies(seen, golden)
     height, width = inner.shape
     aligned = seen[top : top + height, left : left + width]
     given = np.percentile(aligned, LEVELS)
@@ -103,6 +147,13 @@ def _aligned(
     smooth = np.asarray(cv2.GaussianBlur(np.asarray(aligned, np.float32), (3, 3), 0), np.float32)
     model = np.asarray(cv2.GaussianBlur(inner, (3, 3), 0), np.float32)
     return smooth, model, contrast
+
+
+def _lies(seen: NDArray[np.float32], golden: NDArray[np.float32]) -> tuple[int, int]:
+    """Top and left of the part of `seen` that shows what `golden` does without its margin."""
+    inner = golden[ALIGNMENT:-ALIGNMENT, ALIGNMENT:-ALIGNMENT]
+    low, *_, high = np.percentile(inner, LEVELS)
+    return _place(seen, inner) if high - low > 1 else (ALIGNMENT, ALIGNMENT)
 
 
 def _place(seen: NDArray[np.float32], inner: NDArray[np.float32]) -> tuple[int, int]:
@@ -128,7 +179,10 @@ def _differences(
 ) -> _Differences:
     """What differs by more than an edge that lies within reach of `kernel` explains."""
     excess = np.maximum(_unexplained(seen, golden, kernel), _unexplained(golden, seen, kernel))
-    different = np.asarray(excess > DIFFERENT * contrast, np.uint8)
+    return _connected(np.asarray(excess > DIFFERENT * contrast, np.uint8))
+
+
+def _connected(different: Mask) -> _Differences:
     _, _, statistics, _ = cv2.connectedComponentsWithStats(different, connectivity=8)
     areas = np.append(statistics[1:, cv2.CC_STAT_AREA], (0, 0, 0))
     third, _, largest = np.sort(areas)[-3:]
@@ -147,10 +201,9 @@ def _unexplained(grey: NDArray[np.float32], by: NDArray[np.float32], kernel: NDA
     return np.asarray(np.maximum(grey - cv2.dilate(by, kernel), cv2.erode(by, kernel) - grey), np.float32)
 
 
-def _grey(data: bytes) -> NDArray[np.float32]:
-    """The brightest of the three colours, as the detector sees them, in 0 … 255."""
+def _decoded(data: bytes) -> Picture:
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
-            return lightness(np.asarray(picture.convert("RGB"))).astype(np.float32)
+            return np.asarray(picture.convert("RGB"))
     except OSError as error:
         raise PermanentError(f"the crop can't be decoded: {error}") from error

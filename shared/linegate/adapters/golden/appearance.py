@@ -1,0 +1,296 @@
+"""Where a picture looks unlike the golden one laid over it, whatever the materials are.
+
+Nothing here knows copper. Each pixel may differ by what explains a difference at that place and in that colour: noise as
+it is around there, a part of the contrast that lies within reach (edges never fall on one another quite), light that
+changes, glare, and what good boards do. How much each of these
+explains is taken from the two pictures themselves. A region beyond it is a candidate, and its confidence what drawn and
+photographed boards with known defects taught (`WEIGHTS`).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from linegate.adapters.golden.classes import GoldenClass
+from linegate.adapters.golden.light import SURROUNDINGS, blocks, in_the_light_of, widened
+from linegate.adapters.golden.materials import Grey, Mask, Picture, evened, lightness
+from linegate.inspection import Box
+
+# Pictures are reduced by a whole number so that the shorter side comes nearest to this; lengths below are in pixels there.
+SIDE: Final = 800
+# Grey levels that count as nothing, and times the mean difference of flat ground that noise explains.
+LEAST_TOLERANCE, NOISE_FACTOR = 6.0, 5.0
+# How many times the picture's own noise may be at a place; and grey levels from which small differences drown in it.
+NOISIEST, DROWNING = 3.0, 30.0
+# Part of a block that must be flat to tell noise.
+LEAST_FLAT: Final = 0.15
+# Pixels with this contrast within reach, and more than this percentile has, are on an edge. This percentile of them tells
+# by which part of that contrast they differ; times that part is explained, and at least this part within the first reach.
+# A farther reach that explains less than NEGLIGIBLE is not looked at, and fewer pixels tell nothing.
+REACHES: Final = (1, 2, 3)
+EDGE_CONTRAST, EDGE_SHARE, EDGE_PERCENTILE, EDGE_FACTOR, LEAST_EDGE, NEGLIGIBLE = 30, 80, 95.0, 1.3, 0.2, 0.12
+FEWEST_EDGES: Final = 200
+# Compression rings this far around an edge: as much as this many times what that percentile of the pixels there differs by.
+RINGING_REACH, RINGING_FACTOR = 7, 2.2
+SAMPLED: Final = np.s_[::3, ::3]
+# Part of the glare that was taken out, and of its change within a reach, by which it may be wrong.
+GLARE, GLARE_REACH = 0.25, 9
+COLOUR_BLUR: Final = (5, 5)
+# How much softer the one picture may be, and times what that takes away.
+SOFTER, SOFT_FACTOR = (5, 5), 1.0
+# Times what good boards differ by.
+VARIATION: Final = 1.25
+# Fragments closer than this are one difference; one of fewer pixels is none.
+MERGE, LEAST_AREA = 4, 5
+# Part of the picture beyond which nothing is told one by one.
+MOST: Final = 0.03
+BOX_MARGIN: Final = 6.0
+# To name a difference: the width of its surroundings, and the part of them that must look like it did, or does.
+AROUND, COMMON = 10, 0.25
+
+# Logistic regression: what each piece of evidence (see `_evidence`) adds to the log-odds that a difference is a defect.
+# `.ci/fit_appearance.py` fits them on drawn boards.
+WEIGHTS: Final[Mapping[str, float]] = {"bias": 4.0, "peak": 6.6, "edge": -11.9, "long": -1.7}
+LONGEST: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unlike:
+    """A region that looks unlike the golden picture, and what speaks for a defect."""
+
+    class_name: GoldenClass
+    box: Box
+    evidence: Mapping[str, float]
+
+    @property
+    def confidence(self) -> float:
+        """The probability that this is a defect, as far as boards with known defects taught it; never certain."""
+        odds = sum(WEIGHTS.get(name, 0.0) * value for name, value in self.evidence.items())
+        return min(0.99, float(1 / (1 + np.exp(-np.clip(odds, -30, 30)))))
+
+
+def unlike(
+    picture: Picture, golden: Picture, variation: Grey | None = None, even: Picture | None = None
+) -> tuple[list[Unlike], tuple[str, ...]]:
+    """Every region of `picture` that looks unlike `golden`, laid over it, and why there may be more.
+
+    `variation` is by how many grey levels good boards differ from the golden one, at each pixel; `even` is the picture
+    without glare, if that is known already.
+    """
+    if even is None:
+        even = evened(picture, golden)
+    step = max(1, round(min(golden.shape[:2]) / SIDE))
+    pair = _Pair.of(_reduced(picture, step), None if even is picture else _reduced(even, step), _reduced(golden, step))
+    noise = _noise(pair)
+    doubts: tuple[str, ...] = ()
+    if (typical := float(np.median(noise))) > DROWNING:
+        doubts = (
+            f"The picture differs from the golden picture all over: differences under {typical:.0f} grey levels can't be seen.",
+        )
+    allowed = _tolerance(pair, noise, _reduced_variation(variation, step))
+    seeds = _beyond(pair.apart, allowed)
+    if not cv2.hasNonZero(seeds):
+        return [], doubts
+    if (part := float(seeds.mean())) > MOST:
+        return [], (
+            *doubts,
+            f"{part:.0%} of the picture look unlike the golden picture: too much to be told one by one.",
+        )
+    found = [
+        Unlike(
+            _name(pair, window, pixels),
+            _box(window, pixels, step, picture.shape),
+            _evidence(pair, allowed, window, pixels),
+        )
+        for window, pixels in _regions(seeds)
+    ]
+    return found, doubts
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The two pictures, reduced, smoothed and in the same light."""
+
+    have: Picture
+    want: Picture
+    apart: Grey  # the largest difference of a channel
+    explained: Grey  # grey levels that edges explain, by the contrast within reach
+    flat: Mask  # 255 where there is little contrast within reach
+    doubtful: Grey  # grey levels by which light and glare may be wrong
+
+    @classmethod
+    def of(cls, picture: Picture, even: Picture | None, golden: Picture) -> "_Pair":
+        """`even` is the picture without glare, None where there is none."""
+        glare = None if even is None else lightness(np.asarray(cv2.subtract(picture, even), np.uint8))
+        have, want = smooth(picture if even is None else even), smooth(golden)
+        want, doubtful = in_the_light_of(have, want)
+        have, want = luminance_and_colour(have), luminance_and_colour(want)
+        if glare is not None:
+            around = np.ones((GLARE_REACH,) * 2, np.uint8)
+            slope = cv2.subtract(cv2.dilate(glare, around), cv2.erode(glare, around))
+            doubtful = np.asarray(cv2.add(doubtful, cv2.addWeighted(glare, GLARE, slope, GLARE, 0)), np.uint8)
+        apart = lightness(np.asarray(cv2.absdiff(have, want), np.uint8))
+        explained, flat = _edges(want, apart)
+        explained = np.asarray(cv2.max(explained, blurred_away(want)), np.uint8)
+        return cls(have, want, apart, explained, flat, doubtful)
+
+
+def _reduced(picture: Picture, step: int) -> Picture:
+    if step == 1:
+        return picture
+    size = picture.shape[1] // step, picture.shape[0] // step
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _reduced_variation(variation: Grey | None, step: int) -> Grey | None:
+    """The largest nearby: where good boards differ, they do so a little further on as well."""
+    if variation is None:
+        return None
+    widened = np.asarray(cv2.dilate(variation, np.ones((2 * step + 1,) * 2, np.uint8)), np.uint8)
+    size = variation.shape[1] // step, variation.shape[0] // step
+    return widened if step == 1 else np.asarray(cv2.resize(widened, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
+def smooth(picture: Picture) -> Picture:
+    return np.asarray(cv2.GaussianBlur(picture, (3, 3), 0), np.uint8)
+
+
+def luminance_and_colour(picture: Picture) -> Picture:
+    """Y, Cr and Cb, the last two smoothed: in a JPEG colour is so coarse that it bleeds over edges, in both pictures alike."""
+    luminance, red, blue = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb))
+    return np.asarray(cv2.merge([luminance, cv2.blur(red, COLOUR_BLUR), cv2.blur(blue, COLOUR_BLUR)]), np.uint8)
+
+
+def _edges(want: Picture, apart: Grey) -> tuple[Grey, Mask]:
+    """Grey levels that edges which lie a little aside explain at each pixel, and where there are none.
+
+    Pixels on an edge tell which part of its contrast that is, those that only have one within a farther reach tell it
+    for that: colour is softer than light in a JPEG, and another focus spreads an edge.
+    """
+    explained, nearer, least = np.zeros_like(apart), np.zeros_like(apart[SAMPLED]), 0.0
+    flat = explained
+    around = explained
+    for reach in REACHES:
+        kernel = np.ones((2 * reach + 1,) * 2, np.uint8)
+        contrast = lightness(np.asarray(cv2.subtract(cv2.dilate(want, kernel), cv2.erode(want, kernel)), np.uint8))
+        on = contrast[SAMPLED]
+        if reach == 1:
+            least = max(EDGE_CONTRAST, float(np.percentile(on[::2, ::2], EDGE_SHARE)))
+            around = np.asarray(cv2.dilate(contrast, np.ones((2 * RINGING_REACH + 1,) * 2, np.uint8)), np.uint8)
+            flat = np.asarray(cv2.threshold(contrast, float(np.median(on)), 255, cv2.THRESH_BINARY_INV)[1], np.uint8)
+        edge = (on > least) & (nearer <= on >> 1)
+        part = 0.0
+        if int(edge.sum()) >= FEWEST_EDGES:
+            part = float(np.percentile(apart[SAMPLED][edge] / on[edge], EDGE_PERCENTILE))
+        part = float(np.clip(EDGE_FACTOR * part, LEAST_EDGE if reach == 1 else 0.0, 1.0))
+        if reach > 1 and part < NEGLIGIBLE:
+            break
+        explained = np.asarray(cv2.max(explained, cv2.convertScaleAbs(contrast, alpha=part)), np.uint8)
+        nearer = on
+    beside = (around[SAMPLED] > least) & (nearer <= least / 2)
+    if int(beside.sum()) >= FEWEST_EDGES:
+        ringing = RINGING_FACTOR * float(np.percentile(apart[SAMPLED][beside], EDGE_PERCENTILE))
+        explained = np.asarray(
+            cv2.max(explained, cv2.threshold(around, least, ringing, cv2.THRESH_BINARY)[1]), np.uint8
+        )
+    return explained, flat
+
+
+def blurred_away(want: Picture) -> Grey:
+    """Grey levels that a softer picture lacks: the golden one became softer when it was laid over, which thin print shows."""
+    luminance = cv2.extractChannel(want, 0)
+    return np.asarray(
+        cv2.convertScaleAbs(cv2.absdiff(luminance, cv2.GaussianBlur(luminance, SOFTER, 0)), alpha=SOFT_FACTOR), np.uint8
+    )
+
+
+def _tolerance(pair: _Pair, noise: Grey, variation: Grey | None) -> Grey:
+    """Grey levels by which each pixel may differ."""
+    allowed = cv2.add(cv2.max(pair.explained, widened(noise, pair.apart)), pair.doubtful)
+    if variation is not None:
+        allowed = cv2.addWeighted(allowed, 1, variation, VARIATION, 0)
+    return np.asarray(allowed, np.uint8)
+
+
+def _noise(pair: _Pair) -> NDArray[np.uint8]:
+    """Grey levels that noise explains, block by block: as much as flat ground around differs by."""
+    flat = blocks(pair.flat).astype(np.float32) / 255
+    # In eighths of a grey level, for blocks are rounded to whole numbers.
+    eighths = blocks(np.asarray(cv2.bitwise_and(cv2.convertScaleAbs(pair.apart, alpha=8), pair.flat), np.uint8))
+    mean = np.where(flat > LEAST_FLAT, eighths / np.maximum(flat, LEAST_FLAT), np.nan)
+    mean = np.where(np.isnan(mean), np.nanmedian(mean) if (flat > LEAST_FLAT).any() else 0.0, mean)
+    local = cv2.medianBlur(np.clip(mean, 0, 255).astype(np.uint8), SURROUNDINGS).astype(np.float32) / 8
+    # Something large and foreign fills all of its surroundings, but not all of the picture.
+    local = np.minimum(local, max(float(np.median(mean)) / 8, LEAST_TOLERANCE / NOISE_FACTOR) * NOISIEST)
+    return np.asarray(np.clip(NOISE_FACTOR * local, LEAST_TOLERANCE, 255).round(), np.uint8)
+
+
+def _beyond(apart: Grey, allowed: Grey) -> Mask:
+    """Where the pictures differ by more than is allowed, without single pixels and hairs."""
+    beyond = cv2.threshold(cv2.subtract(apart, allowed), 0, 1, cv2.THRESH_BINARY)[1]
+    return np.asarray(cv2.morphologyEx(beyond, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
+
+
+def _regions(seeds: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
+    """The windows of connected differences, with room around them, and their pixels in it."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * MERGE + 1,) * 2)
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(cv2.dilate(seeds, kernel), connectivity=8)
+    height, width = seeds.shape
+    for label in range(1, count):
+        left, top, wide, high, _ = (int(value) for value in statistics[label])
+        window = (
+            slice(max(0, top - AROUND), min(height, top + high + AROUND)),
+            slice(max(0, left - AROUND), min(width, left + wide + AROUND)),
+        )
+        pixels = np.asarray((labels[window] == label) & (seeds[window] > 0), np.uint8)
+        if int(pixels.sum()) >= LEAST_AREA:
+            yield window, pixels
+
+
+def _evidence(pair: _Pair, allowed: Grey, window: tuple[slice, slice], pixels: Mask) -> dict[str, float]:
+    """What speaks for a defect. Sizes and grey levels as logarithms: twice as much is as telling at any size."""
+    inside = pixels > 0
+    may = np.maximum(allowed[window][inside], 1.0)
+    times, by_edges = pair.apart[window][inside] / may, pair.explained[window][inside] / may
+    padded = cv2.copyMakeBorder(pixels, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,))
+    thickness = float(cv2.distanceTransform(padded, cv2.DIST_L2, 5).max())
+    hull = cv2.contourArea(cv2.convexHull(cv2.findNonZero(pixels))) + 1
+    return {
+        "bias": 1.0,
+        "peak": float(np.log(times.max())),
+        "edge": float(by_edges.mean()),
+        "long": min(LONGEST, float(np.log(hull / thickness**2))),
+    }
+
+
+def _name(pair: _Pair, window: tuple[slice, slice], pixels: Mask) -> GoldenClass:
+    """Gone is what now looks as the surroundings do; too much is what looked as they do."""
+    inside = pixels > 0
+    have, want = (picture[window].astype(np.float32) for picture in (pair.have, pair.want))
+    weights = pair.apart[window][inside].astype(np.float32)
+    now, then = (np.average(picture[inside], axis=0, weights=weights) for picture in (have, want))
+    around = cv2.dilate(pixels, np.ones((2 * AROUND + 1,) * 2, np.uint8)) > cv2.dilate(
+        pixels, np.ones((5, 5), np.uint8)
+    )
+    near = 0.5 * float(np.linalg.norm(now - then))
+    like_now, like_then = (
+        float((np.linalg.norm(want[around] - colour, axis=1) < near).mean()) if around.any() else 0.0
+        for colour in (now, then)
+    )
+    if max(like_now, like_then) < COMMON:
+        return "changed"
+    return "missing" if like_now > like_then else "foreign"
+
+
+def _box(window: tuple[slice, slice], pixels: Mask, step: int, shape: tuple[int, ...]) -> Box:
+    """The region with a margin, in pixels of the picture."""
+    left, top, width, height = cv2.boundingRect(pixels)
+    left, top = left + window[1].start - BOX_MARGIN, top + window[0].start - BOX_MARGIN
+    right, bottom = left + width + 2 * BOX_MARGIN, top + height + 2 * BOX_MARGIN
+    left, right = max(0.0, left * step), min(float(shape[1]), right * step)
+    top, bottom = max(0.0, top * step), min(float(shape[0]), bottom * step)
+    return Box((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
