@@ -54,7 +54,7 @@ AROUND, COMMON = 10, 0.25
 
 # Logistic regression: what each piece of evidence (see `_evidence`) adds to the log-odds that a difference is a defect.
 # `.ci/fit_appearance.py` fits them on drawn boards.
-WEIGHTS: Final[Mapping[str, float]] = {"bias": 4.0, "peak": 6.6, "edge": -11.9, "long": -1.7}
+WEIGHTS: Final[Mapping[str, float]] = {"bias": 3.5, "peak": 6.6, "edge": -10.5, "long": -1.6}
 LONGEST: Final = 4.0
 
 
