@@ -15,11 +15,11 @@ from linegate.adapters.golden.comparison import examine
 from linegate.adapters.golden.registration import register
 from linegate.adapters.golden.verifier import GoldenVerifier
 from linegate.inspection import Box, Detection, Result
-from linegate.samples import DEFECTS, MASKS, Board, golden_board, sample
+from linegate.samples import DEFECTS, MASKS, Design, golden_board, sample
 from linegate.settings import Recipe
 
 
-def faint(mask: str, levels: int, seed: int = 61) -> Board:
+def faint(mask: str, levels: int, seed: int = 61) -> Design:
     """A board whose covered tracks differ from the mask beside them by so many grey levels."""
     board = golden_board(seed, mask=mask, finish="tin")
     step = -levels if mask == "white" else levels
