@@ -114,14 +114,16 @@ module "notify" {
   source = "./modules/stage"
   gate   = local.gate
   stage  = local.wiring["notify"]
+  retry  = local.defaults.retry
 
-  depends_on = [terraform_data.granted]
+  depends_on = [terraform_data.granted, google_kms_crypto_key_iam_member.agent]
 }
 
 module "aggregate" {
   source = "./modules/stage"
   gate   = local.gate
   stage  = local.wiring["aggregate"]
+  retry  = local.defaults.retry
 
   depends_on = [module.notify]
 }
@@ -130,6 +132,7 @@ module "sweep" {
   source = "./modules/stage"
   gate   = local.gate
   stage  = local.wiring["sweep"]
+  retry  = local.defaults.retry
 
   depends_on = [module.notify]
 }
@@ -138,6 +141,7 @@ module "verify" {
   source = "./modules/stage"
   gate   = local.gate
   stage  = local.wiring["verify"]
+  retry  = local.defaults.retry
 
   depends_on = [module.aggregate]
 }
@@ -146,6 +150,7 @@ module "detect" {
   source = "./modules/stage"
   gate   = local.gate
   stage  = local.wiring["detect"]
+  retry  = local.defaults.retry
 
   depends_on = [module.verify]
 }

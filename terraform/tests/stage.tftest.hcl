@@ -23,6 +23,7 @@ variables {
     filters           = { "" = null }
     vpc_connector     = null
   }
+  retry = { minimum_s = 10, maximum_s = 300, attempts = 100 }
 }
 
 run "stage" {

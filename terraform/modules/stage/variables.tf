@@ -49,7 +49,6 @@ variable "retry" {
     maximum_s = number
     attempts  = number
   })
-  default = { minimum_s = 10, maximum_s = 300, attempts = 30 }
 
   validation {
     # Cloud Run answers 429 while it has no instance, which counts as a delivery although no code has run.
