@@ -129,13 +129,13 @@ def fit(measured: Iterable[Measured]) -> dict[str, float]:
     return {name: round(float(weight), 2) for name, weight in zip(known[0][0], weights, strict=True)}
 
 
-def regression(evidence: NDArray[np.float64], defect: NDArray[np.float64]) -> NDArray[np.float64]:
+def regression(evidence: NDArray[np.float64], defect: NDArray[np.float64], ridge: float = RIDGE) -> NDArray[np.float64]:
     """Logistic regression with a ridge by Newton's method, its steps bounded. `evidence` is candidates x pieces."""
     weights = np.zeros(evidence.shape[1])
     for _ in range(50):
         chance = 1 / (1 + np.exp(-np.clip(evidence @ weights, -30, 30)))
-        curvature = (evidence * (chance * (1 - chance) + 1e-6)[:, None]).T @ evidence + RIDGE * np.eye(len(weights))
-        step = np.linalg.solve(curvature, evidence.T @ (defect - chance) - RIDGE * weights)
+        curvature = (evidence * (chance * (1 - chance) + 1e-6)[:, None]).T @ evidence + ridge * np.eye(len(weights))
+        step = np.linalg.solve(curvature, evidence.T @ (defect - chance) - ridge * weights)
         weights += step * 3 / max(3.0, float(np.abs(step).max()))
     return weights
 
