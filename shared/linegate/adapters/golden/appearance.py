@@ -53,9 +53,9 @@ BOX_MARGIN: Final = 6.0
 AROUND, COMMON = 10, 0.25
 
 # Logistic regression: what each piece of evidence (see `_evidence`) adds to the log-odds that a difference is a defect.
-# `linegate.evaluation.appearance` fits them on drawn boards; the bias is one less, for half of those have defects and few of a
-# line's.
-WEIGHTS: Final[Mapping[str, float]] = {"bias": 2.5, "peak": 6.6, "edge": -10.5, "long": -1.6}
+# `linegate.evaluation.appearance` fits them on drawn boards. The bias is one less: half of those have defects, few of a
+# line's do.
+WEIGHTS: Final[Mapping[str, float]] = {"bias": 2.6, "peak": 7.0, "edge": -11.1, "long": -1.6}
 LONGEST: Final = 4.0
 
 
