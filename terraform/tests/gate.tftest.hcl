@@ -95,7 +95,7 @@ run "dev" {
   assert {
     # tests/unit/test_memory.py holds the package to the same figures.
     condition = { for stage, size in local.sizing : stage => "${size.memory} ${size.cpu} ${size.concurrency}" } == {
-      detect    = "3584Mi 1 2"
+      detect    = "3840Mi 1 2"
       verify    = "1024Mi 1 64"
       aggregate = "3072Mi 1 8"
       notify    = "512Mi 1 32"
@@ -277,7 +277,7 @@ run "large_pictures_get_the_cores_that_their_memory_asks_for" {
   }
 
   assert {
-    condition     = local.sizing.detect.memory == "6912Mi" && local.sizing.detect.cpu == "2" && local.sizing.detect.concurrency == 1
+    condition     = local.sizing.detect.memory == "7168Mi" && local.sizing.detect.cpu == "2" && local.sizing.detect.concurrency == 1
     error_message = "one picture of 100 megapixels and its golden picture take more than a core's memory"
   }
   assert {

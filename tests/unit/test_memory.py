@@ -17,7 +17,7 @@ from linegate.stages import MEMORY_A_CORE_MIB, MOST_MEMORY_MIB, STAGES
 ROOT: Final = Path(__file__).parents[2]
 MIB: Final = 1 << 20
 SIDES: Final = (1000, 2400)
-NOISE: Final = 16 * MIB
+NOISE: Final = 32 * MIB
 
 
 def settings(max_pixels: int, detector: str = "golden") -> Settings:

@@ -17,7 +17,7 @@ class GoldenDetection(DetectorKind):
     needs_golden: ClassVar[bool] = True
     preload: ClassVar[tuple[str, ...]] = ("linegate.adapters.golden.adapters",)
     names: ClassVar[tuple[str, ...]] = GOLDEN_CLASSES
-    bytes_a_pixel: ClassVar[int] = 56
+    bytes_a_pixel: ClassVar[int] = 60
 
     def build(self, recipe: RecipeBase, around: Surroundings) -> Detector:
         from linegate.adapters.golden.adapters import GoldenDetector
