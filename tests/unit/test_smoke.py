@@ -31,7 +31,8 @@ def script(name: str) -> Any:
     return module
 
 
-faults, vulnerabilities = script("smoke").faults, script("vulnerabilities")
+smoke, vulnerabilities = script("smoke"), script("vulnerabilities")
+faults = smoke.faults
 
 
 def inspected(gate: Gate, *classes: str) -> Inspection:
@@ -76,8 +77,23 @@ def test_each_environment_has_the_line_that_nobody_hears_of(path: Path) -> None:
     assert settings.subscribed("smoke") == {}
     assert type(recipe.detector) is DETECTORS[0], "a drawn board has something to verify on any gate"
     assert recipe.golden
+    assert smoke.compared_elsewhere(settings, recipe.golden) == []
     others = [settings.recipe_of(line) for line in settings.lines if line != "smoke"]
     assert type(recipe.verifier) in {type(other[1].verifier) for other in others if other}
+
+
+def test_a_golden_picture_that_another_line_is_compared_with_is_not_drawn_over(tmp_path: Path) -> None:
+    path = tmp_path / "linegate.yaml"
+    path.write_text("""
+cloud: {project: my-plant-dev, golden_bucket: golden}
+recipes:
+  pcb: {golden: golden.png}
+  lax: {golden: lax.png}
+lines:
+  smt-1: {recipe: lax, recipes: [pcb]}
+  smoke: {recipe: pcb, notifies: false}
+""")
+    assert smoke.main(path, "serial") == 78
 
 
 def test_an_image_counts_when_it_is_scanned_and_for_what_has_been_mended() -> None:
