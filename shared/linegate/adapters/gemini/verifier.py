@@ -153,7 +153,22 @@ class GeminiClient:
     def ask(self, parts: Sequence[types.Part], budget_s: float) -> types.GenerateContentResponse:
         """The model's answer to `parts`, whatever it is. Raises ServiceError when none came within `budget_s` seconds."""
         content = types.Content(role="user", parts=list(parts))
-        return persist(lambda seconds: self._once(content, seconds), budget_s, attempt_s=self.settings.timeout_s)
+        refused: list[ServiceError] = []
+
+        def attempt(seconds: float) -> types.GenerateContentResponse:
+            try:
+                return self._once(content, seconds)
+            except ServiceError as error:
+                if error.status == QUOTA:
+                    refused.append(error)
+                raise
+
+        try:
+            return persist(attempt, budget_s, attempt_s=self.settings.timeout_s)
+        except ServiceError as error:
+            if refused and error.status == 0:  # the wait for the quota had taken the time of this answer
+                raise refused[-1] from error
+            raise
 
     def _once(self, content: types.Content, seconds: float) -> types.GenerateContentResponse:
         settings, options = self.settings, self._options(seconds)
