@@ -62,6 +62,20 @@ def test_a_target_that_left_the_configuration_is_closed_with_that_reason(gate: G
     assert "no longer in the configuration" in entry.last_error
 
 
+def test_what_no_subscription_takes_any_more_is_closed_by_sweep(gate: Gate) -> None:
+    """On Google Cloud each target has a subscription of its own, which goes with it."""
+    inspection_id = decided(gate)
+    gate.bus.take(NOTIFICATIONS)
+    kept = {"hmi": gate.settings.targets["hmi"]}
+    gate.settings = gate.settings.model_copy(update={"targets": kept})
+    gate.clock.advance(gate.settings.retry.patience_s + 1)
+    gate.sweep()
+    entry = gate.outbox.held[f"{inspection_id}_r1_alarm"]
+    assert entry.state is OutboxState.DEAD
+    assert "no longer in the configuration" in entry.last_error
+    assert [message.attributes["target"] for message in gate.bus.take(NOTIFICATIONS)] == ["hmi"]
+
+
 def test_what_got_lost_on_the_way_is_published_again_but_not_what_is_on_its_way(gate: Gate) -> None:
     decided(gate)
     gate.bus.take(NOTIFICATIONS)

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from linegate.handlers.context import Context
 from linegate.handlers.outbox import publish_outbox
 from linegate.handlers.revise import revise
-from linegate.inspection import SWEEP, Inspection, OutboxEntry
+from linegate.inspection import SWEEP, Inspection, OutboxEntry, OutboxState
 from linegate.logs import bound, log
 from linegate.verdict import decide
 
@@ -36,7 +36,10 @@ def sweep(context: Context) -> None:
     lost = now - timedelta(seconds=context.settings.retry.patience_s)
     republished = 0
     for entry in _pages(lambda: outbox.stranded(lost, lost, BATCH), lambda entry: entry.entry_id, until):
-        republished += _republish(context, entry, now)
+        if entry.target in context.settings.targets:
+            republished += _republish(context, entry, now)
+        else:
+            _close(context, entry, now)
     if republished:
         log.warning("outbox.stranded", entries=republished)
 
@@ -82,3 +85,14 @@ def _republish(context: Context, entry: OutboxEntry, now: datetime) -> bool:
         log.exception("outbox.not_republished", entry=entry.entry_id)
         return False
     return True
+
+
+def _close(context: Context, entry: OutboxEntry, now: datetime) -> None:
+    """End what is for a target that the file no longer names: on Google Cloud no subscription takes its messages."""
+    error = f"target {entry.target!r} is no longer in the configuration"
+    try:
+        context.outbox.update(replace(entry, state=OutboxState.DEAD, attempted_at=now, last_error=error))
+    except Exception:
+        log.exception("outbox.not_closed", entry=entry.entry_id)
+    else:
+        log.warning("notification.closed", target=entry.target, state=OutboxState.DEAD.value, error=error)
