@@ -7,7 +7,7 @@ terraform {
   required_providers {
     google = {
       source  = "hashicorp/google"
-      version = "~> 7.40"
+      version = "7.40.0" # exactly: no lock file is committed
     }
   }
 }

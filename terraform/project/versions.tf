@@ -7,11 +7,11 @@ terraform {
   required_providers {
     google = {
       source  = "hashicorp/google"
-      version = "~> 7.40"
+      version = "7.40.0" # exactly: no lock file is committed
     }
     google-beta = {
       source  = "hashicorp/google-beta"
-      version = "~> 7.40"
+      version = "7.40.0" # exactly: no lock file is committed
     }
   }
 }
