@@ -99,11 +99,11 @@ resource "google_firestore_index" "latest" {
 
 # Firestore has no access control below the database; a condition keeps the functions out of the project's others.
 resource "google_project_iam_member" "firestore" {
-  for_each = local.deployed
+  for_each = local.members
 
   project = local.project_id
   role    = each.key == "verify" ? "roles/datastore.viewer" : "roles/datastore.user" # it looks whether its check is there
-  member  = each.value.service_account.member
+  member  = each.value
 
   condition {
     title      = "only the gate's database"

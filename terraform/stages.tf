@@ -157,6 +157,21 @@ module "detect" {
 
 locals {
   deployed = { detect = module.detect, verify = module.verify, aggregate = module.aggregate, notify = module.notify, sweep = module.sweep }
+  # By themselves, so that what a function may do is granted while it is built, and not after all of them are.
+  members = {
+    detect    = module.detect.service_account.member
+    verify    = module.verify.service_account.member
+    aggregate = module.aggregate.service_account.member
+    notify    = module.notify.service_account.member
+    sweep     = module.sweep.service_account.member
+  }
+  topics = {
+    detect    = module.detect.topic.name
+    verify    = module.verify.topic.name
+    aggregate = module.aggregate.topic.name
+    notify    = module.notify.topic.name
+    sweep     = module.sweep.topic.name
+  }
 }
 
 moved {
@@ -190,9 +205,9 @@ resource "google_pubsub_topic_iam_member" "publish" {
     for stage, parts in local.stages : { for next in parts.publishes_to : "${stage}-${next}" => { stage = stage, next = next } }
   ]...)
 
-  topic  = local.deployed[each.value.next].topic.name
+  topic  = local.topics[each.value.next]
   role   = "roles/pubsub.publisher"
-  member = local.deployed[each.value.stage].service_account.member
+  member = local.members[each.value.stage]
 }
 
 # Where Gemini is asked on Vertex AI there is no key: the function's identity may.

@@ -97,7 +97,7 @@ resource "google_storage_bucket_iam_member" "stage" {
 
   bucket = google_storage_bucket.bucket[each.value.bucket].name
   role   = each.value.role
-  member = local.deployed[each.value.stage].service_account.member
+  member = local.members[each.value.stage]
 }
 
 # The cameras of a line may create objects below its prefix, and neither read, overwrite nor delete any.
