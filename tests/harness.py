@@ -54,6 +54,8 @@ network: {{private_addresses: [127.0.0.1]}}
 images: {{max_bytes: 1000000, max_pixels: 1000000}}
 """
 
+REMOTE = "uploads/smt-3/aoi/A1.png"  # a line whose detector never looks at the golden picture
+
 
 def picture(size: tuple[int, int] = (SIDE, SIDE), image_format: str = "PNG") -> bytes:
     """A picture of a board in the given size and format."""
