@@ -34,6 +34,7 @@ def found(picture: np.ndarray, golden: np.ndarray) -> list[Detection]:
     return [detection for detection in detections if detection.confidence >= Recipe().confidence]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("levels", [20, 30])
 def test_tracks_below_a_mask_of_any_colour_are_compared_however_faint(mask: str, levels: int) -> None:
@@ -138,6 +139,7 @@ NO_DEFECT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", NO_DEFECT.values(), ids=NO_DEFECT)
 @pytest.mark.parametrize("mask", ["blue", "white"])
 def test_what_cameras_and_files_do_is_no_defect(change: Callable[[np.ndarray], np.ndarray], mask: str) -> None:

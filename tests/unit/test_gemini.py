@@ -291,6 +291,7 @@ def test_a_quota_is_a_queue_and_no_doubt(make: Make, service: Service) -> None:
     assert [request.method for request in service.requests] == ["POST", "GET"], "once, and whether it is served at all"
 
 
+@pytest.mark.slow
 def test_an_answer_that_the_wait_for_a_quota_left_no_time_for_is_still_waited_for(make: Make, service: Service) -> None:
     posts = iter([status(429)])
     service.faults = lambda request: next(posts, all_faults()["hang"]) if request.method == "POST" else None

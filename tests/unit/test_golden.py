@@ -48,6 +48,7 @@ def covers(detection: Detection, box: Box) -> bool:
     return left <= box.x <= right and top <= box.y <= bottom
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEFECTS)
 @pytest.mark.parametrize("seed", range(4))
 def test_every_class_is_found_where_it_is_and_called_by_its_name(name: str, seed: int) -> None:

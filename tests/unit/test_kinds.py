@@ -85,6 +85,7 @@ def run(arguments: list[str], environment: dict[str, str], folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_target_of_a_new_kind_is_its_own_files_and_one_line(followed: dict[str, str], tmp_path: Path) -> None:
     main = "from linegate.commands.main import main; raise SystemExit(main())"
     assert "3 passed" in run(["-m", "pytest", "test_file_target.py"], followed, tmp_path)
