@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from linegate.adapters.golden.evidence import probability
 from linegate.adapters.golden.materials import Picture
 from linegate.errors import UsageError
 from linegate.evaluation.confidence import (
@@ -20,7 +21,6 @@ from linegate.evaluation.confidence import (
     lines,
     matches,
     measure,
-    probability,
 )
 from linegate.evaluation.datasets import read
 from linegate.evaluation.labels import Sample
@@ -62,7 +62,7 @@ def test_fitted_weights_tell_defects_from_ragged_edges(samples: list[Sample]) ->
         assert sum(each.detection is not None and each.truth is not None for each in found) == 3
     for one in tuned:
         for candidate in one.candidates:
-            assert (probability(candidate, weights) > 0.5) == one.defect(candidate)
+            assert (probability(candidate.evidence, weights) > 0.5) == one.defect(candidate)
 
 
 def test_the_report_has_a_line_for_each_degradation(samples: list[Sample]) -> None:

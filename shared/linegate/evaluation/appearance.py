@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from linegate.adapters.golden.appearance import WEIGHTS, Unlike, unlike
+from linegate.adapters.golden.evidence import probability
 from linegate.adapters.golden.materials import Picture
 from linegate.adapters.golden.registration import register
 from linegate.evaluation.confidence import regression
@@ -80,8 +81,7 @@ def lines(title: str, found: Sequence[Case], weights: Mapping[str, float]) -> li
     """How many defects these weights miss, and what else they take for one."""
     said = [f"{title}: of {sum(one.defect for one in found)} defects and {sum(not one.defect for one in found)} others"]
     for least in CONFIDENCES:
-        odds = np.log(least / (1 - least))
-        told = [sum(weights[name] * value for name, value in one.unlike.evidence.items()) >= odds for one in found]
+        told = [probability(one.unlike.evidence, weights) >= least for one in found]
         missed = sum(one.defect and not counts for one, counts in zip(found, told, strict=True))
         false = [one.way for one, counts in zip(found, told, strict=True) if counts and not one.defect]
         ways = ", ".join(f"{false.count(way)} {way}" for way in dict.fromkeys(false))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linegate.adapters.golden.comparison import WEIGHTS, Candidate, candidates
+from linegate.adapters.golden.evidence import probability
 from linegate.adapters.golden.materials import Picture
 from linegate.adapters.golden.registration import register
 from linegate.errors import RegistrationError, UsageError
@@ -140,14 +141,9 @@ def regression(evidence: NDArray[np.float64], defect: NDArray[np.float64], ridge
     return weights
 
 
-def probability(candidate: Candidate, weights: Mapping[str, float]) -> float:
-    odds = sum(weights[name] * value for name, value in candidate.evidence.items())
-    return float(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
-
-
 def matches(pair: Measured, weights: Mapping[str, float], least: float, *, class_aware: bool) -> list[Match]:
     """The candidates of at least this confidence and the labelled defects that they hit."""
-    found = [Detection(one.class_name, probability(one, weights), one.box) for one in pair.candidates]
+    found = [Detection(one.class_name, probability(one.evidence, weights), one.box) for one in pair.candidates]
     counted = sorted((one for one in found if one.confidence >= least), key=lambda one: -one.confidence)
     return match(counted, pair.sample.truths, HIT, class_aware=class_aware)
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linegate.adapters.golden.classes import GoldenClass
+from linegate.adapters.golden.evidence import MOST_CERTAIN, probability
 from linegate.adapters.golden.light import SURROUNDINGS, blocks, in_the_light_of, widened
 from linegate.adapters.golden.materials import Grey, Mask, Picture, evened, lightness
 from linegate.inspection import Box
@@ -70,8 +71,7 @@ class Unlike:
     @property
     def confidence(self) -> float:
         """The probability that this is a defect, as far as boards with known defects taught it; never certain."""
-        odds = sum(WEIGHTS.get(name, 0.0) * value for name, value in self.evidence.items())
-        return min(0.99, float(1 / (1 + np.exp(-np.clip(odds, -30, 30)))))
+        return min(MOST_CERTAIN, probability(self.evidence, WEIGHTS))
 
 
 def unlike(

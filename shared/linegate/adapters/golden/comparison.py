@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from linegate.adapters.golden.appearance import unlike
 from linegate.adapters.golden.classes import GoldenClass
+from linegate.adapters.golden.evidence import MOST_CERTAIN, probability
 from linegate.adapters.golden.materials import (
     Copper,
     Grey,
@@ -93,8 +94,7 @@ class Candidate:
     @property
     def confidence(self) -> float:
         """The probability that this is a defect, as far as labelled boards taught it; never certain."""
-        odds = sum(WEIGHTS.get(name, 0.0) * value for name, value in self.evidence.items())
-        return min(0.99, float(1 / (1 + np.exp(-np.clip(odds, -30, 30)))))
+        return min(MOST_CERTAIN, probability(self.evidence, WEIGHTS))
 
 
 def compare(
