@@ -4,7 +4,10 @@ locals {
 
   recipes = [
     for recipe in values(local.config.recipes) : {
-      detector       = local.defaults.detectors[try(recipe.detector.type, tostring(recipe.detector), local.defaults.recipe.detector)]
+      detectors = [
+        for detector in try(recipe.detectors, [try(recipe.detector, local.defaults.recipe.detector)]) :
+        local.defaults.detectors[try(detector.type, tostring(detector))]
+      ]
       verifier       = local.defaults.verifiers[try(recipe.verifier.type, tostring(recipe.verifier), local.defaults.recipe.verifier)]
       check_budget_s = try(recipe.check_budget_s, local.defaults.recipe.check_budget_s)
     }
@@ -16,7 +19,7 @@ locals {
   max_pixels = try(local.config.images.max_pixels, local.defaults.images.max_pixels)
   picture_mib = {
     for stage, parts in local.stages : stage =>
-    local.max_pixels * (parts.bytes_a_pixel + (parts.detects ? max([for recipe in local.recipes : recipe.detector.bytes_a_pixel]...) : 0)) / 1048576
+    local.max_pixels * (parts.bytes_a_pixel + (parts.detects ? max([for recipe in local.recipes : sum(recipe.detectors[*].bytes_a_pixel)]...) : 0)) / 1048576
   }
   beside_mib = { for stage, parts in local.stages : stage => parts.memory_mib + local.max_pixels * parts.kept_bytes_a_pixel / 1048576 }
   at_a_time = {
@@ -42,7 +45,7 @@ locals {
   # How long each stage waits for a service at most, by linegate.yaml
   budgets_s = {
     for stage, parts in local.stages : stage => max(0, concat(
-      parts.detects ? [for recipe in local.recipes : try(local.config[recipe.detector.service].budget_s, recipe.detector.budget_s)] : [],
+      parts.detects ? [for detector in flatten(local.recipes[*].detectors) : try(local.config[detector.service].budget_s, detector.budget_s)] : [],
       parts.verifies ? [for recipe in local.recipes : recipe.check_budget_s if recipe.verifier.asks] : [],
     )...)
   }

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from PIL.Image import Image
 
@@ -308,3 +309,10 @@ class RecordingTarget:
 
 def detection(class_name: str = "short", x: float = 20, confidence: float = 0.9) -> Detection:
     return Detection(class_name, confidence, Box(x, 20, 8, 8))
+
+
+def holds(present: Any, earlier: Any) -> bool:
+    """Whether a document still holds all that an earlier one did."""
+    if isinstance(earlier, dict):
+        return isinstance(present, dict) and all(holds(present.get(key), value) for key, value in earlier.items())
+    return bool(present == earlier)

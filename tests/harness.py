@@ -19,7 +19,7 @@ from linegate.handlers.verify import verify
 from linegate.inspection import Inspection, ObjectRef
 from linegate.messages import CheckMade, CropReady, ImageUploaded, NotificationDue
 from linegate.ports import Found, Message, Reference, Registrar
-from linegate.settings import Settings
+from linegate.settings import Recipe, Settings
 from linegate.sight import Sight, measure
 from linegate.stages import CHECKS, CROPS, NOTIFICATIONS, UPLOADS
 from tests.boards import SIDE, draw, encoded
@@ -42,10 +42,15 @@ recipes:
   pcb: {{golden: golden.png, deadline_s: 60}}
   trusting: {{golden: golden.png, verifier: none}}
   remote: {{golden: golden.png, deadline_s: 60, detector: roboflow, workflow: {{id: boards}}}}
+  both:
+    golden: golden.png
+    mm_per_px: 0.1
+    detectors: [{{type: golden}}, {{type: roboflow, name: trained, workflow: {{id: boards}}}}]
 lines:
   smt-1: {{recipe: pcb, recipes: [trusting]}}
   smt-2: {{recipe: trusting}}
   smt-3: {{recipe: remote}}
+  smt-4: {{recipe: both}}
 roboflow: {{workspace: plant, api_key: key}}
 targets:
   hmi: {{url: "http://127.0.0.1/", secrets: [{SECRET}]}}
@@ -54,6 +59,7 @@ network: {{private_addresses: [127.0.0.1]}}
 images: {{max_bytes: 1000000, max_pixels: 1000000}}
 """
 
+BOTH = "uploads/smt-4/aoi/A1.png"  # a line with two detectors, `golden` and `trained`
 REMOTE = "uploads/smt-3/aoi/A1.png"  # a line whose detector never looks at the golden picture
 
 
@@ -84,6 +90,7 @@ class Gate:
     bus: MemoryBus = field(default_factory=MemoryBus)
     registrar: Registrar = field(default_factory=SameBoard)
     detector: StaticDetector = field(default_factory=StaticDetector)
+    trained: StaticDetector = field(default_factory=StaticDetector)  # beside the other, on a line that has two
     verifier: StaticVerifier = field(default_factory=StaticVerifier)
     targets: dict[str, RecordingTarget] = field(
         default_factory=lambda: {"hmi": RecordingTarget(), "alarm": RecordingTarget()}
@@ -111,6 +118,9 @@ class Gate:
         """What the detector sees from now on: one detection of each class; `fields` of Found."""
         self.detector.found = Found(tuple(detection(name) for name in classes), "static", **fields)
 
+    def detectors(self, recipe: Recipe) -> tuple[StaticDetector, ...]:
+        return (self.detector, self.trained)[: len(recipe.detectors)]
+
     def handle(self, topic: str, message: Message) -> None:
         """Deliver one message to the stage of its topic, through the wire format."""
         body = json.loads(json.dumps(push_body(message, message_id="1", publish_time="", subscription="s", attempt=1)))
@@ -119,7 +129,7 @@ class Gate:
             return parse_event("google.cloud.pubsub.topic.v1.messagePublished", body, wanted)
 
         if topic == UPLOADS:
-            detect(self.context, read(ImageUploaded), lambda: self.registrar, lambda _: self.detector)
+            detect(self.context, read(ImageUploaded), lambda: self.registrar, self.detectors)
         elif topic == CROPS:
             verify(self.context, read(CropReady), lambda _: self.verifier)
         elif topic == CHECKS:

@@ -21,7 +21,7 @@ from linegate.config import parse
 from linegate.handlers.detect import detect
 from linegate.handlers.revise import drawing
 from linegate.handlers.shot import new_inspection
-from linegate.inspection import Manifest
+from linegate.inspection import Answer, Manifest
 from linegate.ports import Found
 from linegate.verdict import decide
 from tests.fakes import StaticDetector, detection
@@ -57,14 +57,14 @@ def detected(side: int, *, asked: bool) -> None:
     app = bootstrap.App(gate.settings, gate.context, lambda _: board(side, defective=False))
     upload = gate.upload(data=board(side, defective=True))
     somebody = StaticDetector(Found(FOUND, "somebody"))
-    detect(gate.context, upload, app.registrar, (lambda _: somebody) if asked else app.detector)
+    detect(gate.context, upload, app.registrar, (lambda _: (somebody,)) if asked else app.detectors)
 
 
 def drawn(side: int) -> None:
     gate = Gate(settings=parse(CONFIG, Path(), {}))
     upload = gate.upload(data=board(side, defective=True, turned=True))
     inspection, _, _ = new_inspection(gate.settings, upload, gate.clock.now())
-    manifest = Manifest.of(FOUND, width=side, height=side, detector="somebody", detector_version="", detector_ms=1.0)
+    manifest = Manifest.of(FOUND, width=side, height=side, answers=(Answer("somebody", "somebody"),), detector_ms=1.0)
     upright = imaging.decode(gate.images.read(upload.image), gate.settings.images.max_pixels)
     drawing(upright, inspection, decide(manifest, {}))
 

@@ -13,4 +13,4 @@ make_ready("detect")
 
 @functions_framework.cloud_event
 def detect(event: CloudEvent) -> None:
-    serve(event, ImageUploaded, lambda app, upload: handle(app.context, upload, app.registrar, app.detector))
+    serve(event, ImageUploaded, lambda app, upload: handle(app.context, upload, app.registrar, app.detectors))

@@ -8,7 +8,7 @@ from typing import Final
 from PIL import Image, ImageDraw, ImageFont
 
 from linegate.imaging import jpeg
-from linegate.inspection import Check, Detection, Result, Verdict
+from linegate.inspection import Check, Coverage, Detection, Result, Verdict
 from linegate.texts import brief
 
 QUALITY: Final = 88
@@ -74,10 +74,12 @@ def annotate(
     *,
     heading: str = "",
     reasons: Sequence[str] = (),
+    coverage: Coverage | None = None,
 ) -> bytes:
     """The upright RGB `picture` with its detections below a banner with the verdict, as JPEG.
 
-    `heading` says in the banner which board it is; `reasons` are told there if the verdict is REVIEW or ERROR.
+    `heading` says in the banner which board it is; `reasons` are told there if the verdict is REVIEW or ERROR; `coverage` is
+    told there where it is known.
 
     Small boards are enlarged and large ones reduced, to at most `max_side` pixels; the banner comes on top of that, and
     so does a margin beside a board too narrow for words. `checks` belong to the detections in order; a detection without
@@ -86,7 +88,8 @@ def annotate(
     scale = min(max_side / max(picture.size), max(1.0, MINIMUM_WIDTH / picture.width))
     board = picture if scale == 1 else _resized(picture, scale)
     text_px = max(15, round(min(board.width, 1.5 * board.height) / 32))
-    told = [heading] * bool(heading) + [brief(reason) for reason in reasons if verdict in EXPLAINED]
+    told = [heading] * bool(heading) + [f"Coverage {coverage}"] * (coverage is not None)
+    told += [brief(reason) for reason in reasons if verdict in EXPLAINED]
     canvas, area = _below_banner(board, verdict, total_defects, text_px, told)
     draw = ImageDraw.Draw(canvas)
     results = [check.result for check in checks[: len(detections)]]
@@ -99,6 +102,7 @@ def annotate(
     width = max(2, text_px // 8)
     for mark in marks:
         _frame(draw, mark, width, area)
+        _outline(draw, mark, width, scale, area)
     # Defects are labelled first: where room is short, they have the better places.
     field = (0, area[1], canvas.width - 1, canvas.height - 1)
     boxes, labels = [mark.box for mark in marks], list[Rectangle]()
@@ -178,6 +182,15 @@ def _frame(draw: ImageDraw.ImageDraw, mark: _Mark, width: int, area: Rectangle) 
         draw.rectangle(stroke, fill=mark.style.colour)
 
 
+def _outline(draw: ImageDraw.ImageDraw, mark: _Mark, width: int, scale: float, area: Rectangle) -> None:
+    """What the finding covers inside its box, with a dark line below that keeps it visible on any board."""
+    corners = [(area[0] + x * scale, area[1] + y * scale) for x, y in mark.detection.outline]
+    if len(corners) < 3:
+        return
+    for colour, weight in ((INK, width + 2), (mark.style.colour, max(1, width - 1))):
+        draw.line([*corners, corners[0]], colour, weight, joint="curve")
+
+
 def _strokes(outer: Rectangle, dash: tuple[int, int], weight: int) -> Iterator[Rectangle]:
     """Dashes along the four sides, spread so that each side begins and ends with one."""
     left, top, right, bottom = outer
@@ -211,7 +224,9 @@ def _label(
     Not at all only where boxes and labels fill everything around.
     """
     name = f"{mark.style.word} {brief(mark.detection.class_name.replace('_', ' '))[:LONGEST_NAME]}"
-    texts = (f"{name} {mark.detection.confidence:.2f}", name, mark.style.word)
+    measure = mark.detection.measure
+    figure = f"{measure.value:.2f} {measure.unit}".rstrip() if measure else f"{mark.detection.confidence:.2f}"
+    texts = (f"{name} {figure}", name, mark.style.word)
     sizes = [(round(font.getlength(words)) + 6, round(font.size * 1.3)) for words in texts]
     for number, find in ((0, _beside), (1, _beside), (0, _inside), (0, _away), (1, _away), (2, _beside), (2, _inside)):
         words, size = texts[number], sizes[number]

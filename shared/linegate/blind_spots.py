@@ -29,16 +29,16 @@ def faults(settings: Settings) -> list[str]:
     found = [
         f"recipes.{name}.{fault}"
         for name, recipe in settings.recipes.items()
-        for check in (_confidences, _ignored, _classes, _detector)
+        for check in (_confidences, _ignored, _classes, _detectors)
         for fault in check(recipe)
     ]
     for name, recipe in settings.recipes.items():
-        budget_s = recipe.detector.budget_s(settings.service(recipe.detector))
-        if budget_s >= recipe.deadline_s:
-            found.append(
-                f"{recipe.detector.service}.budget_s: must be shorter than deadline_s of recipe {name!r} "
-                f"({recipe.deadline_s:g}), not {budget_s:g}"
-            )
+        for detector, budget_s in zip(recipe.detectors, settings.budgets_s(recipe), strict=True):
+            if budget_s >= recipe.deadline_s:
+                found.append(
+                    f"{detector.service}.budget_s: must be shorter than deadline_s of recipe {name!r} "
+                    f"({recipe.deadline_s:g}), not {budget_s:g}"
+                )
     if settings.cloud:
         found += _beyond_functions(settings)
     return found + list(_networks(settings.network.private_addresses))
@@ -48,12 +48,12 @@ def _beyond_functions(settings: Settings) -> Iterator[str]:
     """Services that may take longer than the function that waits for them is let run."""
     detect, verify = STAGES["detect"].instance, STAGES["verify"].instance
     for name, recipe in settings.recipes.items():
-        budget_s = recipe.detector.budget_s(settings.service(recipe.detector))
-        if budget_s > detect.budget_s:
-            yield (
-                f"{recipe.detector.service}.budget_s: {detect.budget_s} at most on Google Cloud, where detect ends after "
-                f"{detect.timeout_s} s, not {budget_s:g}"
-            )
+        for detector, budget_s in zip(recipe.detectors, settings.budgets_s(recipe), strict=True):
+            if budget_s > detect.budget_s:
+                yield (
+                    f"{detector.service}.budget_s: {detect.budget_s} at most on Google Cloud, where detect ends after "
+                    f"{detect.timeout_s} s, not {budget_s:g}"
+                )
         if recipe.verifier.asks and recipe.check_budget_s > verify.budget_s:
             yield (
                 f"recipes.{name}.check_budget_s: {verify.budget_s} at most on Google Cloud, where verify ends after "
@@ -92,14 +92,20 @@ def covered(zones: list[Zone]) -> float:
 
 def _classes(recipe: Recipe) -> Iterator[str]:
     """A policy for a class that is never named is a slip of the pen; what a trained model names is not known here."""
-    names = recipe.detector.names
-    for name in recipe.classes if names else ():
+    if not all(detector.names for detector in recipe.detectors):
+        return
+    names = list(dict.fromkeys(name for detector in recipe.detectors for name in detector.names))
+    who = " and ".join(repr(detector.called) for detector in recipe.detectors)
+    for name in recipe.classes:
         if name not in names:
-            yield f"classes.{name}: detector {recipe.detector.type!r} names no such class; there is {', '.join(names)}"
+            one = "detector" if len(recipe.detectors) == 1 else "detectors"
+            verb = "names" if one == "detector" else "name"
+            yield f"classes.{name}: {one} {who} {verb} no such class; there is {', '.join(names)}"
 
 
-def _detector(recipe: Recipe) -> Iterator[str]:
-    yield from recipe.detector.faults(recipe)
+def _detectors(recipe: Recipe) -> Iterator[str]:
+    for detector in recipe.detectors:
+        yield from detector.faults(recipe)
 
 
 def _networks(networks: list[str]) -> Iterator[str]:

@@ -55,7 +55,7 @@ class App:
         ports = frozenset[str]().union(*(STAGES[stage].ports for stage in stages))
         for recipe in self.settings.recipes.values():
             if "detector" in ports:
-                self.detector(recipe)
+                self.detectors(recipe)
             if "registrar" in ports and recipe.golden:
                 self.registrar()
             if "verifier" in ports:
@@ -88,9 +88,12 @@ class App:
 
         return self._once(("registrar",), build)
 
-    def detector(self, recipe: Recipe) -> Detector:
-        kind = recipe.detector
-        return self._once(("detector", _key(recipe)), lambda: kind.build(recipe, self.around(kind)))
+    def detectors(self, recipe: Recipe) -> tuple[Detector, ...]:
+        """The recipe's detectors, in its order."""
+        return tuple(
+            self._once(("detector", kind.called, _key(recipe)), partial(kind.build, recipe, self.around(kind)))
+            for kind in recipe.detectors
+        )
 
     def verifier(self, recipe: Recipe) -> Verifier:
         kind = recipe.verifier
@@ -111,7 +114,7 @@ class App:
 
 def look_for_packages(settings: Settings) -> None:
     """Say before anything starts, not when the first board comes, what is not installed. Raises ModuleNotFoundError."""
-    kinds = [kind for recipe in settings.recipes.values() for kind in (recipe.detector, recipe.verifier)]
+    kinds = [kind for recipe in settings.recipes.values() for kind in (*recipe.detectors, recipe.verifier)]
     for kind in (*kinds, *settings.targets.values()):
         if kind.package and find_spec(kind.package) is None:
             raise ModuleNotFoundError(f"No module named {kind.package!r}", name=kind.package)

@@ -20,7 +20,7 @@ from yaml.error import MarkedYAMLError
 from linegate import blind_spots
 from linegate.errors import ConfigError
 from linegate.faults import value_fault, yaml_fault
-from linegate.kind import Kind, VerifierKind
+from linegate.kind import Kind, Need, VerifierKind
 from linegate.kinds import TARGETS
 from linegate.redaction import Redactor, know
 from linegate.sections import PLACEHOLDER
@@ -236,6 +236,12 @@ def _fill(value: Any, path: str, environment: Mapping[str, str], faults: list[st
     return PLACEHOLDER.sub(variable, value)
 
 
+# What a kind may need of its recipe: the key, and what it holds
+_NEEDED: Final = {
+    Need.GOLDEN: ("golden", "the picture of a good board"),
+    Need.SCALE: ("mm_per_px", "millimetres of the product for each pixel, such as 0.05"),
+}
+
 # What holds nothing secret, even where a value of it comes from the environment (a folder, say)
 _OPEN: Final = {"recipes", "lines", "network", "images", "storage", "cloud", "edge"}
 _OPEN_KEYS: Final = {"type", "lines", "verdicts"}
@@ -346,29 +352,41 @@ def _references(raw: Mapping[str, Any]) -> list[str]:
 
 def _needs(recipe: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:
     """What a recipe asks for and lacks, each with its key."""
-    chosen: dict[str, type[Kind]] = {}
-    for role, kinds in ROLES.items():
-        written = recipe.get(role, type_of(kinds[0]))
+    chosen: list[tuple[str, type[Kind]]] = []
+    for role, key, written in _kinds_written(recipe):
         # In the long form a kind's keys stand in a section of their own.
         section = written if isinstance(written, Mapping) else recipe
-        kind = kind_of(kinds, written.get("type") if isinstance(written, Mapping) else written)
+        kind = kind_of(ROLES[role], written.get("type") if isinstance(written, Mapping) else written)
         if kind is None:  # a fault of its own
             continue
-        chosen[role] = kind
+        chosen.append((role, kind))
         if kind.service and not raw.get(kind.service):
-            yield f"{role}: {type_of(kind)!r} needs the section {kind.service}, with {kind.service_keys}"
-        yield from (fault if section is recipe else f"{role}.{fault}" for fault in kind.lacks(section, raw))
-    if not recipe.get("golden") and (by := [role for role, kind in chosen.items() if kind.needs_golden]):
-        who = " and ".join(f"{role} {type_of(chosen[role])!r}" for role in by)
-        yield f"golden: is required by {who}: the picture of a good board"
-    detector, verifier = chosen.get("detector"), chosen.get("verifier")
+            yield f"{key}: {type_of(kind)!r} needs the section {kind.service}, with {kind.service_keys}"
+        if Need.MODEL_FILE in kind.needs and raw.get("cloud"):
+            yield f"{key}: {type_of(kind)!r} reads a model's file, which functions on Google Cloud do not hold"
+        yield from (fault if section is recipe else f"{key}.{fault}" for fault in kind.lacks(section, raw))
+    for need, (key, what) in _NEEDED.items():
+        if recipe.get(key) is None and (by := [(role, kind) for role, kind in chosen if need in kind.needs]):
+            who = " and ".join(dict.fromkeys(f"{role} {type_of(kind)!r}" for role, kind in by))
+            yield f"{key}: is required by {who}: {what}"
+    verifier = next((kind for role, kind in chosen if role == "verifier"), None)
     whose = verifier.of_detector if verifier and issubclass(verifier, VerifierKind) else ""
-    if verifier and detector and whose not in ("", type_of(detector)):
+    detectors = [type_of(kind) for role, kind in chosen if role == "detector"]
+    if verifier and detectors and whose and whose not in detectors:
         yield f"verifier: {type_of(verifier)!r} reads the answer of detector {whose!r}"
     budget, deadline = recipe.get("check_budget_s", 30.0), recipe.get("deadline_s", 60.0)
     numbers = isinstance(budget, int | float) and isinstance(deadline, int | float)
     if verifier and verifier.asks and numbers and budget >= deadline:
         yield f"check_budget_s: must be shorter than deadline_s ({deadline:g}), not {budget:g}"
+
+
+def _kinds_written(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Role, key and what stands there, of each kind in a recipe as it was written, or by default."""
+    several = recipe.get("detectors")
+    if isinstance(several, list):
+        yield from (("detector", f"detectors.{index}", written) for index, written in enumerate(several))
+    roles = [role for role in ROLES if role != "detector" or several is None]
+    yield from ((role, role, recipe.get(role, type_of(ROLES[role][0]))) for role in roles)
 
 
 def _listed(names: Mapping[str, Any]) -> str:

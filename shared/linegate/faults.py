@@ -71,13 +71,22 @@ def _as_written(location: tuple[Any, ...], written: object) -> tuple[Any, ...]:
     whose keys stand in the recipe itself.
     """
     match location:
+        case ("recipes", name, "detectors", index, *rest):
+            if "detectors" in _recipe(written, name):
+                return ("recipes", name, "detectors", index, *rest[1:])
+            return _as_written(("recipes", name, "detector", *(rest or [None])), written)
         case ("recipes", name, role, _, *rest) if role in ROLES:
-            recipe = written.get("recipes", {}).get(name) if isinstance(written, dict) else None
-            in_long_form = isinstance(recipe, dict) and isinstance(recipe.get(role), dict)
+            in_long_form = isinstance(_recipe(written, name).get(role), dict)
             return ("recipes", name, role, *rest) if in_long_form or not rest else ("recipes", name, *rest)
         case ("targets", name, _, *rest) if rest:
             return ("targets", name, *rest)
     return location
+
+
+def _recipe(written: object, name: object) -> dict[str, Any]:
+    """A recipe as it was written, with no keys where it is none."""
+    recipe = written.get("recipes", {}).get(name) if isinstance(written, dict) else None
+    return recipe if isinstance(recipe, dict) else {}
 
 
 def _what(error: Any) -> str:
@@ -146,11 +155,13 @@ def _keys(location: tuple[Any, ...]) -> list[str]:
     model: Any = Settings
     choice: tuple[type[Kind], ...] = ()
     for part in location:
+        if choice and isinstance(part, int):  # one of a list
+            continue
         if choice:  # which of several kinds
             model, choice = kind_of(choice, part), ()
             continue
         if isinstance(model, type) and issubclass(model, BaseModel):
-            choice = ROLES.get(part, ()) if issubclass(model, Recipe) else ()
+            choice = ROLES.get(str(part).removesuffix("s"), ()) if issubclass(model, Recipe) else ()
             model = model.model_fields[part].annotation
         else:  # dict[Name, Model] or list[Model]
             model = model.__args__[-1]

@@ -1,15 +1,17 @@
 """The domain: what an inspection is. Imports nothing of Linegate but texts."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from linegate.texts import printable, visible
 
 if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
 
@@ -103,15 +105,99 @@ class Check:
     tokens: int = 0
 
 
+class _Flat:
+    """How the codec keeps an outline: x and y in turn, since Firestore holds no list of lists."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: "GetCoreSchemaHandler") -> "CoreSchema":
+        from pydantic_core import core_schema
+
+        def paired(given: object) -> object:
+            flat = isinstance(given, list | tuple) and all(isinstance(one, int | float) for one in given)
+            return list(zip(given[::2], given[1::2], strict=True)) if flat else given  # type: ignore[index]
+
+        return core_schema.no_info_before_validator_function(
+            paired,
+            handler(source),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda outline: [round(float(value), 1) for point in outline for value in point]
+            ),
+        )
+
+
+# A polygon: the (x, y) of its corners in pixels of the upright picture
+Outline = Annotated[tuple[tuple[float, float], ...], _Flat()]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What was measured, and between which limits it must lie; without any it is only told."""
+
+    name: str
+    value: float
+    unit: str  # "mm", "px", "°", "%"; empty for a count
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        """With its limits, as a person reads it: "fill level 41.20 mm (40 … 42)"."""
+        unit = f" {self.unit}" * bool(self.unit)
+        said = f"{self.name} {self.value:.3g}{unit}" if abs(self.value) < 1 else f"{self.name} {self.value:.2f}{unit}"
+        match self.low, self.high:
+            case None, None:
+                return said
+            case low, None:
+                return f"{said} (at least {low:g})"
+            case None, high:
+                return f"{said} (at most {high:g})"
+        return f"{said} ({self.low:g} … {self.high:g})"
+
+
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A suspected defect. `settled` carries its result when policy asks for no check."""
+    """A suspected defect, or what was measured. `settled` carries its result when it needs no check."""
 
     class_name: str
     confidence: float
     box: Box
     note: str = ""
     settled: Check | None = None
+    outline: Outline = ()
+    measure: Measure | None = None
+    heatmap: str = ""  # object name in the results bucket
+    found_by: tuple[str, ...] = ()  # the recipe's names of its detectors, where it has several
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Part (0 … 1) of a picture that could not be judged, and why."""
+
+    why: str  # "outside the golden picture"
+    part: float
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Which part (0 … 1) of a picture could be judged, and what took the rest."""
+
+    part: float = 1.0
+    lost: tuple[Loss, ...] = ()
+
+    def __str__(self) -> str:
+        """As a person reads it: "93.1 % (5.0 % outside the golden picture, 1.9 % glare)"; never more than it is."""
+        said = f"{math.floor(1000 * self.part + 1e-6) / 10:.1f} %"
+        causes = ", ".join(f"{100 * loss.part:.1f} % {loss.why}" for loss in self.lost)
+        return f"{said} ({causes})" if causes else said
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One detector's part in an inspection: which it was, how long it took, and how much it could judge, if it knows."""
+
+    detector: str  # the recipe's name for it
+    model: str
+    model_version: str = ""
+    took_ms: float = 0.0
+    coverage: Coverage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,21 +235,33 @@ class Manifest:
     """All detections of an inspection: written once, never recomputed.
 
     The first `expected` detections need a check and own the indices 0 … expected-1; the others are settled.
-    `doubts` are the reasons for not trusting the picture or the detector's answer; any of them keeps the board from
-    passing. `picture` and `golden` are what the input gate measured, where it was asked.
+    `answers` has one entry for each detector that answered; `detector_ms` is how long they took, side by side. `doubts` are
+    the reasons for not trusting the picture or an answer; any of them keeps the board from passing. `picture` and `golden`
+    are what the input gate measured, where it was asked.
     """
 
     width: int
     height: int
     detections: tuple[Detection, ...]
     expected: int
-    detector: str
-    detector_version: str = ""
+    answers: tuple[Answer, ...] = ()
     detector_ms: float = 0.0
     doubts: tuple[str, ...] = ()
     left_out: LeftOut = LeftOut()
     picture: Figures | None = None
     golden: Figures | None = None
+    mm_per_px: float | None = None
+
+    @property
+    def model(self) -> str:
+        """The models of all detectors, for a person; empty where none was asked."""
+        return ", ".join(dict.fromkeys(answer.model for answer in self.answers if answer.model))
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """The least of its detectors', none of whom looks for the other; None where none of them knows."""
+        known = [answer.coverage for answer in self.answers if answer.coverage is not None]
+        return min(known, key=lambda coverage: coverage.part, default=None)
 
     @classmethod
     def of(cls, detections: Iterable[Detection], **fields: object) -> "Manifest":
@@ -360,6 +458,12 @@ def archived_file(file: str, generation: int) -> str:
     if len(name.encode("utf-8", "replace")) > 255:
         name = f"{generation}{end if len(end.encode('utf-8', 'replace')) < 50 else ''}"
     return name
+
+
+def area(outline: Outline) -> float:
+    """Of a polygon, in square pixels."""
+    turned = zip(outline, (*outline[1:], *outline[:1]), strict=True)
+    return abs(sum(x * next_y - next_x * y for (x, y), (next_x, next_y) in turned)) / 2
 
 
 def outbox_id(inspection_id: str, revision: int, target: str) -> str:

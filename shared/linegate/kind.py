@@ -3,8 +3,9 @@
 All that is special about a kind lies in its own module or folder. `kinds` lists them, one a line. Nothing else compares names.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar
 
@@ -12,12 +13,30 @@ from pydantic import Field
 
 from linegate.inspection import Verdict
 from linegate.ports import Detector, Target, Verifier
-from linegate.sections import ClassPolicy, Limits, Network, Ratio, Seconds, Section, Zone
+from linegate.sections import ClassPolicy, Limits, Name, Network, Ratio, Seconds, Section, Zone
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 T = TypeVar("T")
+
+
+class Need(StrEnum):
+    """What a kind needs besides its own section. The section of a service that it shares is `Kind.service`."""
+
+    GOLDEN = "golden"  # the recipe's golden picture
+    MODEL_FILE = "model file"  # on this machine
+    SCALE = "mm_per_px"
+
+
+class Says(StrEnum):
+    """What a detector can say of a finding besides its class and its box."""
+
+    CONFIDENCE = "confidence"  # how sure it is; else all its findings are certain
+    OUTLINE = "outline"
+    MEASURE = "measure"
+
+
 # The file of prices, as far as it is read: kinds and services by name
 Prices = Mapping[str, Any]
 
@@ -48,7 +67,7 @@ class Kind(Section):
     service: ClassVar[str] = ""  # the section of the file that it shares with others
     service_keys: ClassVar[str] = ""  # what that section holds at least, for a person
     package: ClassVar[str] = ""  # what must be installed that a plain installation lacks: the name of a module
-    needs_golden: ClassVar[bool] = False
+    needs: ClassVar[frozenset[Need]] = frozenset()
     preload: ClassVar[tuple[str, ...]] = ()  # modules that it is built of: loaded before the first board needs them
     asks: ClassVar[bool] = False  # another machine: it waits for answers, and needs none of this one's cores
 
@@ -64,10 +83,19 @@ class Kind(Section):
 class DetectorKind(Kind):
     """Finds suspected defects on a picture."""
 
+    name: Name | None = None
+    """What findings, doubts and pages call it, where a recipe has several; its type, if left out."""
+
+    says: ClassVar[frozenset[Says]] = frozenset({Says.CONFIDENCE})
     names: ClassVar[tuple[str, ...]] = ()  # the classes that it can name; empty where only its model knows
     trained: ClassVar[bool] = False  # on pictures, whose labels therefore prove nothing
     # Of memory, for the largest picture, with its golden picture laid over it, as `tests/unit/test_memory.py` measures it
     bytes_a_pixel: ClassVar[int] = 36
+
+    @property
+    def called(self) -> str:
+        """Its name in the recipe."""
+        return self.name or self.type
 
     def faults(self, recipe: "RecipeBase") -> Iterator[str]:
         """Under what settings it could not see; each begins with its key."""
@@ -133,10 +161,14 @@ class TargetKind(Kind):
 class RecipeBase(Section):
     """What a line inspects for, as far as kinds need to know it."""
 
-    detector: DetectorKind
+    detectors: Annotated[Sequence[DetectorKind], Field(min_length=1)]
     verifier: VerifierKind
     golden: str | None = None
     """The good board's picture, beside the file; `{line}`, `{station}` and `{serial}` may stand in its name."""
+    mm_per_px: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Millimetres of the product for each pixel of a picture; sizes are told in mm then."""
+    least_coverage: Ratio = 0.98
+    """Part of the picture that each detector must have been able to judge, as far as it knows; with less a person looks."""
     confidence: Ratio = 0.3
     """Detections below it are dropped."""
     deadline_s: Seconds = 60.0

@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import Any, Final
 
 from linegate import __version__
-from linegate.inspection import Check, Detection, Inspection, Result, Revision, archived_name
+from linegate.inspection import Answer, Check, Coverage, Detection, Inspection, Result, Revision, archived_name, area
 from linegate.sections import Storage
 from linegate.texts import printable
 
@@ -39,11 +39,13 @@ def notification_body(inspection: Inspection, revision: Revision, storage: Stora
         "inspection_result": decision.inspection_result,
         "fail_count": decision.fail_count,
         "complete": decision.complete,
+        "coverage": covered(manifest.coverage if manifest else None),
+        "detectors": [answered(answer) for answer in (manifest.answers if manifest else ())],
         "corrects": {"revision": corrected.number, "verdict": corrected.decision.verdict.value} if corrected else None,
         "summary": printable(decision.summary, LONGEST_SUMMARY),
         "reasons": [printable(reason, LONGEST_SUMMARY) for reason in decision.reasons],
-        "defects": [defect(detection, check) for detection, check in pairs],
-        "omitted": {"reasons": 0, "defects": 0},
+        "defects": [defect(detection, check, manifest.mm_per_px if manifest else None) for detection, check in pairs],
+        "omitted": {"reasons": 0, "defects": 0, "outlines": 0},
         "image": {
             "bucket": image.bucket,
             "name": printable(image.name, LONGEST_NAME),
@@ -64,6 +66,12 @@ def notification_body(inspection: Inspection, revision: Revision, storage: Stora
         size = len(body.encode("utf-8", "replace"))
         if size < MAX_BYTES:
             return body
+        outlined = [each for each in data["defects"] if "outline" in each]
+        if outlined:  # the box says where as well
+            for each in outlined:
+                del each["outline"]
+            data["omitted"]["outlines"] = len(outlined)
+            continue
         longest = max(("reasons", "defects"), key=lambda key: len(json.dumps(data[key])))
         keep = min(len(data[longest]) - 1, len(data[longest]) * MAX_BYTES * 9 // (size * 10))
         if keep < 0:  # nothing else in it is long: each text has a bound of its own
@@ -88,9 +96,30 @@ def _weight(pair: tuple[Detection, Check]) -> tuple[int, float]:
     return _ORDER[check.result], -detection.confidence
 
 
-def defect(detection: Detection, check: Check) -> dict[str, Any]:
-    """A detection with its check as plain data, as notifications, `inspect` and `show` tell of it; the box in pixels."""
-    box = detection.box
+def covered(coverage: Coverage | None) -> dict[str, Any] | None:
+    """A coverage as plain data, in parts of the picture (0 … 1); None where no detector knows it."""
+    if coverage is None:
+        return None
+    return {"part": round(coverage.part, 4), "lost": [asdict(loss) for loss in coverage.lost]}
+
+
+def answered(answer: Answer) -> dict[str, Any]:
+    """One detector's part in an inspection as plain data."""
+    return {
+        "name": answer.detector,
+        "model": answer.model,
+        "model_version": answer.model_version,
+        "took_ms": round(answer.took_ms, 1),
+        "coverage": covered(answer.coverage),
+    }
+
+
+def defect(detection: Detection, check: Check, mm_per_px: float | None = None) -> dict[str, Any]:
+    """A detection with its check as plain data, as notifications, `inspect` and `show` tell of it.
+
+    Box and outline are in pixels; with a scale its size is told in mm as well, and in mm² what its outline holds.
+    """
+    box, outline = detection.box, detection.outline
     return {
         "class": detection.class_name,
         "confidence": round(detection.confidence, 4),
@@ -98,4 +127,17 @@ def defect(detection: Detection, check: Check) -> dict[str, Any]:
         "result": check.result.value,
         "reason": check.reason,
         **({"note": detection.note} if detection.note else {}),
+        **({"measure": asdict(detection.measure)} if detection.measure else {}),
+        **({"outline": [[round(x, 1), round(y, 1)] for x, y in outline]} if outline else {}),
+        **({"size_mm": _size_mm(detection, mm_per_px)} if mm_per_px and detection.measure is None else {}),
+        **({"heatmap": detection.heatmap} if detection.heatmap else {}),
+        **({"found_by": list(detection.found_by)} if detection.found_by else {}),
     }
+
+
+def _size_mm(detection: Detection, mm_per_px: float) -> dict[str, float]:
+    box = detection.box
+    size = {"width": round(box.width * mm_per_px, 3), "height": round(box.height * mm_per_px, 3)}
+    if detection.outline:
+        size["area"] = round(area(detection.outline) * mm_per_px**2, 4)
+    return size

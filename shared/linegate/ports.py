@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from linegate.inspection import (
     Check,
+    Coverage,
     Detection,
     Inspection,
     Manifest,
@@ -36,12 +37,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A detector's answer: what it saw, who it was, and why it may not be trusted."""
+    """A detector's answer: what it saw, who it was, how much of the picture it could judge, and why it may not be trusted."""
 
     detections: tuple[Detection, ...]
     model: str
     model_version: str = ""
     doubts: tuple[str, ...] = ()
+    coverage: Coverage | None = None  # None where it can't know
+    heatmap: bytes = b""  # a PNG of the picture's shape: how unusual each place is
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,8 @@ def schema() -> dict[str, Any]:
     recipe = made["$defs"]["Recipe"]["properties"]
     for role, kinds in ROLES.items():
         each = "; ".join(f"`{type_of(kind)}`: {_uncapped(kind.__doc__)}" for kind in kinds)
-        recipe[role]["description"] = f"{texts['Recipe', role]} {each}."
+        said = texts.get(("Recipe", role), "Short for `detectors` with this one alone.")
+        recipe[role]["description"] = f"{said} {each}."
         for kind in kinds:
             for key in keys_of(kind):
                 recipe[key]["description"] = f"Of {role} `{type_of(kind)}`: {_uncapped(texts[kind.__name__, key])}."

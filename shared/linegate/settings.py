@@ -38,8 +38,8 @@ def kind_of(kinds: Sequence[type[K]], named: object) -> type[K] | None:
 
 
 def keys_of(kind: type[Kind]) -> tuple[str, ...]:
-    """The keys of its own that may stand in a recipe."""
-    return tuple(key for key in kind.model_fields if key != "type")
+    """The keys of its own that may stand in a recipe. The only one of its role needs no name."""
+    return tuple(key for key in kind.model_fields if key not in ("type", "name"))
 
 
 def one_of(kinds: Sequence[type[Kind]]) -> Any:
@@ -62,16 +62,20 @@ else:
     AnyDetector, AnyVerifier, AnyTarget = one_of(DETECTORS), one_of(VERIFIERS), one_of(TARGETS)
 # What of a recipe is of a kind, and which there are
 ROLES: Final[Mapping[str, tuple[type[Kind], ...]]] = {"detector": DETECTORS, "verifier": VERIFIERS}
+MOST_DETECTORS: Final = 16
 
 
 class Recipe(RecipeBase):
     """What a line inspects for.
 
-    `detector: NAME` is short for `detector: {type: NAME}`; the keys of that kind then stand in the recipe itself.
+    `detector: NAME` is short for `detector: {type: NAME}`; the keys of that kind then stand in the recipe itself. A recipe with
+    several has a list, `detectors`.
     """
 
-    detector: AnyDetector = Field(default_factory=DETECTORS[0])
-    """Finds suspected defects."""
+    detectors: Annotated[list[AnyDetector], Field(min_length=1, max_length=MOST_DETECTORS)] = Field(
+        default_factory=lambda: [DETECTORS[0]()]  # type: ignore[call-arg]
+    )
+    """Find suspected defects, side by side, each with a name of its own. `detector` is short for a list of one."""
     verifier: AnyVerifier = Field(default_factory=VERIFIERS[0])
     """Looks at each finding again."""
 
@@ -81,19 +85,34 @@ class Recipe(RecipeBase):
         if not isinstance(written, Mapping):
             return written
         recipe = dict(written)
+        several = "detectors" in recipe
+        if several and "detector" in recipe:
+            raise ValueError("has both detector and detectors; the one is short for a list of one")
         for role, kinds in ROLES.items():
+            if role == "detector" and several:
+                continue
             named = recipe.get(role, type_of(kinds[0]))
             if isinstance(named, str):
                 keys = {key: recipe.pop(key) for kind in kinds for key in keys_of(kind) if key in recipe}
                 chosen = kind_of(kinds, named)
                 own = keys_of(chosen) if chosen else ()
                 recipe[role] = {"type": named} | {key: value for key, value in keys.items() if key in own}
+        if not several:
+            recipe["detectors"] = [recipe.pop("detector")]
         return recipe
+
+    @model_validator(mode="after")
+    def _each_its_name(self) -> "Recipe":
+        called = [detector.called for detector in self.detectors]
+        for twice in {name for name in called if called.count(name) > 1}:
+            raise ValueError(f"has two detectors called {twice!r}; give each a `name` of its own")
+        return self
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Both forms of a detector and a verifier are right."""
         made = handler.resolve_ref_schema(handler(core))
+        made["properties"] = {"detector": made["properties"]["detectors"]["items"], **made["properties"]}
         for role, kinds in ROLES.items():
             long = made["properties"][role]
             made["properties"][role] = {
@@ -105,12 +124,13 @@ class Recipe(RecipeBase):
                 made["properties"] |= {
                     key: handler.resolve_ref_schema(short)["properties"][key] for key in keys_of(kind)
                 }
-            made["required"] = [key for key in made.get("required", ()) if key not in ROLES]
+        made["required"] = [key for key in made.get("required", ()) if key not in (*ROLES, "detectors")]
         return made
 
     def changed(self, **fields: object) -> "Recipe":
         """This recipe with other values, validated. Raises ValueError."""
-        return Recipe.model_validate({**dict(self), **fields})
+        kept = {key: value for key, value in dict(self).items() if key != "detectors" or "detector" not in fields}
+        return Recipe.model_validate({**kept, **fields})
 
 
 class Settings(Section):
@@ -177,9 +197,7 @@ class Settings(Section):
     def worker_time_limit_s(self) -> float:
         """Seconds after which a worker that has not answered is taken for lost."""
         budgets = [
-            seconds
-            for recipe in self.recipes.values()
-            for seconds in (recipe.detector.budget_s(self.service(recipe.detector)), recipe.check_budget_s)
+            seconds for recipe in self.recipes.values() for seconds in (*self.budgets_s(recipe), recipe.check_budget_s)
         ]
         return self.edge.workers.time_limit_s or WORKER_TIME_S + max(budgets)
 
@@ -193,7 +211,7 @@ class Settings(Section):
     def in_work(self) -> dict[str, int]:
         """How many messages of each stage the one-machine runtime works on at the same time."""
         limits, recipes = self.edge.concurrency, self.recipes.values()
-        remote = any(recipe.detector.asks for recipe in recipes)
+        remote = all(detector.asks for recipe in recipes for detector in recipe.detectors)
         checks = max((recipe.verifier.most_at_once for recipe in recipes), default=0)
         return {
             "detect": limits.detect or (REMOTE_DETECTIONS if remote else max(1, self.workers or CORES)),
@@ -205,9 +223,14 @@ class Settings(Section):
 
     def instance(self, stage: str) -> Instance:
         """What an instance of the stage's function gets on Google Cloud: memory for the largest pictures that are let through."""
-        asked = [recipe.detector.bytes_a_pixel for recipe in self.recipes.values()]
+        # Side by side: what one of them takes, all of them take.
+        asked = [sum(detector.bytes_a_pixel for detector in recipe.detectors) for recipe in self.recipes.values()]
         own = max(asked) if "detector" in STAGES[stage].ports else 0
         return STAGES[stage].instance.holding(self.images.max_pixels, own)
+
+    def budgets_s(self, recipe: Recipe) -> list[float]:
+        """Seconds that a picture may wait for each of the recipe's detectors."""
+        return [detector.budget_s(self.service(detector)) for detector in recipe.detectors]
 
     def service(self, kind: Kind) -> Section | None:
         """The section of the file that a kind shares with others; None where it has none."""

@@ -49,7 +49,7 @@ def modules(settings: Settings, stage: str) -> Iterator[str]:
     yield from _DRAWING if "images" in ports else ()
     kinds: list[Kind] = []
     for recipe in settings.recipes.values():
-        kinds += [recipe.detector] if "detector" in ports else []
+        kinds += recipe.detectors if "detector" in ports else []
         kinds += [recipe.verifier] if "verifier" in ports else []
     kinds += settings.targets.values() if "target" in ports else []
     yield from (name for kind in kinds for name in kind.preload)

@@ -8,7 +8,7 @@ A field that is renamed, or means something else, is an upgrade: append it to UP
 it. A field that is new and has a default needs none. Two things an upgrade must allow for. Firestore updates some fields of an
 inspection alone (`fault`, `told`, `deadline`, the timings), so a document of an earlier schema may hold some in the present
 form already. And queries look into documents (line, serial, verdict, deadline, attempts): an upgrade that touches those needs a
-migration of the database too. What is stored is pinned by tests/fixtures/stored.json.
+migration of the database too. What is stored is pinned by tests/fixtures/stored-2.json, as earlier schemas are by theirs.
 """
 
 import json
@@ -26,20 +26,32 @@ R = TypeVar("R")
 Document = dict[str, Any]
 Upgrade = Mapping[type, Callable[[Document], Document]]  # by what the document is of; what is not named stays as it is
 
-UPGRADES: Final[Sequence[Upgrade]] = ()
+
+def _several_detectors(manifest: Document) -> Document:
+    """One detector's model and version ▶ an answer of each of several."""
+    document = {key: value for key, value in manifest.items() if key not in ("detector", "detector_version")}
+    model, version = manifest.get("detector", ""), manifest.get("detector_version", "")
+    answer = {"detector": "", "model": model, "model_version": version, "took_ms": manifest.get("detector_ms", 0.0)}
+    return {**document, "answers": [answer] if model else []}
+
+
+UPGRADES: Final[Sequence[Upgrade]] = ({Manifest: _several_detectors},)
 SCHEMA: Final = 1 + len(UPGRADES)
+
+# What few findings have takes no room in the others.
+_SELDOM: Final = ("outline", "measure", "heatmap", "found_by")
 
 _INSIDE: Final[Mapping[type, Mapping[str, type]]] = {Inspection: {"manifest": Manifest, "revision": Revision}}
 
 
 def dump(value: object) -> Document:
     """The document of a value: maps, lists, texts, numbers; times as times."""
-    return _marked(type(value), _plain(codec(type(value)).dump_python(value)))
+    return _marked(type(value), _slim(_plain(codec(type(value)).dump_python(value))))
 
 
 def dump_json(value: object) -> str:
     """The document of a value as JSON; times as ISO 8601 texts."""
-    document = _marked(type(value), json.loads(codec(type(value)).dump_json(value)))
+    document = _marked(type(value), _slim(json.loads(codec(type(value)).dump_json(value))))
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -89,6 +101,16 @@ def upgraded(cls: type, document: Document, upgrades: Sequence[Upgrade] = UPGRAD
 def _marked(cls: type, document: Document) -> Document:
     inside = {name: _marked(part, document[name]) for name, part in _INSIDE.get(cls, {}).items() if document[name]}
     return {"schema": SCHEMA, **document, **inside}
+
+
+def _slim(document: Document) -> Document:
+    """Without what its findings do not have."""
+    manifest = document.get("manifest", document) or {}
+    for finding in manifest.get("detections", ()):
+        for key in _SELDOM:
+            if not finding[key]:
+                del finding[key]
+    return document
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from linegate.inspection import Decider, Inspection, Manifest, ObjectRef, OutboxEntry, Place, Revision, outbox_id
+from linegate.inspection import (
+    Answer,
+    Decider,
+    Inspection,
+    Manifest,
+    ObjectRef,
+    OutboxEntry,
+    Place,
+    Revision,
+    outbox_id,
+)
 from linegate.ports import Inspections, Outbox, Queries
 from linegate.verdict import decide
 from tests.fakes import START, detection
@@ -31,7 +41,9 @@ def board(inspection_id: str = ID, deadline_s: float = 60) -> Inspection:
 
 
 def manifest(*classes: str) -> Manifest:
-    return Manifest.of((detection(name) for name in classes), width=64, height=64, detector="d", doubts=("hm",))
+    return Manifest.of(
+        (detection(name) for name in classes), width=64, height=64, answers=(Answer("d", "d"),), doubts=("hm",)
+    )
 
 
 def revision(number: int = 1, by: str = "check:0") -> Revision:

@@ -206,8 +206,8 @@ def detected(script: Script, url: str, answer: Any) -> Verdict:
     gate = Gate(settings=settings(url))
     recipe = gate.settings.recipes["pcb"]
     assert gate.settings.roboflow is not None
-    assert isinstance(recipe.detector, RoboflowDetection)
-    gate.detector = RoboflowDetector(gate.settings.roboflow, recipe, recipe.detector.workflow, lambda _: None)  # type: ignore[assignment]
+    assert isinstance(recipe.detectors[0], RoboflowDetection)
+    gate.detector = RoboflowDetector(gate.settings.roboflow, recipe, recipe.detectors[0].workflow, lambda _: None)  # type: ignore[assignment]
     gate.verifier.answers = {"short": Result.PASS}
     return decided(gate)
 
@@ -241,8 +241,8 @@ def test_a_narrow_finding_is_checked_like_any_other(service: tuple[Script, str],
     gate = Gate(settings=settings(url))
     recipe = gate.settings.recipes["pcb"]
     assert gate.settings.roboflow is not None
-    assert isinstance(recipe.detector, RoboflowDetection)
-    gate.detector = RoboflowDetector(gate.settings.roboflow, recipe, recipe.detector.workflow, lambda _: None)  # type: ignore[assignment]
+    assert isinstance(recipe.detectors[0], RoboflowDetection)
+    gate.detector = RoboflowDetector(gate.settings.roboflow, recipe, recipe.detectors[0].workflow, lambda _: None)  # type: ignore[assignment]
     assert decided(gate) is Verdict.FAIL
 
 

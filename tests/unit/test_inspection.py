@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linegate.inspection import Box, Check, Detection, Manifest, ObjectRef, Result, Verdict, place_of, whereabouts
+from linegate.inspection import (
+    Answer,
+    Box,
+    Check,
+    Detection,
+    Manifest,
+    ObjectRef,
+    Result,
+    Verdict,
+    place_of,
+    whereabouts,
+)
 from linegate.verdict import decide, recipients, rejected
 
 results = st.sampled_from(Result)
@@ -28,7 +39,7 @@ def boards(draw: st.DrawFn) -> tuple[Manifest, dict[int, Check]]:
         draw(st.lists(detections, max_size=8)),
         width=640,
         height=640,
-        detector="d",
+        answers=(Answer("d", "d"),),
         doubts=draw(st.just(()) | st.just(("hm",))),
     )
     indices = draw(st.sets(st.integers(0, max(0, manifest.expected - 1)))) if manifest.expected else set()
@@ -79,7 +90,7 @@ def test_no_answer_of_the_detector_is_review_and_says_what_kept_it() -> None:
 
 
 def test_no_detections_is_a_pass_at_once() -> None:
-    decision = decide(Manifest.of((), width=1, height=1, detector="d"), {})
+    decision = decide(Manifest.of((), width=1, height=1, answers=(Answer("d", "d"),)), {})
     assert (decision.verdict, decision.complete, decision.inspection_result) == (Verdict.PASS, True, "PASS")
 
 
@@ -93,7 +104,7 @@ def test_summary_carries_what_where_and_why() -> None:
         (Detection("open_circuit", 0.9, Box(50, 50, 10, 10)), Detection("spur", 0.5, Box(600, 600, 10, 10))),
         width=640,
         height=640,
-        detector="d",
+        answers=(Answer("d", "d"),),
     )
     checks = {
         0: Check(0, Result.FAIL, "The track is interrupted."),
@@ -108,7 +119,7 @@ def test_summary_carries_what_where_and_why() -> None:
 def test_settled_detections_come_after_those_to_check() -> None:
     settled = Detection("short", 0.99, Box(1, 1, 1, 1), settled=Check(0, Result.FAIL, "so sure"))
     open_ = Detection("spur", 0.5, Box(2, 2, 1, 1))
-    manifest = Manifest.of((settled, open_), width=9, height=9, detector="d")
+    manifest = Manifest.of((settled, open_), width=9, height=9, answers=(Answer("d", "d"),))
     assert manifest.detections == (open_, replace(settled, settled=Check(1, Result.FAIL, "so sure")))
     assert manifest.expected == 1
 

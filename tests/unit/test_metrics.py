@@ -19,7 +19,7 @@ def told(
 
 
 def board(truths: list[tuple[float, str]], *detections: Detection, doubts: tuple[str, ...] = ()) -> InspectedBoard:
-    manifest = Manifest(400, 20, detections, 0, "static", doubts=doubts)
+    manifest = Manifest(400, 20, detections, 0, doubts=doubts)
     labelled = tuple(Truth(name, box(left)) for left, name in truths)
     return InspectedBoard("board", labelled, manifest, detections, Verdict.PASS)
 
@@ -58,7 +58,7 @@ def test_average_precision_is_told_at_the_overlap_that_was_asked_for_too() -> No
 def test_a_large_board_with_large_defects_counts_as_well() -> None:
     big = Truth("short", Box(3000, 3000, 2000, 2000))
     found = Detection("short", 0.9, Box(3000, 3000, 2000, 2000), settled=Check(0, Result.FAIL, "so"))
-    boards = [InspectedBoard("big", (big,), Manifest(6000, 6000, (found,), 0, "static"), (found,), Verdict.FAIL)]
+    boards = [InspectedBoard("big", (big,), Manifest(6000, 6000, (found,), 0), (found,), Verdict.FAIL)]
     assert evaluate(boards, 0.5, any_of, verified=True)["overall"]["ap50"] == pytest.approx(1.0)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from linegate.inspection import (
     DETECT,
     SWEEP,
+    Answer,
     Check,
     Decider,
     Detection,
@@ -32,7 +33,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
 
 
 def body(detections: list[Detection], checks: dict[int, Check]) -> str:
-    manifest = Manifest.of(detections, width=64, height=64, detector="d")
+    manifest = Manifest.of(detections, width=64, height=64, answers=(Answer("d", "d"),))
     place = Place("smt-1", "aoi", "ü" * 200)
     image = ObjectRef("b", "uploads/" + "😀" * 250, 7)
     board = Inspection(image.inspection_id, image, place, "pcb", START, START, START, manifest=manifest)
@@ -97,7 +98,7 @@ def test_the_published_schema_describes_what_is_sent(
 
 
 def test_the_published_schema_describes_a_correction_with_a_link_to_its_picture() -> None:
-    manifest = Manifest.of([replace(detection("short"), note="new")], width=64, height=64, detector="d")
+    manifest = Manifest.of([replace(detection("short"), note="new")], width=64, height=64, answers=(Answer("d", "d"),))
     image = ObjectRef("b", "uploads/smt-1/aoi/x.png", 7)
     board = Inspection(
         image.inspection_id, image, Place("smt-1", "aoi", "x"), "pcb", START, START, START, manifest=manifest

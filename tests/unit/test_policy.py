@@ -8,7 +8,7 @@ import pytest
 from linegate.adapters.roboflow.kind import RoboflowDetection
 from linegate.adapters.roboflow.service import Workflow
 from linegate.handlers.policy import apply
-from linegate.inspection import DETECT, Box, Check, LeftOut, Manifest, Result, Revision, Verdict
+from linegate.inspection import DETECT, Answer, Box, Check, LeftOut, Manifest, Result, Revision, Verdict
 from linegate.ports import Found
 from linegate.sections import ClassPolicy, Zone
 from linegate.settings import Recipe
@@ -88,9 +88,9 @@ def test_a_picture_with_hundreds_of_findings_goes_to_a_person_and_costs_no_check
 
 def test_a_class_nobody_wrote_a_policy_for_counts_and_says_so() -> None:
     named = {"short": ClassPolicy()}
-    (trained,) = apply(Recipe(detector=TRAINED, classes=named), [detection("scratch")], 100, 100).detections
+    (trained,) = apply(Recipe(detectors=[TRAINED], classes=named), [detection("scratch")], 100, 100).detections
     assert trained.note == "this class is not in the recipe"
-    for recipe in (Recipe(detector=TRAINED), Recipe(classes=named)):
+    for recipe in (Recipe(detectors=[TRAINED]), Recipe(classes=named)):
         assert apply(recipe, [detection("scratch")], 100, 100).detections[0].note == ""
 
 
@@ -116,7 +116,9 @@ def test_what_lies_in_ignored_zones_is_counted_apart() -> None:
     seen = [replace(detection(), box=Box(20, 20, 10, 10)), detection(confidence=0.1)]
     kept = apply(Recipe(ignore=[ZONE]), seen, 100, 100)
     assert (kept.detections, kept.left_out) == ((), LeftOut(confidence=1, ignored=1))
-    manifest = Manifest.of(kept.detections, width=100, height=100, detector="static", left_out=kept.left_out)
+    manifest = Manifest.of(
+        kept.detections, width=100, height=100, answers=(Answer("static", "static"),), left_out=kept.left_out
+    )
     assert decide(manifest, {}).summary == (
         "No defect was found on this board. 1 finding below the recipe's confidence was left out. "
         "1 finding in ignored parts of the picture was left out."
@@ -176,7 +178,9 @@ def test_the_worst_board_fits_into_a_document(letter: str, settled: bool) -> Non
     kept = apply(recipe, [one] * 5000, 100, 100)
     assert len(kept.detections) > 100
     doubts = tuple(brief(letter * 400) for _ in range(20)) + kept.doubts
-    manifest = Manifest.of(kept.detections, width=100, height=100, detector="d", doubts=doubts, left_out=kept.left_out)
+    manifest = Manifest.of(
+        kept.detections, width=100, height=100, answers=(Answer("d", "d"),), doubts=doubts, left_out=kept.left_out
+    )
     decision = decide(manifest, {index: replace(said, index=index) for index in range(manifest.expected)})
     assert decision.verdict is Verdict.REVIEW
     revision = Revision(1, DETECT, START, decision, "results/x/r1.jpg")

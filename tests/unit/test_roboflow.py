@@ -50,7 +50,7 @@ def make(service: Service) -> Make:
     ) -> RoboflowDetector:
         parts = {"id": WORKFLOW} | (workflow or {})
         asks = RoboflowDetection(workflow=Workflow(**parts))
-        chosen = Recipe(detector=asks, verifier="none").changed(**recipe or {})
+        chosen = Recipe(detectors=[asks], verifier="none").changed(**recipe or {})
         where = {"api_url": service.url, "api_key": KEY, "workspace": WORKSPACE, "budget_s": 5.0} | more
         return RoboflowDetector(
             Roboflow(**where), chosen, asks.workflow, lambda _: None, judged=chosen.verifier.of_detector != ""

@@ -16,7 +16,7 @@ from linegate.adapters.exchange import Http
 from linegate.adapters.targets.endpoint import Endpoint
 from linegate.adapters.targets.slack import SlackTarget, message
 from linegate.errors import TransientError
-from linegate.inspection import DETECT, Check, Inspection, Manifest, ObjectRef, Place, Result, Revision
+from linegate.inspection import DETECT, Answer, Check, Inspection, Manifest, ObjectRef, Place, Result, Revision
 from linegate.notification import notification_body
 from linegate.sections import Storage
 from linegate.verdict import decide
@@ -36,7 +36,7 @@ def event(
 ) -> Any:
     found = [replace(detection(), confidence=0.91) for _ in results]
     checks = {index: Check(index, result, reason) for index, result in enumerate(results)}
-    manifest = Manifest.of(found, width=64, height=64, detector="d")
+    manifest = Manifest.of(found, width=64, height=64, answers=(Answer("d", "d"),))
     image = ObjectRef("uploads", "uploads/smt-1/aoi/x.jpg", 7)
     place = Place("smt-1", "aoi-3", serial)
     board = Inspection(image.inspection_id, image, place, "pcb", START, START, START, manifest=manifest)

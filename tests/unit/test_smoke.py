@@ -75,7 +75,7 @@ def test_each_environment_has_the_line_that_nobody_hears_of(path: Path) -> None:
     assert known is not None
     _, recipe = known
     assert settings.subscribed("smoke") == {}
-    assert type(recipe.detector) is DETECTORS[0], "a drawn board has something to verify on any gate"
+    assert type(recipe.detectors[0]) is DETECTORS[0], "a drawn board has something to verify on any gate"
     assert recipe.golden
     assert smoke.compared_elsewhere(settings, recipe.golden) == []
     others = [settings.recipe_of(line) for line in settings.lines if line != "smoke"]

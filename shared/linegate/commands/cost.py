@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,10 +138,13 @@ def per_thousand(
     settings: Settings, recipe: Recipe, prices: Mapping[str, Any], crops: float, kept: Kept = Kept()
 ) -> dict[str, float]:
     """US dollars for each service and 1000 boards, for all the time that anything of them is kept."""
-    detector, verifier = recipe.detector, recipe.verifier
+    verifier = recipe.verifier
     asked = crops if verifier.checks else 0.0
     targets = max(1, len(settings.targets))
-    pictures = detector.cost(settings.service(detector), prices)
+    pictures: defaultdict[str, float] = defaultdict(float)
+    for detector in recipe.detectors:
+        for who, dollars in detector.cost(settings.service(detector), prices).items():
+            pictures[who] += dollars
     checks = verifier.cost(recipe, settings.service(verifier), prices) if verifier.priced and asked else {}
     costs = {who: BOARDS * dollars for who, dollars in pictures.items()}
     costs |= {who: BOARDS * asked * dollars for who, dollars in checks.items()}
@@ -153,7 +157,7 @@ def per_thousand(
     costs["Cloud Storage"] = BOARDS / 1000 * (2 * storage["write_per_thousand"] + 3 * storage["read_per_thousand"])
     pictures_kept = _kept(kept.upload_bytes, kept.uploads_days) + _kept(DRAWN_BYTES, kept.results_days)
     costs["Cloud Storage, pictures kept"] = BOARDS * pictures_kept * storage["gibibyte_month"]
-    sent = (ASKED_BYTES if detector.asks else 0) + targets * TOLD_BYTES
+    sent = ASKED_BYTES * sum(detector.asks for detector in recipe.detectors) + targets * TOLD_BYTES
     costs["Egress"] = BOARDS * sent / GIBIBYTE * prices["egress"]["gibibyte"]
     reads, writes = 2 * asked + 4 + 2 * targets, asked + 4 + 2 * targets
     costs["Firestore"] = (

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,7 @@ from linegate.console import console
 from linegate.edge.machine import nearly_full
 from linegate.edge.runtime import open_database
 from linegate.errors import LinegateError
-from linegate.kind import TargetKind
+from linegate.kind import Need, TargetKind
 from linegate.settings import Recipe, Settings
 from linegate.texts import printable
 
@@ -181,10 +182,13 @@ def _golden(name: str, recipe: Recipe, settings: Settings) -> Finding:
 
 def _tried_out(name: str, recipe: Recipe, app: bootstrap.App) -> Iterator[Finding]:
     """Whoever is asked over a network is asked once: about the golden picture if there is one, else about a plain one."""
-    picture, (detector, verifier) = _picture(recipe, app.settings), (recipe.detector, recipe.verifier)
-    if detector.asks:
-        mend = f"mend what it says, then try `{command()} inspect` with a board"
-        yield _timed(f"recipes.{name}.detector", lambda: detector.try_out(recipe, app.around(detector), picture), mend)
+    picture, verifier = _picture(recipe, app.settings), recipe.verifier
+    several = len(recipe.detectors) > 1
+    for detector in recipe.detectors:
+        if detector.asks or Need.MODEL_FILE in detector.needs:
+            mend = f"mend what it says, then try `{command()} inspect` with a board"
+            part = f"recipes.{name}.detectors.{detector.called}" if several else f"recipes.{name}.detector"
+            yield _timed(part, partial(detector.try_out, recipe, app.around(detector), picture), mend)
     if verifier.asks:
         crop = imaging.jpeg(picture.resize((128, 128)), 90)
         mend = "mend what it says; until then every finding is UNSURE and goes to REVIEW"

@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
     naming = Naming(gate.line, request.station, request.serial)
     given = str(request.golden) if request.golden else None
     gate = replace(gate, goldens=assign(gate.recipe, gate.settings, dataset, given, naming))
-    if gate.recipe.detector.trained:
+    if any(detector.trained for detector in gate.recipe.detectors):
         for sample in dataset.samples:
             if "train" in sample.picture.relative_to(request.dataset).parts[:-1] if request.dataset.is_dir() else ():
                 dataset.fault(sample.picture, 0, "lies in train", Kind.TRAINED_ON)
@@ -181,16 +181,17 @@ def _gate(request: Request) -> Gate:
 def _with_kinds(settings: Settings, recipe: Recipe, asked: Mapping[str, str]) -> Recipe:
     """The recipe with kinds that were asked for in place of its own. Raises UsageError where the file lacks what they need."""
     for role, kind in asked.items():
-        if getattr(recipe, role).type == kind:
+        kinds = recipe.detectors if role == "detector" else [recipe.verifier]
+        if [one.type for one in kinds] == [kind]:
             continue
         try:
             recipe = recipe.changed(**{role: kind})
         except ValueError as error:
             raise UsageError(f"{role} {kind} needs --config FILE with a recipe that says how") from error
-    for part in (recipe.detector, recipe.verifier):
+    for part in (*recipe.detectors, recipe.verifier):
         if part.service and settings.service(part) is None:
             raise UsageError(f"{part.type} needs --config FILE with a section {part.service}")
-    if recipe.verifier.of_detector not in ("", recipe.detector.type):
+    if recipe.verifier.of_detector not in ("", *(detector.type for detector in recipe.detectors)):
         raise UsageError(f"verifier {recipe.verifier.type} needs detector {recipe.verifier.of_detector}")
     return recipe
 

@@ -75,6 +75,7 @@ recipes:
     # golden: compare with the picture of a good board, on this machine, without any account or network.
     # roboflow: ask a workflow, named under `workflow`.
     detector: golden
+    # Several look side by side, in place of one:  detectors: [{type: golden}, {type: roboflow, workflow: {id: pcb}}]
     # Of detector roboflow; `id` is as in its address, the rest may be left out:
     # workflow:
     #   id: pcb-inspection
@@ -89,6 +90,9 @@ recipes:
     verifier: golden
     # The good board. {line}, {station} and {serial} may stand in the name, e.g. golden/{station}.png
     golden: golden.png
+    # mm_per_px: 0.05                            # sizes are told in mm then
+    # Part of the picture that must have been judged; with less a person looks.
+    # least_coverage: 0.98
     # copper: dark                               # on pictures for detector golden; auto: dark on scans, else bright
     # Detections below this confidence (0 … 1) are dropped.
     confidence: 0.3

@@ -20,7 +20,7 @@ from linegate.errors import TransientError, UsageError
 from linegate.files import golden_picture, readable, writable, writing
 from linegate.handlers.shot import golden_name
 from linegate.inspection import Inspection, Verdict, place_of
-from linegate.notification import defect
+from linegate.notification import answered, covered, defect
 from linegate.settings import Recipe, Settings
 from linegate.texts import visible
 
@@ -127,13 +127,18 @@ def _report(image: Path, inspection: Inspection, annotated: str | None) -> dict[
         "fail_count": decision.fail_count,
         "summary": decision.summary,
         "reasons": list(decision.reasons),
-        "detector": manifest.detector if manifest else None,
+        "detector": manifest.model if manifest else None,
+        "detectors": [answered(answer) for answer in (manifest.answers if manifest else ())],
+        "coverage": covered(manifest.coverage if manifest else None),
         "left_out": asdict(manifest.left_out) if manifest else None,
         "figures": {
             "picture": asdict(manifest.picture) if manifest and manifest.picture else None,
             "golden": asdict(manifest.golden) if manifest and manifest.golden else None,
         },
-        "defects": [defect(detection, check) for detection, check in zip(detections, decision.checks, strict=True)],
+        "defects": [
+            defect(detection, check, manifest.mm_per_px if manifest else None)
+            for detection, check in zip(detections, decision.checks, strict=True)
+        ],
         "annotated": annotated,
     }
 

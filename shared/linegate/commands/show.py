@@ -14,7 +14,7 @@ from linegate.commands.arguments import add_config
 from linegate.commands.records import described, local, opened, summary
 from linegate.errors import UsageError
 from linegate.inspection import Inspection
-from linegate.notification import defect
+from linegate.notification import covered, defect
 from linegate.settings import Settings
 from linegate.texts import brief, printable
 
@@ -56,9 +56,10 @@ def _whole(settings: Settings, rows: Rows, inspection: Inspection) -> dict[str, 
         "summary": revision.decision.summary if revision else "",
         "deadline": inspection.deadline.isoformat(),
         "decided_ms": round(inspection.timings.decided_ms) if revision else None,
-        "detector": manifest.detector if manifest else None,
+        "detector": manifest.model if manifest else None,
+        "coverage": covered(manifest.coverage if manifest else None),
         "findings": [
-            defect(detection, check)
+            defect(detection, check, manifest.mm_per_px if manifest else None)
             for detection, check in zip(
                 manifest.detections if manifest else (), revision.decision.checks if revision else (), strict=False
             )
@@ -100,6 +101,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
         + (f", decided after {told['decided_ms']} ms" if told["verdict"] else ""),
         f"  recipe {told['recipe'] or 'none'}, id {told['inspection_id']}",
     ]
+    if told["coverage"] and told["coverage"]["part"] < 1:
+        lines.append(f"  coverage {told['coverage']['part']:.1%}")
     for finding in told["findings"]:
         what = f"{described(finding)}: {brief(finding['reason'])}"
         lines.append(f"  {finding['result']:6} {printable(what, 600)}")

@@ -60,7 +60,7 @@ class WorkerPool:
         self._stopping = False
 
     def start(self) -> None:
-        detectors = (recipe.detector for recipe in self._settings.recipes.values())
+        detectors = (detector for recipe in self._settings.recipes.values() for detector in recipe.detectors)
         context = forkserver(tuple(dict.fromkeys(module for detector in detectors for module in detector.preload)))
         self._workers = [_Worker(context, self._settings, self._stages) for _ in range(self._settings.workers)]
 

@@ -102,8 +102,8 @@ def assess(
             "faults": [asdict(fault) for fault in dataset.faults],
         },
         "gate": {
-            "detector": recipe.detector.type,
-            "detector_model": sorted({manifest.detector for manifest in manifests if manifest.detector}),
+            "detector": ", ".join(detector.called for detector in recipe.detectors),
+            "detector_model": sorted({answer.model for manifest in manifests for answer in manifest.answers}),
             "verifier": recipe.verifier.type,
             "verifier_model": sorted({check.model for check in checks if check.model}),
             "confidence": recipe.confidence,
@@ -135,11 +135,12 @@ def note_unknown_classes(dataset: Dataset, recipe: Recipe, outcomes: Sequence[Ou
     known = {class_name(name) for name in recipe.classes} | {
         detection.class_name for outcome in outcomes for detection in outcome.board.detections
     }
-    known.update(recipe.detector.names)
+    known.update(name for detector in recipe.detectors for name in detector.names)
+    who = ", ".join(detector.called for detector in recipe.detectors)
     labelled = Counter(truth.class_name for sample in dataset.samples for truth in sample.truths)
     for name, count in sorted(labelled.items()):
         if name not in known:
-            told = f"class {name!r} ({count} labels): the detector {recipe.detector.type} has named nothing so"
+            told = f"class {name!r} ({count} labels): the detector {who} has named nothing so"
             dataset.fault(name, 0, told, Kind.UNKNOWN_CLASS)
 
 

@@ -9,6 +9,7 @@ from linegate.evaluation.labels import Dataset, Kind, Sample, shown
 from linegate.files import golden_picture
 from linegate.handlers.shot import golden_name
 from linegate.inspection import Place, place_of
+from linegate.kind import Need
 from linegate.settings import Recipe, Settings
 
 KEYS: Final = ("{line}", "{station}", "{serial}")
@@ -44,7 +45,8 @@ def assign(
     recipe's. Raises UsageError where a choice is missing or no picture has its golden picture.
     """
     template = given or recipe.golden
-    if template is None and recipe.detector.needs_golden and not any(sample.golden for sample in dataset.samples):
+    compares = any(Need.GOLDEN in detector.needs for detector in recipe.detectors)
+    if template is None and compares and not any(sample.golden for sample in dataset.samples):
         raise UsageError("nothing to compare with: give --golden FILE, the picture of a good board, or --config FILE")
     base = Path() if given else settings.folder
     literal = template is not None and Path(base, template).is_file()

@@ -1,13 +1,13 @@
 """Upload ▶ manifest ▶ one message per crop. A picture that can't be inspected is decided as ERROR here."""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from time import perf_counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 
 from linegate import imaging, sight
-from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingError, PermanentError
+from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingError
 from linegate.events import to_message
+from linegate.handlers.ask import Answered, ask
 from linegate.handlers.context import Context, in_background
 from linegate.handlers.policy import apply
 from linegate.handlers.revise import resume, revise
@@ -15,7 +15,7 @@ from linegate.handlers.shot import Shot, fetch, new_inspection, shot_of
 from linegate.inspection import DETECT, Inspection, Manifest
 from linegate.logs import log
 from linegate.messages import CropReady, ImageUploaded
-from linegate.ports import Detector, Found, Registrar
+from linegate.ports import Detector, Registrar
 from linegate.settings import Recipe
 from linegate.stages import CROPS
 from linegate.texts import brief
@@ -29,7 +29,7 @@ def detect(
     context: Context,
     upload: ImageUploaded,
     registrar: Callable[[], Registrar],
-    detector: Callable[[Recipe], Detector],
+    detectors: Callable[[Recipe], Sequence[Detector]],
 ) -> None:
     """Inspect one uploaded picture as far as detection goes.
 
@@ -58,7 +58,7 @@ def detect(
         revise(context, inspection, rejected(reason), DETECT)
         return
     try:
-        _look(context, inspection, shot, registrar, detector)
+        _look(context, inspection, shot, registrar, detectors)
     except LinegateError as error:
         context.inspections.note_fault(inspection.inspection_id, brief(str(error)))
         raise
@@ -71,7 +71,7 @@ def _look(
     inspection: Inspection,
     shot: Shot,
     registrar: Callable[[], Registrar],
-    detector: Callable[[Recipe], Detector],
+    detectors: Callable[[Recipe], Sequence[Detector]],
 ) -> None:
     """Shot ▶ manifest ▶ crops, or the verdict where nothing is to be checked.
 
@@ -83,10 +83,11 @@ def _look(
         seen = sight.measure(shot.picture)
         golden = registrar().sight(shot.golden) if shot.golden else None
         unseen = sight.doubts(seen, golden, shot.recipe.limits)
-        answer = _blind(unseen) if unseen else _ask(detector(shot.recipe), shot, laid)
-        manifest = _stored(context, inspection, shot.recipe, answer, seen, golden)
+        answered = _blind(unseen) if unseen else ask(context, inspection, detectors(shot.recipe), shot, laid)
+        manifest = _stored(context, inspection, shot.recipe, answered, seen, golden)
     log.info(
         "board.detected",
+        coverage=round(manifest.coverage.part, 4) if manifest.coverage else None,
         detections=len(manifest.detections),
         expected=manifest.expected,
         detector_ms=round(manifest.detector_ms),
@@ -98,61 +99,35 @@ def _look(
     context.publisher.publish(CROPS, [to_message(crop) for crop in crops])
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What the detector said, and how many milliseconds it took."""
-
-    found: Found
-    took_ms: float = 0.0
-
-
-def _blind(reasons: tuple[str, ...]) -> _Answer:
+def _blind(reasons: tuple[str, ...]) -> Answered:
     """No detector is asked about a picture on which it could see nothing: its silence would read like a clean board."""
     log.warning("board.unseen", reasons=list(reasons))
-    return _Answer(Found((), "", doubts=reasons))
-
-
-def _ask(detector: Detector, shot: Shot, laid: Callable[[], Shot]) -> _Answer:
-    """What the detector says; `laid` waits for the shot with its golden picture. Raises TransientError.
-
-    A board that its golden picture can't be laid over does not pass, whatever a detector says that never looks at it.
-    """
-    started = perf_counter()
-    if shot.recipe.detector.needs_golden:
-        shot = laid()
-    found = Found((), "")
-    if not shot.unlike:
-        try:
-            found = detector.detect(shot.picture, shot.file, shot.reference)
-        except PermanentError as error:
-            found = Found((), "", doubts=(f"The detector could not answer: {error}",))
-    took_ms = 1000 * (perf_counter() - started)
-    return _Answer(replace(found, doubts=found.doubts + laid().doubts), took_ms)
+    return Answered(doubts=reasons)
 
 
 def _stored(
     context: Context,
     inspection: Inspection,
     recipe: Recipe,
-    answer: _Answer,
+    answered: Answered,
     seen: sight.Sight,
     golden: sight.Sight | None,
 ) -> Manifest:
     """The manifest that stands in the store afterwards, made of this answer or of an earlier one."""
-    found, figures = answer.found, seen.figures
+    figures = seen.figures
     log.info("picture.measured", picture=asdict(figures), golden=asdict(golden.figures) if golden else None)
-    kept = apply(recipe, found.detections, figures.width, figures.height)
+    kept = apply(recipe, answered.detections, figures.width, figures.height)
     manifest = Manifest.of(
         kept.detections,
         width=figures.width,
         height=figures.height,
-        detector=found.model,
-        detector_version=found.model_version,
-        detector_ms=answer.took_ms,
-        doubts=tuple(brief(doubt) for doubt in (*found.doubts, *kept.doubts)[:MOST_DOUBTS]),
+        answers=answered.answers,
+        detector_ms=answered.took_ms,
+        doubts=tuple(brief(doubt) for doubt in (*answered.doubts, *kept.doubts)[:MOST_DOUBTS]),
         left_out=kept.left_out,
         picture=figures,
         golden=golden.figures if golden else None,
+        mm_per_px=recipe.mm_per_px,
     )
     manifest_ms = 1000 * (context.clock.now() - inspection.received_at).total_seconds()
     return context.inspections.store_manifest(inspection.inspection_id, manifest, manifest_ms)

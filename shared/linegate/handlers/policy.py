@@ -13,6 +13,7 @@ from linegate.settings import Recipe
 # detection takes there besides its texts, names of fields included.
 MOST_BYTES: Final = 350_000
 BYTES_EACH: Final = 260
+BYTES_A_NUMBER: Final = 9  # of an outline; a measure has names of fields as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ def apply(recipe: Recipe, detections: Iterable[Detection], width: int, height: i
     if len(counting) > recipe.max_findings:
         # What speaks against the board first: a FAIL that is left out would make its verdict milder.
         counting.sort(key=lambda one: (not _cleared(one), one.confidence), reverse=True)
-    kept = _affordable(recipe, [_settled(recipe, _flagged(recipe, one)) for one in counting[: recipe.max_findings]])
+    kept = [_settled(recipe, _flagged(recipe, one)) for one in counting[: recipe.max_findings]]
+    kept = _outlined(_affordable(recipe, kept))
     kept = kept[: _holdable(kept)]
     left_out = LeftOut(below, ignored, len(counting) - len(kept))
     if left_out != LeftOut():
@@ -61,12 +63,28 @@ def _cleared(detection: Detection) -> bool:
     return detection.settled is not None and detection.settled.result is Result.PASS
 
 
+def _outlined(detections: list[Detection]) -> list[Detection]:
+    """Without outlines, where those would cost the manifest findings: a box says where as well."""
+    if sum(_bytes(one) for one in detections) <= MOST_BYTES:
+        return detections
+    return [replace(one, outline=()) for one in detections]
+
+
+def _bytes(detection: Detection) -> int:
+    """What a detection takes in a store at most."""
+    said, measure = detection.settled, detection.measure
+    texts = [detection.class_name, detection.note, detection.heatmap, *detection.found_by]
+    texts += [said.reason, said.model, said.model_version] if said else []
+    texts += [measure.name, measure.unit] if measure else []
+    numbers = 2 * len(detection.outline) + 8 * (measure is not None)
+    return BYTES_EACH + BYTES_A_NUMBER * numbers + len("".join(texts).encode("utf-8", "replace"))
+
+
 def _holdable(detections: Sequence[Detection]) -> int:
     """How many of them a manifest can hold, whatever was written about each."""
     room = MOST_BYTES
     for count, one in enumerate(detections):
-        said = one.settled.reason + one.settled.model + one.settled.model_version if one.settled else ""
-        room -= BYTES_EACH + len((one.class_name + one.note + said).encode("utf-8", "replace"))
+        room -= _bytes(one)
         if room < 0:
             return count
     return len(detections)
@@ -98,7 +116,9 @@ def _flagged(recipe: Recipe, detection: Detection) -> Detection:
 
     Where a detector's classes are fixed, a recipe that names one of them need not name all.
     """
-    if recipe.detector.names or not recipe.classes or detection.class_name in recipe.classes:
+    fixed = {name for detector in recipe.detectors for name in detector.names}
+    trained = any(not detector.names for detector in recipe.detectors)
+    if not trained or not recipe.classes or detection.class_name in (recipe.classes.keys() | fixed):
         return detection
     log.warning("detection.unknown_class", class_name=detection.class_name)
     return replace(detection, note="this class is not in the recipe")
@@ -106,7 +126,10 @@ def _flagged(recipe: Recipe, detection: Detection) -> Detection:
 
 def _settled(recipe: Recipe, detection: Detection) -> Detection:
     policy = recipe.classes.get(detection.class_name)
-    if recipe.verifier.settles:
+    said = detection.settled
+    if said is not None and (detection.measure is not None or said.result is Result.FAIL):
+        return detection  # a number is out of its limits or is not, and a defect stays one
+    if recipe.verifier.settles and said is None:
         reason = recipe.verifier.settles
     elif policy is not None and policy.verify == "never":
         reason = "Detections of this class count without a check."

@@ -126,6 +126,7 @@ def drawing(upright: "Image", inspection: Inspection, decision: Decision) -> byt
         decision.fail_count,
         heading=f"{inspection.place.board} {received:%Y-%m-%d %H:%M:%S %Z}",
         reasons=decision.reasons,
+        coverage=inspection.manifest.coverage if inspection.manifest else None,
     )
 
 

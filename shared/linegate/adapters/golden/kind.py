@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from linegate.adapters.golden.classes import GOLDEN_CLASSES
-from linegate.kind import DetectorKind, RecipeBase, Surroundings, VerifierKind
+from linegate.kind import DetectorKind, Need, RecipeBase, Surroundings, VerifierKind
 from linegate.ports import Detector, Verifier
 
 
@@ -14,7 +14,7 @@ class GoldenDetection(DetectorKind):
     copper: Literal["auto", "bright", "dark"] = "auto"
     """How copper looks; `auto`: dark on black-and-white scans, else bright."""
 
-    needs_golden: ClassVar[bool] = True
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.GOLDEN})
     preload: ClassVar[tuple[str, ...]] = ("linegate.adapters.golden.adapters",)
     names: ClassVar[tuple[str, ...]] = GOLDEN_CLASSES
     bytes_a_pixel: ClassVar[int] = 60
@@ -30,7 +30,7 @@ class GoldenVerification(VerifierKind):
 
     type: Literal["golden"] = "golden"
 
-    needs_golden: ClassVar[bool] = True
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.GOLDEN})
     preload: ClassVar[tuple[str, ...]] = ("linegate.adapters.golden.verifier",)
 
     def build(self, recipe: RecipeBase, around: Surroundings) -> Verifier:

@@ -44,7 +44,7 @@ def at(roboflow_url: str, gemini_url: str) -> Setup:
     board = Image.fromarray(golden_board(SEED).picture)
 
     def settings(_: Path) -> Settings:
-        recipe = Recipe(detector=RoboflowDetection(workflow=Workflow(id=WORKFLOW)), verifier=GeminiVerification())
+        recipe = Recipe(detectors=[RoboflowDetection(workflow=Workflow(id=WORKFLOW))], verifier=GeminiVerification())
         return Settings(
             roboflow=Roboflow(api_url=roboflow_url, api_key=ROBOFLOW_KEY, workspace=WORKSPACE),
             gemini=Gemini(api_url=gemini_url, api_key=GEMINI_KEY, model=MODEL),
