@@ -83,6 +83,7 @@ recipes:
     #   image_input: image                       # name of the input for the picture
     #   parameters: {}                           # further inputs
     #   predictions: predictions                 # the output that holds them, where several look like it
+    #   good: [ok]                               # of a workflow that classifies: every other class is a finding
     #   results: crop_results                    # output of the complete workflow's per-crop results
     #   exclude: [crops, output_image]           # outputs that need not travel
     # golden: look at each finding once more beside its reference.  gemini: ask Gemini, beside its reference if there is one.

@@ -49,6 +49,8 @@ class Workflow(Section):
     """Further inputs of the workflow."""
     predictions: str | None = None
     """Name of the output with the predictions; needed where several look like predictions."""
+    good: list[str] | None = None
+    """Of a workflow that classifies whole pictures: the classes of a good product. Every other class is a finding."""
     results: str = "crop_results"
     """Name of the output with the per-crop results of the complete workflow."""
     exclude: list[str] = ["crops", "output_image"]
