@@ -1,6 +1,7 @@
 """The annotated picture: what an operator must be able to see on it."""
 
 import io
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
 from linegate.annotate import BANNERS, STYLES, annotate
-from linegate.inspection import Box, Check, Detection, Result, Verdict
+from linegate.inspection import Box, Check, Coverage, Detection, Loss, Measure, Result, Verdict
 
 GREY = (90, 90, 90)
 
@@ -279,3 +280,33 @@ def test_every_box_is_drawn_however_many_there_are() -> None:
         left, top, right, _ = (int(value) for value in detection.box.corners)
         edge = picture.crop((left, top - 3, right, top)).getextrema()
         assert any(high - GREY[0] > 40 or GREY[0] - low > 40 for low, high in edge)  # type: ignore[misc]
+
+
+def test_an_outline_is_drawn_inside_its_box() -> None:
+    box, triangle = Box(300, 200, 120, 120), ((250.0, 150.0), (350.0, 150.0), (350.0, 250.0))
+    plain = Detection("scratch", 0.9, box)
+    drawn = [
+        shown(annotate(board(), [one], [Check(0, Result.FAIL, "why")], Verdict.FAIL, 1))
+        for one in (plain, replace(plain, outline=triangle))
+    ]
+    changed = ImageChops.difference(*(below(picture) for picture in drawn)).convert("L")
+    left, top, right, bottom = changed.point(lambda value: 255 if value > 60 else 0).getbbox() or (0, 0, 0, 0)
+    assert all(abs(a - b) <= 6 for a, b in zip((left, top, right, bottom), (250, 150, 350, 250), strict=True))
+
+
+def test_coverage_is_told_in_the_banner() -> None:
+    covered = Coverage(0.951, (Loss("outside the golden picture", 0.049),))
+    plain, told = (shown(annotate(board(), [], [], Verdict.PASS, 0, coverage=known)) for known in (None, covered))
+    assert banner(told) > banner(plain)
+    assert str(covered) == "95.1 % (4.9 % outside the golden picture)"
+    assert str(Coverage(0.99999)) == "99.9 %", "what is not all is never told as all"
+
+
+def test_a_measure_is_labelled_with_its_number() -> None:
+    box = Box(300, 200, 60, 40)
+    gap = Detection("gap", 1.0, box, measure=Measure("gap", 0.31, "mm", 0.2, 0.4))
+    other = replace(gap, measure=Measure("gap", 0.37, "mm", 0.2, 0.4))
+    first, second = (
+        shown(annotate(board(), [each], [Check(0, Result.PASS, "")], Verdict.PASS, 0)) for each in (gap, other)
+    )
+    assert ImageChops.difference(first, second).getbbox() is not None

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -14,10 +15,13 @@ from linegate.inspection import (
     SWEEP,
     Answer,
     Check,
+    Coverage,
     Decider,
     Detection,
     Inspection,
+    Loss,
     Manifest,
+    Measure,
     ObjectRef,
     Place,
     Result,
@@ -32,8 +36,8 @@ from tests.harness import Gate
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
 
 
-def body(detections: list[Detection], checks: dict[int, Check]) -> str:
-    manifest = Manifest.of(detections, width=64, height=64, answers=(Answer("d", "d"),))
+def body(detections: list[Detection], checks: dict[int, Check], **fields: Any) -> str:
+    manifest = Manifest.of(detections, **{"width": 64, "height": 64, "answers": (Answer("d", "d"),)} | fields)
     place = Place("smt-1", "aoi", "ü" * 200)
     image = ObjectRef("b", "uploads/" + "😀" * 250, 7)
     board = Inspection(image.inspection_id, image, place, "pcb", START, START, START, manifest=manifest)
@@ -125,3 +129,34 @@ def test_a_name_without_end_makes_no_notification_too_long() -> None:
     assert len(text.encode()) < MAX_BYTES
     assert "\\u0001" not in text
     assert "\u202e" not in text
+
+
+ROUND = tuple((100 + index, 200.55) for index in range(64))
+
+
+@pytest.mark.parametrize(("number", "kept"), [(2, True), (60, False)])
+def test_outlines_go_before_findings_where_room_is_short(number: int, kept: bool) -> None:
+    found = [replace(detection("short"), outline=ROUND) for _ in range(number)]
+    data = json.loads(body(found, {index: Check(index, Result.FAIL, "why") for index in range(number)}))["data"]
+    assert len(data["defects"]) == number
+    assert [("outline" in defect) for defect in data["defects"]] == [kept] * number
+    assert data["omitted"] == {"reasons": 0, "defects": 0, "outlines": 0 if kept else number}
+
+
+def test_what_is_said_of_a_finding_besides_its_box_fits_the_schema_and_is_in_mm() -> None:
+    triangle = replace(
+        detection("scratch"),
+        outline=((16, 16), (24, 16), (24, 24)),
+        heatmap="results/x/h.png",
+        found_by=("a", "b"),
+    )
+    gap = Detection("gap", 1, detection().box, measure=Measure("gap", 0.5, "mm", 0.2, None))
+    glare = Answer("a", "m", coverage=Coverage(0.9, (Loss("glare", 0.1),)))
+    event = json.loads(body([triangle, gap], {}, mm_per_px=0.5, answers=(glare,)))
+    jsonschema.Draft202012Validator(SCHEMA).validate(event)
+    scratch, measured = sorted(event["data"]["defects"], key=lambda defect: -len(defect["class"]))
+    assert scratch["size_mm"] == {"width": 4.0, "height": 4.0, "area": 8.0}  # 32 square pixels
+    assert (scratch["heatmap"], scratch["found_by"]) == ("results/x/h.png", ["a", "b"])
+    assert measured["measure"] == {"name": "gap", "value": 0.5, "unit": "mm", "low": 0.2, "high": None}
+    assert "size_mm" not in measured
+    assert event["data"]["coverage"] == {"part": 0.9, "lost": [{"why": "glare", "part": 0.1}]}
