@@ -99,7 +99,8 @@ def test_the_report_tells_escapes_and_false_calls_and_shows_them(
 
     assert "1 escapes, 1 false calls" in told.out
     assert re.search(r"for a recall of 0.6 or more, paste into the recipe:  confidence: 0\.\d+", told.out)
-    assert "for an escape rate of 0 or less: no confidence reaches it on these pictures" in told.out
+    # (1 - p)³ + 3p(1 - p)² is 0.05 at p = 0.8647
+    assert "escapes at the recipe's own confidences: 1 of 3 bad boards, at most 87 % with 95 % certainty" in told.out
     assert "found.txt:2: 3 values" in told.err
 
     page = files[1].read_text()
@@ -314,11 +315,13 @@ def test_of_bad_boards_alone_no_confidence_and_no_false_calls_are_told(
     for seed in (1, 2):
         yolo_board(tmp_path, f"bad-{seed}", ("short", "open_circuit"), seed=seed)
     page = tmp_path / "report.html"
-    report = evaluated(tmp_path, tmp_path, "--golden", str(golden_file(tmp_path / "golden.png")), "--html", str(page))
+    golden = str(golden_file(tmp_path / "golden.png"))
+    report = evaluated(tmp_path, tmp_path, "--golden", golden, "--html", str(page), "--escape-rate", "0")
     told = capsys.readouterr().out
     assert "(2 bad, 0 good); 0 escapes, \N{EN DASH} false calls" in told
-    assert report["choose"]["escape_rate"]["point"] is not None
+    assert report["promise"]["own"]["escapes"] == 0
     for text in (told, page.read_text()):
+        assert "no number of boards shows that" in text
         assert "2 of 2 bad boards have several defects" in text
         assert "there is no good board" in text
         assert "paste into the recipe" not in text

@@ -112,7 +112,6 @@ def test_the_sweep_tells_what_each_confidence_would_cost_and_the_choice_follows_
     in_order = list(points.values())
     assert choose(in_order, recall=1.0)["confidence"] == 0.34  # type: ignore[index]
     assert choose(in_order, recall=0.5)["confidence"] == 0.74  # type: ignore[index]
-    assert choose(in_order, escape_rate=0.0)["confidence"] == 0.34  # type: ignore[index]
     missing = evaluate([board([(0, "short")])], 0.5, any_of, verified=True)["sweep"]
     assert choose(missing, recall=0.9) is None
 

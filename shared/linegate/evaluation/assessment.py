@@ -10,9 +10,11 @@ from typing import Any
 
 import linegate
 from linegate.evaluation import metrics
+from linegate.evaluation.clearing import cleared, clearing
 from linegate.evaluation.labels import Dataset, Kind, class_name, shown, warnings
-from linegate.evaluation.outcomes import Outcome
+from linegate.evaluation.outcomes import Outcome, floor_of
 from linegate.evaluation.percentiles import percentiles
+from linegate.evaluation.promise import promise
 from linegate.evaluation.thresholds import choices
 from linegate.inspection import Detection
 from linegate.redaction import redact
@@ -38,7 +40,8 @@ class Request:
     limit: int | None = None
     parallel: int = 2
     recall: float = 0.98
-    escape_rate: float = 0.0
+    escape_rate: float | None = None
+    certainty: float = 0.95
     json: Path | None = None
     html: Path | None = None
 
@@ -112,7 +115,17 @@ def assess(
         **after,
         "before_verification": before,
         "not_judged": metrics.why_not_judged(boards, counts),
-        "choose": choices(boards, after, request.recall, request.escape_rate),
+        "choose": choices(after, request.recall),
+        "promise": promise(
+            boards,
+            counts,
+            floor_of(recipe),
+            request.escape_rate,
+            request.certainty,
+            twice=_twice(dataset),
+        ),
+        "spelled": _spelled(outcomes),
+        "clearing": clearing(cleared(outcomes, counts), request.certainty),
         "latency_ms": {
             "board": percentiles([outcome.inspection.timings.decided_ms for outcome in outcomes]),
             "detector": percentiles([manifest.detector_ms for manifest in manifests]),
@@ -142,6 +155,19 @@ def note_unknown_classes(dataset: Dataset, recipe: Recipe, outcomes: Sequence[Ou
         if name not in known:
             told = f"class {name!r} ({count} labels): the detector {who} has named nothing so"
             dataset.fault(name, 0, told, Kind.UNKNOWN_CLASS)
+
+
+def _twice(dataset: Dataset) -> set[str]:
+    """Names of the boards whose picture is there already, byte for byte."""
+    files = {fault.file for fault in dataset.faults if fault.kind is Kind.TWICE}
+    return {sample.name for sample in dataset.samples if shown(sample.picture) in files}
+
+
+def _spelled(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """Each class as the detector itself calls it, which is what a recipe must."""
+    manifests = [outcome.inspection.manifest for outcome in outcomes if outcome.inspection.manifest]
+    names = {detection.class_name for manifest in manifests for detection in manifest.detections}
+    return {class_name(name): name for name in sorted(names)}
 
 
 def _configuration(gate: Gate, request: Request) -> dict[str, Any]:

@@ -320,16 +320,9 @@ def _at_least(least: float) -> Callable[[Detection], bool]:
     return lambda detection: detection.confidence >= least
 
 
-def choose(
-    points: Sequence[dict[str, Any]], *, recall: float | None = None, escape_rate: float | None = None
-) -> dict[str, Any] | None:
-    """The highest confidence that keeps the wanted recall, or stays within the wanted escape rate; None if none does."""
-    fits = [
-        point
-        for point in points
-        if (recall is None or (point["recall"] is not None and point["recall"] >= recall))
-        and (escape_rate is None or (point["escape_rate"] is not None and point["escape_rate"] <= escape_rate))
-    ]
+def choose(points: Sequence[dict[str, Any]], recall: float) -> dict[str, Any] | None:
+    """The highest confidence that keeps the wanted recall; None if none does."""
+    fits = [point for point in points if point["recall"] is not None and point["recall"] >= recall]
     return max(fits, key=lambda point: float(point["confidence"]), default=None)
 
 

@@ -55,11 +55,13 @@ def inspect_all(
     goldens: Sequence[Path | None],
     parallel: int,
     trouble: Callable[[str], None],
+    content: Callable[[Sample], bytes | None] = lambda _: None,
 ) -> Iterator[Outcome]:
     """Each picture's outcome, as they come; `parallel` of them are under way. Raises UsageError, TransientError.
 
     Inside, a board's serial is its number and its station that of its golden picture, whatever their files are called.
-    `trouble` is told what keeps a detector from answering while it lasts.
+    `trouble` is told what keeps a detector from answering while it lasts. `content` is what is inspected in the place of
+    a sample's file, asked for when its turn has come.
     """
     _room_for(samples, parallel)
     with tempfile.TemporaryDirectory(prefix="linegate-evaluate-") as folder:
@@ -82,7 +84,7 @@ def inspect_all(
                 while queue and len(under_way) < parallel:
                     serial = queue.pop()
                     sample, station = waiting[serial]
-                    _upload(runtime, sample, station, serial)
+                    _upload(runtime, sample, station, serial, content(sample))
                     under_way[serial] = time.monotonic() + patience
                 for inspection in scratch.decided(runtime, seen):
                     seen.add(inspection.inspection_id)
@@ -126,9 +128,15 @@ def _room_for(samples: Sequence[Sample], parallel: int) -> None:
         )
 
 
-def _upload(runtime: Runtime, sample: Sample, station: str, serial: str) -> None:
+def _upload(runtime: Runtime, sample: Sample, station: str, serial: str, content: bytes | None) -> None:
     try:
-        scratch.upload(runtime, sample.picture, LINE, station, serial)
+        if content is None:
+            scratch.upload(runtime, sample.picture, LINE, station, serial)
+            return
+        with tempfile.NamedTemporaryFile(prefix="linegate-", suffix=".png") as file:
+            file.write(content)
+            file.flush()
+            scratch.upload(runtime, Path(file.name), LINE, station, serial)
     except OSError as error:
         told = f"{shown(sample.picture)} can't be copied into {tempfile.gettempdir()}: {error.strerror}"
         raise TransientError(told) from error
