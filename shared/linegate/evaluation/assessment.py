@@ -91,8 +91,8 @@ def assess(
     return {
         "evaluated_at": datetime.now().astimezone().isoformat(timespec="seconds"),
         "software": f"linegate {linegate.__version__}",
-        "configuration": _configuration(gate, request),
-        "golden": _goldens(gate),
+        "configuration": configuration(gate, request),
+        "golden": goldens(gate),
         "dataset": {
             "path": shown(request.dataset),
             "format": request.layout,
@@ -170,7 +170,7 @@ def _spelled(outcomes: Sequence[Outcome]) -> dict[str, str]:
     return {class_name(name): name for name in sorted(names)}
 
 
-def _configuration(gate: Gate, request: Request) -> dict[str, Any]:
+def configuration(gate: Gate, request: Request) -> dict[str, Any]:
     recipe = gate.recipe.model_dump(mode="json", exclude_defaults=True)
     told: dict[str, Any] = {
         "file": None,
@@ -186,7 +186,7 @@ def _configuration(gate: Gate, request: Request) -> dict[str, Any]:
     return {**told, "recipe": recipe}
 
 
-def _goldens(gate: Gate) -> dict[str, Any]:
+def goldens(gate: Gate) -> dict[str, Any]:
     distinct = list(dict.fromkeys(golden for golden in gate.goldens if golden))
     (single,) = distinct if len(distinct) == 1 else (None,)
     return {

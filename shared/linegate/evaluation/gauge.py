@@ -70,6 +70,12 @@ def assess(boards: Sequence[Study], certainty: float) -> dict[str, Any]:
         if look in SURE
     )
     within = kappa(pair for board in boards for pair in permutations(board.looks, 2))
+    # What the bounds and not only the values keep to
+    shown = {
+        "effectiveness": at_least(low if boards else None, EFFECTIVENESS),
+        "miss_rate": at_most(missed["at_most"] if bad else None, MISS_RATE),
+        "false_alarm_rate": at_most(alarmed["at_most"] if good else None, FALSE_ALARM_RATE),
+    }
     bands = {
         "effectiveness": at_least(effectiveness, EFFECTIVENESS),
         "miss_rate": at_most(missed["rate"], MISS_RATE),
@@ -91,13 +97,9 @@ def assess(boards: Sequence[Study], certainty: float) -> dict[str, Any]:
         "kappa_reference": reference,
         "kappa_within": within,
         "bands": {name: band.value for name, band in bands.items()},
-        # What the bounds and not only the figures keep to
-        "shown": {
-            "effectiveness": at_least(low if boards else None, EFFECTIVENESS).value,
-            "miss_rate": at_most(missed["at_most"] if bad else None, MISS_RATE).value,
-            "false_alarm_rate": at_most(alarmed["at_most"] if good else None, FALSE_ALARM_RATE).value,
-        },
+        "shown": {name: band.value for name, band in shown.items()},
         "band": max(bands.values(), key=list(Band).index).value,
+        "shown_band": max(shown.values(), key=list(Band).index).value,
         "table": {
             kind: {verdict.value: sum(look is verdict for board in some for look in board.looks) for verdict in Verdict}
             for kind, some in (("bad", bad), ("good", good))
