@@ -2,7 +2,10 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -10,10 +13,15 @@ import numpy as np
 import pytest
 import structlog
 
+from linegate.adapters.local.store import SqliteInspections, SqliteQueries
 from linegate.commands.main import main
+from linegate.config import load
+from linegate.edge.runtime import open_database
+from linegate.inspection import Decider, Revision
 from linegate.samples import golden_board, jpeg, sample
 
 BOARD = golden_board(11)
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +102,28 @@ def test_what_can_not_be_qualified_is_said_at_once(
         code = int(stopped.code or 0)
     assert code == 64
     assert words in capsys.readouterr().err
+
+
+def test_a_lines_history_tells_what_persons_said_of_boards_that_passed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(FIXTURES / "release-0.1.0", tmp_path / "data")
+    file = tmp_path / "linegate.yaml"
+    text = "edge: {data: data}\nrecipes: {pcb: {golden: golden.png}}\nlines: {smt-1: {recipe: pcb}}\n"
+    file.write_text(text)
+    arguments = ["qualify", "--history", "--config", str(file), "--escape-rate", "0.01"]
+    with closing(open_database(load(file))) as database:
+        assert main(arguments) == 0
+        told = capsys.readouterr().out
+        assert "No person has decided on any of these boards" in told
+        assert "persons' decisions on 299 boards that passed, drawn at random" in told
+
+        store = SqliteInspections(database)
+        (good,) = SqliteQueries(database).find("GOOD", 2)
+        assert good.revision
+        person = Revision(good.revision.number + 1, Decider.person("Ada"), good.deadline, good.revision.decision)
+        assert store.commit(replace(good, revision=person), person, [])
+        assert main(arguments) == 0
+    assert (
+        "of 1 boards that passed, persons called 0 bad: at most 95 % of what passes is bad" in capsys.readouterr().out
+    )

@@ -50,7 +50,7 @@ def words_of(command: str) -> set[str]:
     """Every text in the module of a command, its options among them, and those that several commands share."""
     module = command.replace("-", "_")
     files = [*PACKAGE.glob(f"commands/{module}.py"), *PACKAGE.glob(f"commands/{module}/__init__.py")]
-    files.append(PACKAGE / "commands" / "arguments.py")
+    files += [PACKAGE / "commands" / f"{shared}.py" for shared in ("arguments", "labelled")]
     nodes = (node for file in files for node in ast.walk(ast.parse(file.read_text())))
     return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
