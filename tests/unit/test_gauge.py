@@ -110,10 +110,10 @@ def test_what_there_are_no_boards_for_is_not_known_and_never_acceptable() -> Non
     ("boards", "words"),
     [
         ([bad(F, F)] * 373, "An escape rate of 0.8 % or less with 95 % certainty is shown."),
-        ([bad(F, F)] * 372, "is not shown: with 0 boards missed it takes 373 bad boards, and there are 372."),
+        ([bad(F, F)] * 372, "is not shown: 0 missed, with which it takes 373 bad boards, and there are 372."),
         (
             [*[bad(F, F)] * 372, bad(P, F)],
-            "is not shown: with 1 boards missed it takes 592 bad boards, and there are 373.",
+            "is not shown: 1 missed, with which it takes 592 bad boards, and there are 373.",
         ),
     ],
 )

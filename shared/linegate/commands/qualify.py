@@ -22,7 +22,7 @@ from linegate.evaluation import history
 from linegate.evaluation.bounds import at_most, boards_needed
 from linegate.evaluation.disturbances import Disturbance
 from linegate.evaluation.labels import shown
-from linegate.evaluation.qualification import Looks, Plan, assess, class_rows, rows
+from linegate.evaluation.qualification import CLASS_HEAD, Looks, Plan, assess, class_rows, rows
 from linegate.files import writable
 
 MOST = 100_000  # inspections that a history is read of
@@ -164,9 +164,7 @@ def _show(report: dict[str, Any]) -> None:
     head = ("", "value", f"with {100 * study['certainty']:g} % certainty", "AIAG's band", "band of the bound")
     out.print(_table(head, rows(study)))
     if study["per_class"]:
-        out.print(
-            _table(("class alone", "boards", "missed", "miss rate", "bound", "to review", "band"), class_rows(study))
-        )
+        out.print(_table(CLASS_HEAD, class_rows(study)))
     for line in (*report["statement"], *report["limits"][:1]):
         line_out(line)
     for line in data["warnings"]:

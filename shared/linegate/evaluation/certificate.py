@@ -4,7 +4,7 @@ from html import escape
 from typing import Any, Final
 
 from linegate.evaluation.pages import STYLE, table
-from linegate.evaluation.qualification import class_rows, rows
+from linegate.evaluation.qualification import CLASS_HEAD, class_rows, rows
 
 MOST: Final = 100  # names of boards that are listed; --json holds all
 SHEET: Final = """
@@ -85,11 +85,10 @@ def _facts(report: dict[str, Any]) -> str:
 def _classes(study: dict[str, Any]) -> str:
     if not study["per_class"]:
         return ""
-    head = ("class", "boards", "missed", "miss rate", "boards missed", "to review", "AIAG's band")
     caption = (
         "Boards with defects of this class alone: with several classes, one that is found holds the board for all."
     )
-    return f"<h2>By class</h2>{table(head, class_rows(study), caption=caption)}"
+    return f"<h2>By class</h2>{table(CLASS_HEAD, class_rows(study), caption=caption)}"
 
 
 def _boards(title: str, names: list[str]) -> str:

@@ -160,7 +160,7 @@ def _wanted(study: Mapping[str, Any], wanted: Mapping[str, Any], certainty: str)
         return [f"{asked} can't be shown by any number of boards."]
     there_are = f"and there are {study['bad']}"
     return [
-        f"{asked} is not shown: with {missed['boards_so']} boards missed it takes {needed} bad boards, {there_are}."
+        f"{asked} is not shown: {missed['boards_so']} missed, with which it takes {needed} bad boards, {there_are}."
     ]
 
 
@@ -195,10 +195,31 @@ def rows(study: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
     ]
 
 
-def class_rows(study: Mapping[str, Any]) -> list[tuple[str, int, int, str, str, int, str]]:
-    """For each class the boards with it alone: how many, missed, miss rate, bound, to review, band."""
+CLASS_HEAD: Final = (
+    "class",
+    "with others",
+    "alone",
+    "missed",
+    "miss rate",
+    "boards missed",
+    "to review",
+    "AIAG's band",
+)
+
+
+def class_rows(study: Mapping[str, Any]) -> list[tuple[str, int, int, int, str, str, int, str]]:
+    """For each class, under CLASS_HEAD, the boards that have it beside others, and what became of those with it alone."""
     return [
-        (name, each["boards"], each["boards_so"], _share(each["rate"]), _most(each), each["review"], each["band"])
+        (
+            name,
+            each["with_others"],
+            each["boards"],
+            each["boards_so"],
+            _share(each["rate"]),
+            _most(each),
+            each["review"],
+            each["band"],
+        )
         for name, each in study["per_class"].items()
     ]
 
