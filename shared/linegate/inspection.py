@@ -103,6 +103,7 @@ class Check:
     model_version: str = ""
     latency_ms: float = 0.0
     tokens: int = 0
+    overruled: bool = False  # the verifier cleared it, and was not to: see `Detection.clear_below`
 
 
 class _Flat:
@@ -154,7 +155,10 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A suspected defect, or what was measured. `settled` carries its result when it needs no check."""
+    """A suspected defect, or what was measured. `settled` carries its result when it needs no check.
+
+    A verifier may clear it up to the confidence `clear_below`, as the recipe said when the manifest was made.
+    """
 
     class_name: str
     confidence: float
@@ -165,6 +169,12 @@ class Detection:
     measure: Measure | None = None
     heatmap: str = ""  # object name in the results bucket
     found_by: tuple[str, ...] = ()  # the recipe's names of its detectors, where it has several
+    clear_below: float = 1.0
+
+    @property
+    def clearable(self) -> bool:
+        """Whether a PASS of the verifier counts."""
+        return self.confidence <= self.clear_below
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,8 @@ class RecipeBase(Section):
     """Detections below it are dropped."""
     deadline_s: Seconds = 60.0
     """A board without all its answers by then goes to REVIEW."""
+    clear_below: Ratio = 0.9
+    """The verifier's leash: what a detector was surer of, no PASS of a verifier clears, and the board is REVIEW. 1: no leash."""
     check_budget_s: Seconds = 30.0
     """Of one crop's check, all attempts together; where a quota is used up it comes again, until the deadline."""
     max_checks: Annotated[int, Field(ge=1, le=1000)] = 200
@@ -193,6 +195,11 @@ class RecipeBase(Section):
         """What a detector must be asked for, so that no class's own minimum is cut off before it is looked at."""
         minima = (policy.minimum_confidence for policy in self.classes.values())
         return min(self.confidence, *(minimum for minimum in minima if minimum is not None), 1.0)
+
+    def clearable_below(self, class_name: str) -> float:
+        """Up to which confidence a verifier may clear a detection of this class."""
+        policy = self.classes.get(class_name)
+        return self.clear_below if policy is None or policy.clear_below is None else policy.clear_below
 
     def minimum_confidence(self, class_name: str) -> float:
         """From which confidence on a detection of this class counts."""

@@ -98,6 +98,8 @@ class ClassPolicy(Section):
     """`never`: a detection counts without a check."""
     auto_fail_above: Ratio | None = None
     """From this confidence on no check is spent: it is a defect."""
+    clear_below: Ratio | None = None
+    """In place of the recipe's `clear_below`."""
     definition: Annotated[str, Field(max_length=2000)] | None = None
     """What the class means, for the verifier's prompt."""
 

@@ -25,7 +25,7 @@ def decide(manifest: Manifest | None, checks: Mapping[int, Check], fault: str = 
         reason = f"The detector gave no answer {late}"
         return Decision(Verdict.REVIEW, False, 0, (reason,), f"A person must look at this board. {reason}")
     results = tuple(
-        detection.settled or checks.get(index) or Check(index, Result.UNSURE, f"No check {late}")
+        _held(detection, detection.settled or checks.get(index) or Check(index, Result.UNSURE, f"No check {late}"))
         for index, detection in enumerate(manifest.detections)
     )
     failed = sum(check.result is Result.FAIL for check in results)
@@ -52,6 +52,23 @@ def decide(manifest: Manifest | None, checks: Mapping[int, Check], fault: str = 
             for check, reason in zip(results, _storable([check.reason for check in results]), strict=True)
         ),
     )
+
+
+def _held(detection: Detection, check: Check) -> Check:
+    """The check as it counts: a verifier clears nothing that the detector was too sure of. What is stored stays what it said."""
+    if check.result is not Result.PASS or detection.clearable:
+        return check
+    reason = (
+        f"The detector and the verifier disagree: detected with confidence {_figure(detection)}, above "
+        f"{detection.clear_below:g} (clear_below), and cleared: {check.reason}"
+    )
+    return replace(check, result=Result.UNSURE, reason=reason, overruled=True)
+
+
+def _figure(detection: Detection) -> str:
+    """The confidence, to as many digits as tell it from the bound."""
+    figure = f"{detection.confidence:.2f}"
+    return figure if float(figure) > detection.clear_below else f"{detection.confidence:.6g}"
 
 
 def _storable(texts: Sequence[str]) -> tuple[str, ...]:

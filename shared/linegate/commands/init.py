@@ -97,6 +97,8 @@ recipes:
     # copper: dark                               # on pictures for detector golden; auto: dark on scans, else bright
     # Detections below this confidence (0 … 1) are dropped.
     confidence: 0.3
+    # The verifier's leash: what the detector was surer of than that, no PASS of a verifier clears. A person looks. 1: no leash
+    clear_below: 0.9
     # A board without all its answers by then goes to REVIEW; one check may take this long, repeats included.
     deadline_s: 60
     check_budget_s: 30
@@ -109,7 +111,7 @@ recipes:
     # classes:
     #   missing_hole: {verify: never}            # counts without a check
     #   short: {auto_fail_above: 0.95}           # so sure that no check is spent on it
-    #   spur: {minimum_confidence: 0.5, definition: copper juts out by more than a third of the track's width}
+    #   spur: {minimum_confidence: 0.5, clear_below: 0.7, definition: copper juts out by more than a third of the track's width}
     # What lies wholly inside these parts of the picture is ignored (a fiducial, a label):
     # ignore:
     #   - {left: 0, top: 0, right: 0.12, bottom: 0.08}

@@ -12,7 +12,7 @@ from linegate.settings import Recipe
 # A document of Firestore holds a mebibyte: a third of it for the manifest, the rest for the decision (see `decide`). What each
 # detection takes there besides its texts, names of fields included.
 MOST_BYTES: Final = 350_000
-BYTES_EACH: Final = 260
+BYTES_EACH: Final = 290
 BYTES_A_NUMBER: Final = 9  # of an outline; a measure has names of fields as well
 
 
@@ -44,7 +44,7 @@ def apply(recipe: Recipe, detections: Iterable[Detection], width: int, height: i
     if len(counting) > recipe.max_findings:
         # What speaks against the board first: a FAIL that is left out would make its verdict milder.
         counting.sort(key=lambda one: (not _cleared(one), one.confidence), reverse=True)
-    kept = [_settled(recipe, _flagged(recipe, one)) for one in counting[: recipe.max_findings]]
+    kept = [_settled(recipe, _leashed(recipe, _flagged(recipe, one))) for one in counting[: recipe.max_findings]]
     kept = _outlined(_affordable(recipe, kept))
     kept = kept[: _holdable(kept)]
     left_out = LeftOut(below, ignored, len(counting) - len(kept))
@@ -122,6 +122,22 @@ def _flagged(recipe: Recipe, detection: Detection) -> Detection:
         return detection
     log.warning("detection.unknown_class", class_name=detection.class_name)
     return replace(detection, note="this class is not in the recipe")
+
+
+def _leashed(recipe: Recipe, detection: Detection) -> Detection:
+    """With what a verifier may clear, for `decide`: of this manifest that stays, whatever the recipe says by then.
+
+    What a detector has settled by itself is not on the leash: there is nobody to disagree with.
+    """
+    if detection.settled is not None and not _by_verifier(recipe, detection):
+        return detection
+    return replace(detection, clear_below=recipe.clearable_below(detection.class_name))
+
+
+def _by_verifier(recipe: Recipe, detection: Detection) -> bool:
+    """Whether a result that came with the detection is what the recipe takes for its verifier's."""
+    judging = {detector.called for detector in recipe.detectors if detector.type == recipe.verifier.of_detector}
+    return detection.measure is None and bool(judging & set(detection.found_by) if detection.found_by else judging)
 
 
 def _settled(recipe: Recipe, detection: Detection) -> Detection:
