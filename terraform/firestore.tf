@@ -34,7 +34,7 @@ resource "google_firestore_backup_schedule" "daily" {
 
 # A sub-collection is not covered by its parent's TTL: each has its own.
 resource "google_firestore_field" "expiry" {
-  for_each = toset(["inspections", "checks", "revisions", "outbox"])
+  for_each = toset(["inspections", "checks", "revisions", "outbox", "challenges"])
 
   database   = google_firestore_database.gate.name
   collection = each.key

@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL.Image import Image
 
+from linegate.challenges import Challenge
 from linegate.errors import ObjectMissingError, PermanentError, TargetGoneError, TransientError
 from linegate.inspection import (
     Box,
@@ -241,6 +242,17 @@ class MemoryQueries:
     @property
     def _entries(self) -> list[OutboxEntry]:
         return list(self.inspections.outbox.held.values())
+
+
+@dataclass
+class MemoryChallenges:
+    held: dict[tuple[str, str, str], Challenge] = field(default_factory=dict)
+
+    def record(self, challenge: Challenge) -> None:
+        self.held[challenge.line, challenge.recipe, challenge.setup] = challenge
+
+    def of(self, line: str, *, fresh: bool = False) -> list[Challenge]:
+        return [challenge for challenge in self.held.values() if challenge.line == line]
 
 
 @dataclass

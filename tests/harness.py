@@ -26,6 +26,7 @@ from tests.boards import SIDE, draw, encoded
 from tests.fakes import (
     ManualClock,
     MemoryBus,
+    MemoryChallenges,
     MemoryImages,
     MemoryInspections,
     MemoryOutbox,
@@ -88,6 +89,7 @@ class Gate:
     inspections: MemoryInspections = field(default_factory=MemoryInspections)
     outbox: MemoryOutbox = field(init=False)
     bus: MemoryBus = field(default_factory=MemoryBus)
+    challenges: MemoryChallenges = field(default_factory=MemoryChallenges)
     registrar: Registrar = field(default_factory=SameBoard)
     detector: StaticDetector = field(default_factory=StaticDetector)
     trained: StaticDetector = field(default_factory=StaticDetector)  # beside the other, on a line that has two
@@ -102,7 +104,16 @@ class Gate:
     @property
     def context(self) -> Context:
         queries = MemoryQueries(self.inspections)
-        return Context(self.settings, self.clock, self.images, self.inspections, self.outbox, queries, self.bus)
+        return Context(
+            self.settings,
+            self.clock,
+            self.images,
+            self.inspections,
+            self.outbox,
+            queries,
+            self.bus,
+            self.challenges,
+        )
 
     def upload(
         self, name: str = "uploads/smt-1/aoi/A1.png", data: bytes | None = None, metadata: dict[str, str] | None = None

@@ -68,6 +68,10 @@ class App:
         """Say at once, not when the first board comes, which golden picture can't be read."""
         self._each_golden(self._golden_picture)
 
+    def golden_picture(self, name: str) -> bytes:
+        """The file of a golden picture. Raises TransientError."""
+        return self._golden_picture(name)
+
     def read_goldens(self) -> None:
         """Have those golden pictures decoded and measured that do not differ from board to board."""
         self._each_golden(lambda golden: self.registrar().sight(golden))
@@ -143,7 +147,7 @@ def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus
     from linegate.adapters.local.bus import LocalBus
     from linegate.adapters.local.database import DATABASE, Database
     from linegate.adapters.local.storage import FolderStore
-    from linegate.adapters.local.store import SqliteInspections, SqliteOutbox, SqliteQueries
+    from linegate.adapters.local.store import SqliteChallenges, SqliteInspections, SqliteOutbox, SqliteQueries
 
     database = database or Database(settings.data / DATABASE)
     context = Context(
@@ -154,13 +158,20 @@ def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus
         outbox=SqliteOutbox(database),
         queries=SqliteQueries(database),
         publisher=bus or LocalBus(database),
+        challenges=SqliteChallenges(database),
     )
     return App(settings, context, partial(_beside, settings.folder.resolve()))
 
 
 def cloud(settings: Settings) -> App:
     """The app of a function on Google Cloud: its clients are built once for each instance."""
-    from linegate.adapters.gcp.firestore import Firestore, FirestoreInspections, FirestoreOutbox, FirestoreQueries
+    from linegate.adapters.gcp.firestore import (
+        Firestore,
+        FirestoreChallenges,
+        FirestoreInspections,
+        FirestoreOutbox,
+        FirestoreQueries,
+    )
     from linegate.adapters.gcp.pubsub import CloudPublisher
     from linegate.adapters.gcp.storage import CloudImages
 
@@ -176,6 +187,7 @@ def cloud(settings: Settings) -> App:
         outbox=FirestoreOutbox(firestore),
         queries=FirestoreQueries(firestore),
         publisher=CloudPublisher(where.project, f"{where.prefix}-", config.emulator("PUBSUB")),
+        challenges=FirestoreChallenges(firestore),
     )
     return App(settings, context, partial(_in_bucket, images, where.golden_bucket or ""))
 

@@ -24,7 +24,7 @@ from linegate.kind import Kind, Need, VerifierKind
 from linegate.kinds import TARGETS
 from linegate.redaction import Redactor, know
 from linegate.sections import PLACEHOLDER
-from linegate.settings import ROLES, Settings, kind_of, type_of
+from linegate.settings import CHALLENGE_SUFFIX, ROLES, Settings, kind_of, type_of
 
 CONFIG_VARIABLE: Final = "LINEGATE_CONFIG"
 ELSEWHERE_VARIABLE: Final = "LINEGATE_SECRETS_ELSEWHERE"
@@ -328,6 +328,7 @@ def _references(raw: Mapping[str, Any]) -> list[str]:
         for named in allowed if isinstance(allowed, list) else []:
             if isinstance(named, str) and named not in recipes:
                 faults.append(f"lines.{name}.recipes: no recipe named {named!r}; there is {_listed(recipes)}")
+        faults += [f"lines.{name}.{fault}" for fault in _challenged(name, line, lines)]
     for name, recipe in recipes.items():
         faults += [f"recipes.{name}.{fault}" for fault in _needs(recipe, raw)]
     for name, target in targets.items():
@@ -348,6 +349,28 @@ def _references(raw: Mapping[str, Any]) -> list[str]:
     if isinstance(gemini, dict) and bool(gemini.get("api_key")) == bool(gemini.get("project")):
         faults.append("gemini: needs either api_key (Gemini API) or project (Vertex AI)")
     return faults
+
+
+def _challenged(name: str, line: Mapping[str, Any], lines: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """What stands in the way of a line's challenges: its own line, and one recipe that each of them proves."""
+
+    def through(name: str, line: Mapping[str, Any]) -> object:
+        return line.get("challenge_line") or (f"{name}{CHALLENGE_SUFFIX}" if line.get("challenge_every") else None)
+
+    mine = through(name, line)
+    if mine is None:
+        return
+    if mine in lines:
+        yield f"challenge_line: {mine!r} is a line of its own already; challenge boards must not lie among a product's"
+    elif any(through(other, parts) == mine for other, parts in lines.items() if other != name):
+        yield f"challenge_line: {mine!r} is that of another line too"
+    others = [one for one in line.get("recipes") or () if one != line.get("recipe")]
+    if line.get("challenge_every") and others:
+        yield f"recipes: a line with challenge_every has one recipe, which its challenges prove; not also {_or(others)}"
+
+
+def _or(names: list[Any]) -> str:
+    return " or ".join(repr(name) for name in names)
 
 
 def _needs(recipe: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:

@@ -247,7 +247,8 @@ class Manifest:
     The first `expected` detections need a check and own the indices 0 … expected-1; the others are settled.
     `answers` has one entry for each detector that answered; `detector_ms` is how long they took, side by side. `doubts` are
     the reasons for not trusting the picture or an answer; any of them keeps the board from passing. `picture` and `golden`
-    are what the input gate measured, where it was asked.
+    are what the input gate measured, where it was asked. `setup` stands for all that a board of a line
+    with challenges is judged by: release, recipe, the services' settings, golden picture.
     """
 
     width: int
@@ -261,6 +262,7 @@ class Manifest:
     picture: Figures | None = None
     golden: Figures | None = None
     mm_per_px: float | None = None
+    setup: str = ""
 
     @property
     def model(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from linegate.challenges import Challenge
 from linegate.inspection import (
     Check,
     Coverage,
@@ -243,6 +244,18 @@ class Queries(Protocol):
 def begins_an_id(text: str) -> bool:
     """Whether a person who wrote this may have meant the first digits of an inspection's id."""
     return bool(re.fullmatch(r"[0-9a-f]{6,32}", text))
+
+
+class Challenges(Protocol):
+    """The last challenges of each line. Every method raises TransientError when the store can't answer."""
+
+    def record(self, challenge: Challenge) -> None:
+        """In place of the earlier one of the same line, recipe and setup."""
+        ...
+
+    def of(self, line: str, *, fresh: bool = False) -> list[Challenge]:
+        """One for each recipe and setup; `fresh` as of now, else as of half a minute ago at most."""
+        ...
 
 
 class Publisher(Protocol):

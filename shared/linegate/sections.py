@@ -26,9 +26,11 @@ PROJECT: Final = r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$"
 REGION: Final = r"^[a-z]+-[a-z]+[0-9]+$"
 PREFIX: Final = r"^[a-z]([a-z0-9-]{0,12}[a-z0-9])?$"
 UMASK: Final = r"^0?[0-7]{3}$"
+SPAN: Final = r"^[1-9][0-9]{0,3}[mhd]$"
 # What each of them means, for a person
 IN_WORDS: Final = {
     UMASK: 'must be octal digits in quotes, e.g. "0077"',
+    SPAN: "must be a span of time: a whole number with its unit, e.g. 30m, 8h or 2d",
     NAME: "may hold letters, digits, '.', '_' and '-' only (63 at most, starting with a letter or digit)",
     PART: "must be one part of an address, without '/' and spaces",
     PROJECT: "must be a project's id: 6 to 30 lower-case letters, digits and '-'",
@@ -42,6 +44,14 @@ Ratio = Annotated[float, Field(ge=0, le=1)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 # Line, recipe and target names end in object names, document ids and log fields: keep them plain.
 Name = Annotated[str, StringConstraints(pattern=NAME)]
+
+
+def _text_of_number(value: object) -> object:
+    """A number without its unit is told as what it lacks, not as what YAML took it for."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Span = Annotated[str, StringConstraints(pattern=SPAN), BeforeValidator(_text_of_number)]
 
 PLACEHOLDER: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -164,6 +174,10 @@ class Line(Section):
     """Names of recipes that a picture's metadata may ask for in its place; none but its own if left out."""
     notifies: bool = True
     """`false`: no target hears of its boards. For a line that only tries the gate out, as a deployment's smoke test does."""
+    challenge_every: Span | None = None
+    """How often the gate must fail known-bad boards (`linegate challenge`), e.g. 8h. Overdue, a PASS is REVIEW."""
+    challenge_line: Name | None = None
+    """Where they go through, by this line's recipe and with no target. This line's name and `-challenge`, if left out."""
 
 
 class Network(Section):

@@ -20,6 +20,8 @@ from linegate.stages import STAGES, Instance
 K = TypeVar("K", bound=Kind)
 
 CORES: Final = max(1, os.cpu_count() or 1)
+# Of the line that challenge boards are put through, behind the name of the line that they stand for
+CHALLENGE_SUFFIX: Final = "-challenge"
 # Pictures that may wait for a remote detector at the same time, if the file says nothing.
 REMOTE_DETECTIONS: Final = 8
 # What a worker process needs at most: in time beside the services' own budgets, and in memory.
@@ -238,19 +240,31 @@ class Settings(Section):
         return section if isinstance(section, Section) else None
 
     def recipe_of(self, line: str) -> tuple[str, Recipe] | None:
-        """Name and recipe of a line; None for a line that the file does not know."""
-        if line not in self.lines:
-            return None
-        name = self.lines[line].recipe
-        return name, self.recipes[name]
+        """Name and recipe of a line, or of the one that it challenges; None for a line that the file does not know."""
+        known = self.lines.get(self.product_line(line))
+        return (known.recipe, self.recipes[known.recipe]) if known else None
 
     def allowed_recipes(self, line: str) -> list[str]:
         """What the pictures of a line of the file may be inspected by: its own recipe first."""
-        return list(dict.fromkeys((self.lines[line].recipe, *self.lines[line].recipes)))
+        known = self.lines[self.product_line(line)]
+        return list(dict.fromkeys((known.recipe, *known.recipes)))
+
+    @property
+    def challenge_lines(self) -> dict[str, str]:
+        """The lines that challenge boards are put through, each with the line in whose place it stands."""
+        return {
+            line.challenge_line or f"{name}{CHALLENGE_SUFFIX}": name
+            for name, line in self.lines.items()
+            if line.challenge_every or line.challenge_line
+        }
+
+    def product_line(self, line: str) -> str:
+        """The line whose recipe and golden picture hold for a line: its own, but for one that challenges are put through."""
+        return line if line in self.lines else self.challenge_lines.get(line, line)
 
     def subscribed(self, line: str) -> dict[str, list[Verdict]]:
         """The targets that listen to a line, with the verdicts each asked for."""
-        if line in self.lines and not self.lines[line].notifies:
+        if line in self.challenge_lines or (line in self.lines and not self.lines[line].notifies):
             return {}
         return {
             name: target.verdicts

@@ -60,6 +60,7 @@ class Sight:
     activity: tuple[float, ...]  # grey levels that are crossed along the picture's width
     edges: tuple[float, ...]  # width of edges in parts of the picture's; 0 where there is none to tell
     tint: float  # mean difference between a pixel's brightest and darkest channel: 0 on a grey picture
+    digest: str = ""  # SHA-256 of a golden picture's file
 
 
 def measure(picture: Image.Image) -> Sight:

@@ -1,12 +1,15 @@
 """Texts from outside, as anybody may see them: without secrets and what steers a terminal, and short."""
 
+import re
 import unicodedata
+from datetime import timedelta
 from typing import Final
 
 from linegate.redaction import redact
 
 # Letters by Unicode's tables, yet nothing is seen of them
 _BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_SPANS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def printable(text: str, limit: int = 200) -> str:
@@ -34,3 +37,11 @@ def brief(text: str) -> str:
     """A reason as a report can carry it: one line, 300 characters at most, whatever a service said."""
     line = " ".join(redact(text).split())
     return printable(line if len(line) <= 300 else f"{line[:299]}…", 300)
+
+
+def span(text: str) -> timedelta:
+    """A whole number with its unit: "90s", "30m", "8h", "2d". Raises ValueError."""
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    if not found:
+        raise ValueError(f'must be a whole number with its unit, such as 30m, 8h or 2d, not "{text[:40]}"')
+    return timedelta(seconds=int(found[1]) * _SPANS[found[2]])

@@ -4,17 +4,19 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from linegate.adapters.gcp.firestore import Firestore, FirestoreInspections, FirestoreOutbox
+from linegate.adapters.gcp.firestore import Firestore, FirestoreChallenges, FirestoreInspections, FirestoreOutbox
+from linegate.config import parse
 from linegate.errors import TransientError
 from linegate.ports import Found
 from linegate.stages import CHECKS, CROPS, UPLOADS
 from tests.emulators import PROJECT
 from tests.fakes import START, detection
-from tests.harness import Gate
+from tests.harness import CONFIG, Gate
 
 
 class Counting:
@@ -69,6 +71,23 @@ def test_a_board_stays_within_its_budget_of_reads_and_writes(
     assert targets == (2 if crops else 1)
     assert counts["writes"] <= checks + 4 + 2 * targets
     assert counts["reads"] <= 2 * checks + 4 + 2 * targets
+
+
+def test_a_line_with_challenges_costs_its_boards_no_read_but_now_and_then(
+    firestore: Firestore, counts: Counter[str]
+) -> None:
+    gate = _gate(firestore)
+    gate.challenges = FirestoreChallenges(firestore)  # type: ignore[assignment]
+    text = CONFIG.replace("smt-2: {recipe: trusting}", "smt-2: {recipe: trusting, challenge_every: 8h}")
+    reads: list[int] = []
+    for settings in (CONFIG, CONFIG, text, text):
+        gate.settings = parse(settings, Path(), {})
+        before = counts["reads"]
+        gate.upload(f"uploads/smt-2/aoi/A{len(reads)}.png")
+        gate.run()
+        reads.append(counts["reads"] - before)
+    usual = reads[1]  # the first board also asks which targets are disabled
+    assert reads[2:] == [usual + 1, usual]
 
 
 def test_32_checks_arriving_at_once_are_decided_once(firestore: Firestore) -> None:

@@ -159,7 +159,10 @@ def test_a_value_that_yaml_takes_for_something_else_needs_quotes(value: str, kin
 @pytest.mark.parametrize(
     ("section", "fault"),
     [
-        ("lines: {a: pcb}", "lines.a: must hold keys of its own (recipe, recipes, notifies), not 'pcb'"),
+        (
+            "lines: {a: pcb}",
+            "lines.a: must hold keys of its own (recipe, recipes, notifies, challenge_every, challenge_line), not 'pcb'",
+        ),
         ("lines: {a: {recipe: pcb}}\nedge:", "edge: must hold keys of its own (data, settle_ms"),
         ("lines: {a: {recipe: pcb}}\nedge: {data: ''}", "edge.data: must not be empty"),
         ("lines: {a: {recipe: pcb}}\nedge: {data: ' '}", "edge.data: must not be empty"),

@@ -17,7 +17,7 @@ LAYERS = (
     {"addresses", "redaction", "texts", "codec"},
     {"errors"},
     {"inspection", "logs"},
-    {"messages", "stored", "verdict", "precedence", "merging"},
+    {"messages", "stored", "verdict", "precedence", "merging", "challenges"},
     {"stages", "sections"},
     {"ports", "sight", "containers", "entropy", "pixels", "imaging"},
     {"kind"},

@@ -24,11 +24,13 @@ from linegate.adapters.exchange import Http
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteOutbox, SqliteQueries
 from linegate.commands.arguments import add_config
+from linegate.commands.records import local
 from linegate.config import command, load, proxy_for
 from linegate.console import console
 from linegate.edge.machine import nearly_full
 from linegate.edge.runtime import open_database
 from linegate.errors import LinegateError
+from linegate.handlers.challenge import standings
 from linegate.kind import Need, TargetKind
 from linegate.settings import Recipe, Settings
 from linegate.texts import printable
@@ -100,6 +102,7 @@ def examine(settings: Settings, configuration: Path, *, send: bool = False) -> I
             if recipe.golden and settings.cloud is None:  # in the cloud it lies in a bucket, which the functions read
                 yield _golden(name, recipe, settings)
             yield from _tried_out(name, recipe, app)
+        yield from _challenges(app)
         disabled = SqliteOutbox(database).disabled_targets()
         for name, target in settings.targets.items():
             yield _target(name, target, app, disabled.get(name), send=send)
@@ -193,6 +196,19 @@ def _tried_out(name: str, recipe: Recipe, app: bootstrap.App) -> Iterator[Findin
         crop = imaging.jpeg(picture.resize((128, 128)), 90)
         mend = "mend what it says; until then every finding is UNSURE and goes to REVIEW"
         yield _timed(f"recipes.{name}.verifier", lambda: verifier.try_out(recipe, app.around(verifier), crop), mend)
+
+
+def _challenges(app: bootstrap.App) -> Iterator[Finding]:
+    """Whether the gate on this machine has failed known-bad boards in time; `status --cloud` tells of the other one."""
+    if app.settings.cloud is not None:
+        return
+    for line, stands in standings(app.settings, app.context.challenges, app.golden_picture, datetime.now(UTC)):
+        part = f"lines.{line}.challenge_every"
+        if stands.due:
+            yield Finding(part, True, f"the next challenge is due by {local(stands.due)}")
+        else:
+            mend = f"{command()} challenge --line {line}, while the gate runs; until then no board of the line passes"
+            yield Finding(part, False, stands.overdue, mend)
 
 
 def _target(name: str, target: TargetKind, app: bootstrap.App, disabled: str | None, *, send: bool) -> Finding:

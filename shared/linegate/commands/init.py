@@ -137,6 +137,8 @@ lines:
     recipe: pcb
     # recipes: [pcb]                             # what a picture's metadata may ask for; only its own, if left out
     # notifies: true                             # false: no target hears of its boards, as of a line for trying
+    # challenge_every: 8h                        # how often it must fail known-bad boards (linegate challenge), or it passes none
+    # challenge_line: smt-1-challenge            # the line that those go through, by the same recipe; no target hears of it
 
 # Where targets may lie besides the public internet, and be spoken to without encryption.
 # network:

@@ -2,10 +2,8 @@
 
 import argparse
 import json
-import re
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from contextlib import closing, suppress
+from datetime import UTC, datetime
 
 from rich.table import Table
 from rich.text import Text
@@ -17,9 +15,7 @@ from linegate.commands.records import local, opened, summary
 from linegate.console import STYLE, console
 from linegate.errors import UsageError
 from linegate.inspection import Verdict
-from linegate.texts import printable
-
-_SPANS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+from linegate.texts import printable, span
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,10 +60,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _moment(text: str) -> datetime:
     """A time (2026-03-01, 2026-03-01T06:00), or how long ago (90m, 8h, 2d). Raises UsageError."""
-    span = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
     try:
-        if span:
-            return datetime.now(UTC) - timedelta(seconds=int(span[1]) * _SPANS[span[2]])
+        with suppress(ValueError):
+            return datetime.now(UTC) - span(text)
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(f"--since takes a time such as 2026-03-01T06:00, or 90m, 8h, 2d; not {text[:40]!r}") from error

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "inspect": "one picture through the same functions; exit 0 PASS, 1 FAIL, 2 REVIEW, 3 ERROR",
     "evaluate": "how good a gate is, on labelled pictures",
     "qualify": "the gate as an attribute gauge: a study to sign, and how many boards it needs",
+    "challenge": "known-bad pictures through the running gate; exit 0 if it FAILED all of them",
     "edge": "run the gate beside a line until stopped",
     "status": "what is waiting, in work, dead-lettered, undelivered",
     "list": "the latest inspections: time, verdict, board, reasons",

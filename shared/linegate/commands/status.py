@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,17 +12,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from linegate import config
+from linegate import bootstrap, config
 from linegate.adapters.local.bus import Backlog, LocalBus
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteInspections, SqliteOutbox, SqliteQueries
 from linegate.commands.arguments import add_cloud, add_config
 from linegate.commands.gates import cloud_context
+from linegate.commands.records import local
 from linegate.config import command
 from linegate.console import console
 from linegate.edge.machine import ago, faults, look, worries
 from linegate.edge.runtime import open_database
 from linegate.errors import TransientError
+from linegate.handlers.challenge import standings
+from linegate.ports import Challenges
 from linegate.settings import Settings
 from linegate.stages import STAGES
 from linegate.texts import printable
@@ -48,17 +52,40 @@ def _here(settings: Settings, *, as_json: bool) -> int:
         with closing(open_database(settings)) as database:
             state = collect(database)
             newest, waits_for = SqliteQueries(database).newest(), faults(SqliteInspections(database))
+            app = bootstrap.local(settings, database)
+            lines = challenges(settings, app.context.challenges, app.golden_picture)
     except TransientError:  # on a full disk: what can be told is told, first of all
         if not as_json:
             _print_machine(machine, worries(machine), out)
         raise
-    found = worries(machine, newest.timestamp() if newest else None, waits_for)
+    found = worries(machine, newest.timestamp() if newest else None, waits_for) + unproven(lines)
     if as_json:
-        print(json.dumps({"worries": found, **_dated(machine), **state}, indent=2))
+        print(json.dumps({"worries": found, **_dated(machine), **state, "challenges": lines}, indent=2))
     else:
         _print_machine(machine, found, out)
         _print(state, out)
+        _print_challenges(lines)
     return 0
+
+
+def challenges(
+    settings: Settings, store: Challenges, golden: Callable[[str], bytes] | None = None
+) -> list[dict[str, str | None]]:
+    """When the next challenge of each line is due, or why its boards don't pass, as plain data."""
+    return [
+        {"line": line, "due": stands.due.isoformat() if stands.due else None, "overdue": stands.overdue}
+        for line, stands in standings(settings, store, golden, datetime.now(UTC))
+    ]
+
+
+def unproven(lines: list[dict[str, str | None]]) -> list[str]:
+    return [f"Line {line['line']} PASSES NOTHING: {line['overdue']}" for line in lines if line["overdue"]]
+
+
+def _print_challenges(lines: list[dict[str, str | None]]) -> None:
+    for line in lines:
+        if line["due"]:
+            print(f"Line {line['line']}: the next challenge is due by {local(datetime.fromisoformat(line['due']))}")
 
 
 def _dated(machine: dict[str, Any]) -> dict[str, Any]:
@@ -86,15 +113,17 @@ def _print_machine(machine: dict[str, Any], found: list[str], out: Console) -> N
 
 
 def _in_cloud(settings: Settings, *, as_json: bool) -> int:
-    """Which targets are disabled on Google Cloud; messages and dead letters are on its dashboard."""
-    disabled = cloud_context(settings).outbox.disabled_targets(fresh=True)
+    """Which targets are disabled on Google Cloud, and challenges; messages and dead letters are on its dashboard."""
+    context = cloud_context(settings)
+    disabled = context.outbox.disabled_targets(fresh=True)
+    lines = challenges(settings, context.challenges)
     if as_json:
-        print(
-            json.dumps(
-                {"disabled_targets": [{"target": name, "reason": why} for name, why in disabled.items()]}, indent=2
-            )
-        )
+        targets = [{"target": name, "reason": why} for name, why in disabled.items()]
+        print(json.dumps({"disabled_targets": targets, "challenges": lines}, indent=2))
         return 0
+    for worry in unproven(lines):
+        print(worry)
+    _print_challenges(lines)
     for name, why in disabled.items():
         print(
             f"target {name} is disabled: {why}; "

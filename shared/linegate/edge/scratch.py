@@ -1,4 +1,7 @@
-"""A runtime of its own, in a folder that is gone afterwards: the one beside the line is not disturbed, nobody is notified."""
+"""A runtime of its own, in a folder that is gone afterwards: the one beside the line is not disturbed, nobody is notified.
+
+No challenge is due there: what is asked of it is no product.
+"""
 
 import os
 import shutil
@@ -22,7 +25,8 @@ def runtime(settings: Settings) -> Iterator[Runtime]:
     """A runtime with these settings, started; stopped and its data removed at the end."""
     with temporary_folder("linegate-scratch-") as folder:
         edge = settings.edge.model_copy(update={"data": str(folder)})
-        running = Runtime(settings.model_copy(update={"targets": {}, "edge": edge}))
+        lines = {name: line.model_copy(update={"challenge_every": None}) for name, line in settings.lines.items()}
+        running = Runtime(settings.model_copy(update={"targets": {}, "lines": lines, "edge": edge}))
         running.start()
         try:
             yield running
@@ -32,12 +36,19 @@ def runtime(settings: Settings) -> Iterator[Runtime]:
 
 def upload(runtime: Runtime, picture: Path, line: str, station: str, serial: str) -> None:
     """Leave a copy of the picture where a camera would."""
-    folder = runtime.settings.data / UPLOADS_FOLDER / line / station
-    folder.mkdir(parents=True, exist_ok=True)
-    incoming = folder / ".incoming.part"  # with the serial in it, a name of 255 bytes would become too long
-    shutil.copyfile(picture, incoming)
     suffix = picture.suffix if picture.suffix not in (IGNORED_SUFFIX, CHECKSUM_SUFFIX) else ""
-    os.rename(incoming, folder / f"{serial}{suffix}")
+    with incoming(runtime.settings.data, line, station, f"{serial}{suffix}") as file:
+        shutil.copyfile(picture, file)
+
+
+@contextmanager
+def incoming(data: Path, line: str, station: str, name: str) -> Iterator[Path]:
+    """Where to write a picture, which at the end of the block is renamed to where a camera would leave it."""
+    folder = data / UPLOADS_FOLDER / line / station
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / ".incoming.part"  # with the name in it, one of 255 bytes would become too long
+    yield file
+    os.rename(file, folder / name)
 
 
 def decided(runtime: Runtime, besides: Collection[str] = ()) -> list[Inspection]:

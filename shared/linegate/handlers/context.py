@@ -6,7 +6,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TypeVar
 
-from linegate.ports import Clock, ImageStore, Inspections, Outbox, Publisher, Queries
+from linegate.ports import Challenges, Clock, ImageStore, Inspections, Outbox, Publisher, Queries
 from linegate.settings import Settings
 
 T = TypeVar("T")
@@ -21,6 +21,7 @@ class Context:
     outbox: Outbox
     queries: Queries
     publisher: Publisher
+    challenges: Challenges
 
 
 def in_background(work: Callable[[], T]) -> Callable[[], T]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from linegate import imaging, sight
 from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingError
 from linegate.events import to_message
+from linegate.handlers import challenge
 from linegate.handlers.ask import Answered, ask
 from linegate.handlers.context import Context, in_background
 from linegate.handlers.policy import apply
@@ -84,7 +85,8 @@ def _look(
         golden = registrar().sight(shot.golden) if shot.golden else None
         unseen = sight.doubts(seen, golden, shot.recipe.limits)
         answered = _blind(unseen) if unseen else ask(context, inspection, detectors(shot.recipe), shot, laid)
-        manifest = _stored(context, inspection, shot.recipe, answered, seen, golden)
+        setup = challenge.setup_of(context.settings, shot.place.line, shot.recipe, golden.digest if golden else "")
+        manifest = _stored(context, inspection, shot.recipe, answered, seen, golden, setup)
     log.info(
         "board.detected",
         coverage=round(manifest.coverage.part, 4) if manifest.coverage else None,
@@ -112,22 +114,25 @@ def _stored(
     answered: Answered,
     seen: sight.Sight,
     golden: sight.Sight | None,
+    setup: str,
 ) -> Manifest:
     """The manifest that stands in the store afterwards, made of this answer or of an earlier one."""
     figures = seen.figures
     log.info("picture.measured", picture=asdict(figures), golden=asdict(golden.figures) if golden else None)
     kept = apply(recipe, answered.detections, figures.width, figures.height)
+    unproven = challenge.doubts(context, inspection, setup)
     manifest = Manifest.of(
         kept.detections,
         width=figures.width,
         height=figures.height,
         answers=answered.answers,
         detector_ms=answered.took_ms,
-        doubts=tuple(brief(doubt) for doubt in (*answered.doubts, *kept.doubts)[:MOST_DOUBTS]),
+        doubts=tuple(brief(doubt) for doubt in (*unproven, *answered.doubts, *kept.doubts)[:MOST_DOUBTS]),
         left_out=kept.left_out,
         picture=figures,
         golden=golden.figures if golden else None,
         mm_per_px=recipe.mm_per_px,
+        setup=setup,
     )
     manifest_ms = 1000 * (context.clock.now() - inspection.received_at).total_seconds()
     return context.inspections.store_manifest(inspection.inspection_id, manifest, manifest_ms)

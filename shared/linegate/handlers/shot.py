@@ -31,6 +31,7 @@ class Shot:
     recipe: Recipe
     file: bytes
     picture: "Image"
+    golden: str = ""  # the name of the golden picture; empty if the recipe has none
     reference: Reference | None = None
     unlike: str = ""  # why the golden picture can't be laid over it, as a sentence
 
@@ -40,11 +41,6 @@ class Shot:
         if self.unlike:
             return (self.unlike,)
         return sight.unseen(self.reference.unseen, self.recipe.limits) if self.reference else ()
-
-    @property
-    def golden(self) -> str:
-        """The name of the golden picture; empty if the recipe has none."""
-        return golden_name(self.recipe, self.place)
 
     def laid(self, registrar: Callable[[], Registrar]) -> "Shot":
         """With the golden picture laid over it, or why that can't be. Raises TransientError."""
@@ -105,7 +101,8 @@ def fetch(context: Context, image: ObjectRef) -> bytes:
 
 def shot_of(settings: Settings, place: Place, recipe: Recipe, file: bytes) -> Shot:
     """The upload as it is looked at, its golden picture still to be laid over it. Raises ImageRejectedError."""
-    return Shot(place, recipe, file, imaging.decode(file, settings.images.max_pixels))
+    compared = golden_name(recipe, replace(place, line=settings.product_line(place.line)))
+    return Shot(place, recipe, file, imaging.decode(file, settings.images.max_pixels), compared)
 
 
 def golden_name(recipe: Recipe, place: Place) -> str:

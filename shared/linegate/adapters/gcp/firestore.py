@@ -1,16 +1,18 @@
-"""The ports Inspections, Outbox and Queries in Firestore.
+"""The ports Inspections, Outbox, Queries and Challenges in Firestore.
 
     inspections/{inspection_id}                 the inspection, with its manifest and latest revision
     inspections/{inspection_id}/checks/{i}      one check
     inspections/{inspection_id}/revisions/{n}   one decision: creating it is the latch that makes a verdict exactly one
     outbox/{inspection_id}_r{n}_{target}        one notification
     disabled_targets/{target}                   a target that is sent nothing
+    challenges/{line}:{recipe}:{setup}          the last time that known-bad boards were put through
 
 No transactions: under contention they cost seconds and fail, where a `create` costs nothing and never lies. Every document
 carries `expire_at` for the TTL policy, since a sub-collection is not covered by its parent's. Reads and writes of one board
 with N crops and E targets: at most 2N + 4 + 2E and N + 4 + 2E; a test counts them.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +25,7 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import And, FieldFilter
 
 from linegate.adapters.gcp.errors import BUDGET_S, RETRY, mapped
+from linegate.challenges import Challenge
 from linegate.errors import PermanentError, TransientError
 from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision, Verdict
 from linegate.ports import Undelivered, begins_an_id
@@ -33,6 +36,8 @@ T = TypeVar("T")
 SERVICE: Final = "Firestore"
 # Disabled targets are asked for before every notification, and change perhaps once a year.
 REMEMBERED_S: Final = 10.0
+# Asked for with each board of a line that has challenges, which come a few times a day.
+CHALLENGES_REMEMBERED_S: Final = 30.0
 
 
 class Firestore:
@@ -239,6 +244,32 @@ class FirestoreOutbox:
             known = {snapshot.id: str(snapshot.get("reason")) for snapshot in targets}
             self._disabled = (time.monotonic(), known)
         return dict(known)
+
+
+class FirestoreChallenges:
+    def __init__(self, store: Firestore) -> None:
+        self._store = store
+        self._known: dict[str, tuple[float, list[Challenge]]] = {}
+
+    def record(self, challenge: Challenge) -> None:
+        identity = f"{challenge.line}:{challenge.recipe}:{challenge.setup}"
+        with mapped(SERVICE):
+            self._challenges.document(identity).set(
+                dump(challenge) | self._store.expiry(), retry=RETRY, timeout=BUDGET_S
+            )
+        self._known.pop(challenge.line, None)
+
+    def of(self, line: str, *, fresh: bool = False) -> list[Challenge]:
+        asked, known = self._known.get(line, (-math.inf, []))
+        if fresh or time.monotonic() - asked > CHALLENGES_REMEMBERED_S:
+            snapshots = self._store.stream(self._challenges.where(filter=FieldFilter("line", "==", line)))
+            known = readable(lambda snapshot: _value(Challenge, snapshot), ((one.id, one) for one in snapshots))
+            self._known[line] = (time.monotonic(), known)
+        return list(known)
+
+    @property
+    def _challenges(self) -> firestore.CollectionReference:
+        return self._store.client.collection("challenges")
 
 
 class FirestoreQueries:

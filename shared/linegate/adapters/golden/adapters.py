@@ -3,7 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Final
 
@@ -69,7 +69,7 @@ class GoldenRegistrar:
             golden = decode(data)
         except ImageRejectedError as error:  # a person can put a sound one there
             raise TransientError(f"the golden picture {name!r} can't be used: {error}") from error
-        known = _Known(golden, measure(Image.fromarray(golden.picture)))
+        known = _Known(golden, replace(measure(Image.fromarray(golden.picture)), digest=key))
         with self._lock:
             self._known[key] = known
             while len(self._known) > KEPT:

@@ -67,6 +67,10 @@ MIGRATIONS: Final = (
     "ALTER TABLE messages ADD COLUMN key TEXT NOT NULL DEFAULT ''",
     "CREATE INDEX messages_by_key ON messages (topic, key) WHERE key <> ''",
     "CREATE INDEX messages_by_lane ON messages (topic, lane, id)",
+    # When the gate last showed that it fails what is bad.
+    """CREATE TABLE challenges (
+        line TEXT NOT NULL, recipe TEXT NOT NULL, setup TEXT NOT NULL, document TEXT NOT NULL,
+        PRIMARY KEY (line, recipe, setup)) WITHOUT ROWID""",
 )
 
 

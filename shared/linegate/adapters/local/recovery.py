@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.storage import count_from_now
+from linegate.challenges import Challenge
 from linegate.errors import TransientError
 from linegate.inspection import Check, Inspection, OutboxEntry, Revision
 from linegate.stored import load_json
@@ -25,6 +26,7 @@ TABLES: Final[Mapping[str, type | None]] = {
     "revisions": Revision,
     "outbox": OutboxEntry,
     "disabled_targets": None,
+    "challenges": Challenge,
     "messages": None,
     "notes": None,
 }
@@ -37,7 +39,7 @@ ORPHANS: Final = (
         AND revision > coalesce((SELECT i.revision FROM inspections i WHERE i.id = outbox.inspection_id), 0)""",
 )
 # Without a number for each row that they could be asked for by
-UNNUMBERED: Final = frozenset({"checks", "revisions", "disabled_targets", "notes"})
+UNNUMBERED: Final = frozenset({"checks", "revisions", "disabled_targets", "challenges", "notes"})
 FRESH: Final = ".recovered.db"  # until it takes the damaged one's place
 FILES: Final = ("", "-wal", "-shm")  # of one database
 STEP: Final = 1000

@@ -1,4 +1,4 @@
-"""The ports Inspections, Outbox and Queries in SQLite. Documents are JSON; what is searched for has a column beside it."""
+"""The ports Inspections, Outbox, Queries and Challenges in SQLite. Documents are JSON; what is searched for has a column."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from linegate.adapters.local.database import MEND, Database, Rows
+from linegate.challenges import Challenge
 from linegate.errors import PermanentError, TransientError
 from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision, Verdict
 from linegate.ports import Undelivered, begins_an_id
@@ -200,6 +201,19 @@ class SqliteQueries:
             return [load_json(cls, text) for (text,) in self._rows.read(query, values)]
         except ValueError as error:
             raise TransientError(f"a record in the database is damaged{MEND}") from error
+
+
+class SqliteChallenges:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, challenge: Challenge) -> None:
+        row = (challenge.line, challenge.recipe, challenge.setup, dump_json(challenge))
+        self._database.write(lambda connection: connection.execute("REPLACE INTO challenges VALUES (?, ?, ?, ?)", row))
+
+    def of(self, line: str, *, fresh: bool = False) -> list[Challenge]:
+        rows = self._database.read("SELECT setup, document FROM challenges WHERE line = ?", (line,))
+        return readable(lambda text: load_json(Challenge, text), rows)
 
 
 def insert_inspection(connection: sqlite3.Connection, inspection: Inspection) -> Inspection:
