@@ -57,6 +57,8 @@ def test_a_line_passes_boards_once_the_gate_has_failed_its_challenge_and_over_a_
         code, told = challenge(capsys, challenged)
         assert (code, told["met"], told["failed"], told["planted"]) == (0, True, 5, True), told
         assert hmi.wait_for(challenged.upload("smt-1/aoi/A2.png", clean_board(noise=4)))["verdict"] == "PASS"
+        listed = json.loads(ran(capsys, "list", "--config", challenged.config, "--json")[1])
+        assert {board["line"]: board["challenge"] for board in listed} == {"smt-1": False, "smt-1-challenge": True}
         code, out = ran(capsys, "doctor", "--config", challenged.config)
         assert "lines.smt-1.challenge_every: the next challenge is due by" in out
     with running(challenged):

@@ -4,6 +4,7 @@ import argparse
 import json
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +15,8 @@ from linegate.commands.arguments import add_config, positive
 from linegate.commands.records import local, opened, summary
 from linegate.console import STYLE, console
 from linegate.errors import UsageError
-from linegate.inspection import Verdict
+from linegate.inspection import Inspection, Verdict
+from linegate.settings import Settings
 from linegate.texts import printable, span
 
 
@@ -33,21 +35,22 @@ def run(options: argparse.Namespace) -> int:
     """Print the latest inspections, newest first. Returns 0. Raises ConfigError, UsageError, TransientError."""
     verdict = Verdict(options.verdict) if options.verdict else None
     since = _moment(options.since) if options.since is not None else None
-    with closing(opened(config.without_secrets(options.config))) as rows:
+    settings = config.without_secrets(options.config)
+    with closing(opened(settings)) as rows:
         found = SqliteQueries(rows).latest(options.limit, line=options.line, verdict=verdict, since=since)
     if options.json:
-        print(json.dumps([summary(inspection) for inspection in found], indent=2))
+        print(json.dumps([_told(inspection, settings) for inspection in found], indent=2))
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("received", "verdict", "board", "reasons", "id"):
         table.add_column(heading, no_wrap=heading in ("received", "verdict", "id"), overflow="fold")
     for inspection in found:
-        told = summary(inspection)
+        told = _told(inspection, settings)
         more = f" and {len(told['reasons']) - 2} more" if told["reasons"][2:] else ""
         cells = (
             local(inspection.received_at),
             told["verdict"] or "undecided",
-            told["board"],
+            f"{told['board']} (challenge)" if told["challenge"] else told["board"],
             "; ".join(told["reasons"][:2]) + more if told["verdict"] else told["fault"],
             inspection.inspection_id[:8],
         )
@@ -56,6 +59,11 @@ def run(options: argparse.Namespace) -> int:
     out = console()
     out.print(table) if found else out.print("Nothing was inspected that fits.")
     return 0
+
+
+def _told(inspection: Inspection, settings: Settings) -> dict[str, Any]:
+    """The summary, and whether it is no product but a challenge."""
+    return summary(inspection) | {"challenge": inspection.place.line in settings.challenge_lines}
 
 
 def _moment(text: str) -> datetime:
