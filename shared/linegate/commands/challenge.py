@@ -104,7 +104,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Challenge the gate and tell; 0 if all FAILED, else 1. Raises ConfigError, UsageError, TransientError."""
+    """Challenge the gate and tell; 0 if all FAILED and that counts, else 1. Raises ConfigError, UsageError, TransientError."""
     logs.configure("ERROR")
     settings = config.without_secrets(options.config) if options.cloud else config.load(options.config)
     line = _line(settings, options.line)
@@ -114,8 +114,9 @@ def run(options: argparse.Namespace) -> int:
         records = _records(line, came)
         for record in records:
             gate.app.context.challenges.record(record)
-    _tell(settings, line, came, records, planted=not given, as_json=options.json)
-    return 0 if all(_verdict(inspection) is Verdict.FAIL for inspection in came.values()) else 1
+    met = bool(records) and all(_verdict(inspection) is Verdict.FAIL for inspection in came.values())
+    _tell(settings, line, came, records, met=met, planted=not given, as_json=options.json)
+    return 0 if met else 1
 
 
 def _line(settings: Settings, asked: str | None) -> str:
@@ -265,11 +266,17 @@ def _records(line: str, came: Came) -> list[Challenge]:
 
 
 def _tell(
-    settings: Settings, line: str, came: Came, records: Sequence[Challenge], *, planted: bool, as_json: bool
+    settings: Settings,
+    line: str,
+    came: Came,
+    records: Sequence[Challenge],
+    *,
+    met: bool,
+    planted: bool,
+    as_json: bool,
 ) -> None:
     failed = sum(_verdict(inspection) is Verdict.FAIL for inspection in came.values())
     every = settings.lines[line].challenge_every
-    met = failed == len(came) and bool(records)
     due = min(record.at for record in records) + span(every) if met and every else None
     if as_json:
         told: dict[str, Any] = {
