@@ -46,7 +46,7 @@ def cleared(outcomes: Iterable[Outcome], counts: Callable[[Detection], bool]) ->
 
 def said_pass(check: Check) -> bool:
     """Whether the verifier cleared the finding, also where that did not count since the detector was too sure."""
-    return check.result is Result.PASS or bool(getattr(check, "overruled", False))
+    return check.result is Result.PASS or check.overruled
 
 
 def clearing(some: Sequence[Cleared], certainty: float, wrong: float = WRONG) -> dict[str, Any]:
