@@ -65,11 +65,15 @@ class Reference:
     boards differ from it at each pixel, where that was learned from several of them.
 
     `unseen` are the tiles (see `linegate.sight`) in which the picture shows next to nothing of what this one does.
+    `outside` (mode L, of any size; not 0 there) is where the golden picture says nothing of the picture, `cut_off` which part
+    (0 … 1) of the golden picture lies beyond it; the plain background of the product counts for neither.
     """
 
     picture: "Image"
     variation: "Image | None" = None
     unseen: tuple[int, ...] = ()
+    outside: "Image | None" = None
+    cut_off: float = 0.0
 
 
 class Clock(Protocol):

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from linegate.adapters.golden.comparison import examine
+from linegate.adapters.golden.coverage import Ground, coverage, ground_of, unmatched
 from linegate.adapters.golden.materials import Copper
 from linegate.adapters.golden.picture import Golden, decode
 from linegate.adapters.golden.registration import lay, lay_variation, pose, unseen
@@ -30,6 +31,7 @@ KEPT: Final = 4  # decoded golden pictures; a line has one or two, a large one t
 class _Known:
     golden: Golden
     sight: Sight
+    ground: Ground
 
 
 class GoldenRegistrar:
@@ -44,14 +46,18 @@ class GoldenRegistrar:
         return self._golden(golden).sight
 
     def register(self, picture: Image.Image, golden: str) -> Reference:
-        known, seen = self._golden(golden).golden, np.asarray(picture)
+        known, seen = self._golden(golden), np.asarray(picture)
+        good = known.golden
         try:
-            warp = pose(seen, known.picture)
-            laid = lay(known.picture, seen, warp)
+            warp = pose(seen, good.picture)
+            laid = lay(good.picture, seen, warp)
             variation = None
-            if known.variation is not None:
-                variation = Image.fromarray(lay_variation(known.variation, seen.shape, warp))
-            return Reference(Image.fromarray(laid), variation, unseen(seen, laid))
+            if good.variation is not None:
+                variation = Image.fromarray(lay_variation(good.variation, seen.shape, warp))
+            outside, cut_off = unmatched(seen, known.ground, warp)
+            return Reference(
+                Image.fromarray(laid), variation, unseen(seen, laid), Image.fromarray(255 * outside), cut_off
+            )
         except (MemoryError, cv2.error) as error:  # OpenCV says so where it gets no memory
             raise RegistrationError(
                 f"laying the golden picture over it needs more memory than there is ({_first(error)})"
@@ -69,7 +75,8 @@ class GoldenRegistrar:
             golden = decode(data)
         except ImageRejectedError as error:  # a person can put a sound one there
             raise TransientError(f"the golden picture {name!r} can't be used: {error}") from error
-        known = _Known(golden, replace(measure(Image.fromarray(golden.picture)), digest=key))
+        seen = replace(measure(Image.fromarray(golden.picture)), digest=key)
+        known = _Known(golden, seen, ground_of(golden.picture))
         with self._lock:
             self._known[key] = known
             while len(self._known) > KEPT:
@@ -87,13 +94,16 @@ class GoldenDetector:
         if golden is None:
             raise PermanentError("comparison needs a golden picture; name one in the recipe (recipes.NAME.golden)")
         try:
+            have, want = np.asarray(picture), np.asarray(golden.picture)
             variation = None if golden.variation is None else np.asarray(golden.variation)
-            found, doubts = examine(np.asarray(picture), np.asarray(golden.picture), self._copper, variation)
+            outside = None if golden.outside is None else np.asarray(golden.outside)
+            covered = coverage(have, want, outside, golden.cut_off, variation)
+            found, doubts = examine(have, want, self._copper, variation)
         except RegistrationError as error:
             return Found((), MODEL, VERSION, doubts=(f"Not compared: {error}.",))
         except (MemoryError, cv2.error) as error:
             raise PermanentError(f"comparing the picture needs more memory than there is ({_first(error)})") from error
-        return Found(tuple(found), MODEL, VERSION, doubts)
+        return Found(tuple(found), MODEL, VERSION, doubts, covered)
 
 
 def _first(error: BaseException) -> str:

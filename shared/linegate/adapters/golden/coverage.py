@@ -1,0 +1,276 @@
+"""Which part of a picture the comparison could judge, and what the rest was lost to.
+
+Where comparing is blind, that nothing is found says nothing. What a place shows is measured against what a defect would
+show there: the two most alike materials of the golden picture tell how faint that may be. A plain stretch on which
+something foreign would stand out is covered.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from linegate.adapters.golden.materials import Grey, Mask, Picture, lightness, two_levels
+from linegate.inspection import Coverage, Loss
+
+Warp = NDArray[np.float32]  # 2 x 3, from picture to golden coordinates
+
+# Shorter side at which it is measured; lengths below are in pixels there. Blocks tell focus and noise.
+SIDE, BLOCK = 640, 16
+# Times its median deviation, and grey levels at least and at most, by which a background may vary. Part of the shorter side
+# that makes a border, and part of it that must be of one colour: then the whole product lies inside the golden picture.
+SPREAD, STEADY, PLAIN = 4.0, 6, 24
+BORDER, ALL_AROUND = 0.015, 0.97
+# Grey levels next to which a channel counts as clipped, and by which the golden picture must be clear of that.
+CLIPPED, CLEAR = 1, 24
+# Grey levels of white light from which it is glare, and the part of it that the comparison allows for.
+GLARE, ALLOWED = 40, 0.25
+# Part of the golden picture's slopes that edges must keep: half of them are left by a blur of three or four pixels. It is
+# told where its edges have this part of the energy that they have on average. Those of a scan are never soft: less is left
+# of them where they are ragged, or where something covers them.
+KEPT, KEPT_OF_SCANS, TELLING = 0.5, 0.25, 0.25
+# Times the mean difference of flat ground, and times what good boards differ by, that the comparison allows for.
+NOISE, VARIATION = 5.0, 1.25
+# Grey levels between which lies what a defect shows at least, whatever the materials are.
+FAINTEST, PLAINEST = 12.0, 40.0
+MATERIALS, SAMPLES, ROUNDS, LEAST_SHARE = 8, 2000, 6, 0.01
+# Parts of the picture below which nothing is told.
+NEGLIGIBLE: Final = 0.0005
+
+OUTSIDE: Final = "outside the golden picture"
+CUT_OFF: Final = "outside the picture"
+SATURATED: Final = "saturated"
+GLARING: Final = "glare"
+UNFOCUSED: Final = "out of focus or covered"
+DROWNED: Final = "noise hides what a defect would show"
+VARYING: Final = "good boards differ too much"
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a golden picture lies on: where that is plain background all around the product, reduced to SIDE.
+
+    `plain` is empty (no pixel set) where the product may reach beyond the golden picture.
+    """
+
+    plain: Mask
+    size: tuple[int, int]  # width and height of the golden picture
+    step: int  # pixels of the golden picture for one of `plain`
+
+
+def ground_of(golden: Picture) -> Ground:
+    """Told once for each golden picture."""
+    step, size = _step(golden), (golden.shape[1], golden.shape[0])
+    small = _reduced(golden, step)
+    wide = max(2, round(BORDER * min(small.shape[:2])))
+    border = np.concatenate(
+        [part.reshape(-1, 3) for part in (small[:wide], small[-wide:], small[:, :wide], small[:, -wide:])]
+    )
+    colour = np.median(border, axis=0).astype(np.int16)
+    off = np.abs(border - colour).max(axis=1)
+    plain = float(np.clip(SPREAD * np.median(off), STEADY, PLAIN))
+    if float((off <= plain).mean()) < ALL_AROUND:
+        return Ground(np.zeros(small.shape[:2], np.uint8), size, step)
+    alike = np.asarray(np.abs(small - colour).max(axis=2) <= plain, np.uint8)
+    labels = cv2.connectedComponents(alike, connectivity=4)[1]
+    outermost = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    return Ground(np.asarray(np.isin(labels, outermost[outermost > 0]), np.uint8), size, step)
+
+
+def unmatched(picture: Picture, ground: Ground, warp: Warp) -> tuple[Mask, float]:
+    """Where the golden picture says nothing of the picture that `warp` leads from, and how much of it is cut off.
+
+    The first is a mask of the picture reduced to SIDE, the second a part (0 … 1) of the golden picture that lies outside
+    of the picture. Plain background counts for neither.
+    """
+    step = _step(picture)
+    small = _reduced(picture, step)
+    back = cv2.invertAffineTransform(warp)
+    outside = 1 - _filled(small.shape[:2], _corners(ground.size) @ back[:, :2].T + back[:, 2], step)
+    plain = ground.plain
+    seen = _filled(
+        plain.shape, _corners((picture.shape[1], picture.shape[0])) @ warp[:, :2].T + warp[:, 2], ground.step
+    )
+    cut_off = float(((seen | plain) == 0).mean())
+    if cv2.hasNonZero(outside) and cv2.hasNonZero(plain):
+        lies = warp * np.array([step, step, 1], np.float32) / ground.step  # between the reduced pictures
+        flags = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
+        there = cv2.warpAffine(plain, lies, small.shape[1::-1], flags=flags) > 0
+        if there.any():
+            colour = np.median(small[::4, ::4][there[::4, ::4]], axis=0)
+            rows, columns = np.nonzero(outside)
+            outside[rows, columns] = np.abs(small[rows, columns] - colour).max(axis=1) > PLAIN
+            outside = np.asarray(cv2.morphologyEx(outside, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
+    return outside, cut_off
+
+
+def coverage(
+    picture: Picture,
+    golden: Picture,
+    outside: Mask | None = None,
+    cut_off: float = 0.0,
+    variation: Grey | None = None,
+) -> Coverage:
+    """What of `picture` could be judged beside `golden`, laid over it.
+
+    `outside` and `cut_off` as `unmatched` tells them, `variation` in grey levels at each pixel. Each place is lost once, to
+    the first reason that holds.
+    """
+    step = _step(picture)
+    have, want = _reduced(picture, step), _reduced(golden, step)
+    if outside is None:
+        outside = np.zeros(have.shape[:2], np.uint8)
+    elif outside.shape != have.shape[:2]:
+        outside = np.asarray(cv2.resize(outside, have.shape[1::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+    shown, wanted = lightness(have), lightness(want)
+    reasons: list[tuple[str, NDArray[np.bool_]]] = [(OUTSIDE, outside > 0)]
+    scan = two_levels(want)
+    if not scan:  # black and white are the colours of a scan
+        shows = faintest_defect(want)
+        saturated, glaring = _too_much_light(have, want, shows)
+        reasons += [(SATURATED, saturated), (GLARING, glaring)]
+    else:
+        shows = 255.0
+    reasons.append((UNFOCUSED, _unfocused(shown, wanted, KEPT_OF_SCANS if scan else KEPT)))
+    if not scan:
+        reasons.append((DROWNED, _drowned(shown, wanted, shows)))
+    if variation is not None:
+        varying = cv2.resize(variation, have.shape[1::-1], interpolation=cv2.INTER_AREA)
+        reasons.append((VARYING, _areas(np.asarray(VARIATION * varying.astype(np.float32) > shows, np.uint8), 5)))
+    left = np.ones(have.shape[:2], np.bool_)
+    parts = [(CUT_OFF, cut_off)]
+    for why, where in reasons:
+        parts.append((why, float((left & where).mean())))
+        left &= ~where
+    lost = tuple(Loss(why, round(part, 4)) for why, part in parts if part >= NEGLIGIBLE)
+    return Coverage(max(0.0, round(1 - sum(loss.part for loss in lost), 4)), lost)
+
+
+def faintest_defect(golden: Picture) -> float:
+    """Grey levels that a defect shows at least: what the two most alike materials of the golden picture differ by."""
+    colours, shares = materials(golden[_flat(golden)])
+    common = colours[shares >= LEAST_SHARE]
+    apart = np.abs(common[:, None] - common[None]).max(axis=2)
+    apart = apart[apart > FAINTEST]  # shades of one material
+    return float(np.clip(apart.min(), FAINTEST, PLAINEST)) if apart.size else PLAINEST
+
+
+def materials(pixels: Picture) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """The colours (n x 3) of the materials among pixels (any x 3), and the part that each has; the same every time.
+
+    k-means, begun with the commonest colour and then, again and again, with what is farthest from all others.
+    """
+    sampled = pixels[:: max(1, len(pixels) // SAMPLES)].astype(np.float32)
+    if not len(sampled):
+        return np.zeros((0, 3), np.float32), np.zeros(0)
+    colours = np.median(sampled, axis=0, keepdims=True)
+    apart = np.abs(sampled - colours).max(axis=1)
+    while len(colours) < MATERIALS and apart.max() > FAINTEST:
+        colours = np.concatenate([colours, sampled[[int(apart.argmax())]]])
+        apart = np.minimum(apart, np.abs(sampled - colours[-1]).max(axis=1))
+    counts = np.zeros(len(colours), np.int64)
+    for _ in range(ROUNDS):
+        whose = np.abs(sampled[:, None] - colours[None]).max(axis=2).argmin(axis=1)
+        counts = np.bincount(whose, minlength=len(colours))
+        sums = [np.bincount(whose, sampled[:, channel], len(colours)) for channel in range(3)]
+        colours = np.asarray(np.where(counts > 0, sums / np.maximum(counts, 1), colours.T).T, np.float32)
+    return colours, counts / len(sampled)
+
+
+def _flat(golden: Picture) -> NDArray[np.bool_]:
+    """Where there is no edge."""
+    light, three = lightness(golden), np.ones((3, 3), np.uint8)
+    contrast = cv2.subtract(cv2.dilate(light, three), cv2.erode(light, three))
+    return np.asarray(contrast <= max(FAINTEST, float(np.median(contrast[::4, ::4]))), np.bool_)
+
+
+def _too_much_light(have: Picture, want: Picture, shows: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where all channels are clipped that are not so on the golden picture, and where white light hides what lies below."""
+    most, least = lightness(have), _darkest(have)
+    brightest, darkest = lightness(want), _darkest(want)
+    clipped = (least >= 255 - CLIPPED) & (darkest < 255 - CLEAR) | (most <= CLIPPED) & (brightest > CLEAR)
+    white = _darkest(np.asarray(cv2.subtract(have, want), np.uint8))
+    glare = (white > GLARE) & ((most >= 255 - CLIPPED) | (ALLOWED * white > shows))
+    return _areas(np.asarray(clipped, np.uint8), 3), _areas(np.asarray(glare, np.uint8), 5)
+
+
+def _unfocused(shown: Grey, wanted: Grey, kept: float) -> NDArray[np.bool_]:
+    """Where the picture's slopes follow the golden picture's by less than `kept` of them, as far as there are edges around."""
+    slopes = []
+    for grey in (shown, wanted):
+        soft = cv2.GaussianBlur(grey, (5, 5), 1.0)
+        slopes.append([cv2.Sobel(soft, cv2.CV_32F, *order) for order in ((1, 0), (0, 1))])
+    of_have, of_want = slopes
+    followed = _blocks(of_have[0] * of_want[0] + of_have[1] * of_want[1])
+    there = _blocks(of_want[0] ** 2 + of_want[1] ** 2)
+    followed, energy = _around(followed), _around(there)
+    light = _blocks(shown.astype(np.float32)) + 8, _blocks(wanted.astype(np.float32)) + 8
+    gain = np.clip(_around(light[0]) / _around(light[1]), 0.5, 1.0)
+    lost = (energy > TELLING * there.mean()) & (followed < kept * gain * energy)
+    return _as_large(np.asarray(lost, np.uint8), shown)
+
+
+def _drowned(shown: Grey, wanted: Grey, shows: float) -> NDArray[np.bool_]:
+    """Where flat ground differs by so much that a defect would not stand out. Light, which changes slowly, does not count."""
+    have, want = (cv2.GaussianBlur(grey, (3, 3), 0).astype(np.float32) for grey in (shown, wanted))
+    around = (2 * BLOCK - 1,) * 2
+    apart = np.abs(have - want * (cv2.blur(have, around) / np.maximum(cv2.blur(want, around), 1)))
+    kernel = np.ones((5, 5), np.uint8)
+    contrast = cv2.subtract(cv2.dilate(wanted, kernel), cv2.erode(wanted, kernel))
+    flat = np.asarray(contrast <= np.median(contrast[::4, ::4]), np.float32)
+    share = _blocks(flat)
+    mean = np.where(share > 0.15, _blocks(apart * flat) / np.maximum(share, 0.15), 0.0)
+    noisy = np.asarray(_around(mean.astype(np.float32)) * NOISE > shows, np.uint8)
+    return _as_large(noisy, shown)
+
+
+def _blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    size = max(1, values.shape[1] // BLOCK), max(1, values.shape[0] // BLOCK)
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _around(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of each block and its neighbours."""
+    return np.asarray(cv2.blur(values, (3, 3)), np.float32)
+
+
+def _as_large(small: Mask, picture: Grey) -> NDArray[np.bool_]:
+    return np.asarray(cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0, np.bool_)
+
+
+def _areas(mask: Mask, side: int) -> NDArray[np.bool_]:
+    """Without what is narrower than that many pixels."""
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0, np.bool_)
+
+
+def _darkest(picture: Picture) -> Grey:
+    red, green, blue = cv2.split(picture)
+    return np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
+
+
+def _corners(size: tuple[int, int]) -> NDArray[np.float64]:
+    width, height = size
+    return np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
+
+
+def _filled(shape: tuple[int, ...], corners: NDArray[np.float64], step: int) -> Mask:
+    """The polygon in a mask of this shape, which is reduced by `step`; to a sixteenth of a pixel."""
+    mask = np.zeros(shape[:2], np.uint8)
+    points = np.round(((corners + 0.5) / step - 0.5) * 16).astype(np.int32)
+    cv2.fillConvexPoly(mask, points, (1,), cv2.LINE_8, 4)
+    return mask
+
+
+def _step(picture: Picture) -> int:
+    """By how many times it is reduced so that its shorter side comes nearest to SIDE: by a whole number, which is fast."""
+    return max(1, round(float(min(picture.shape[:2])) / SIDE))
+
+
+def _reduced(picture: Picture, step: int) -> Picture:
+    if step == 1:
+        return picture
+    width, height = picture.shape[1] // step, picture.shape[0] // step
+    whole = picture[: height * step, : width * step]
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
