@@ -76,6 +76,19 @@ class App:
         """Have those golden pictures decoded and measured that do not differ from board to board."""
         self._each_golden(lambda golden: self.registrar().sight(golden))
 
+    def look_for_shortfalls(self) -> None:
+        """Say at once which golden picture does not deliver what its recipe demands: every board would go to REVIEW."""
+        for name, recipe in self.settings.recipes.items():
+            if not recipe.golden or "{" in recipe.golden:
+                continue
+            try:
+                file = self._golden_picture(recipe.golden)
+            except TransientError:  # told by look_for_goldens
+                continue
+            for detector in recipe.detectors:
+                for reason in detector.shortfalls(recipe, file):
+                    logs.log.warning("golden.unproven", recipe=name, reason=reason)
+
     def _each_golden(self, look: Callable[[str], object]) -> None:
         for name, recipe in self.settings.recipes.items():
             if recipe.golden and "{" not in recipe.golden:

@@ -101,6 +101,10 @@ class DetectorKind(Kind):
         """Under what settings it could not see; each begins with its key."""
         yield from ()
 
+    def shortfalls(self, recipe: "RecipeBase", golden: bytes) -> tuple[str, ...]:
+        """Why this golden picture (its file) does not deliver what the recipe demands of it, as sentences."""
+        return ()
+
     def budget_s(self, service: Section | None) -> float:
         """Seconds that one picture may wait for a service."""
         return 0.0

@@ -66,7 +66,8 @@ class Reference:
 
     `unseen` are the tiles (see `linegate.sight`) in which the picture shows next to nothing of what this one does.
     `outside` (mode L, of any size; not 0 there) is where the golden picture says nothing of the picture, `cut_off` which part
-    (0 … 1) of the golden picture lies beyond it; the plain background of the product counts for neither.
+    (0 … 1) of the golden picture lies beyond it; the plain background of the product counts for neither. `proof` is what its
+    file holds of what can be found with it, `scale` how many of its own pixels there are for one of the picture.
     """
 
     picture: "Image"
@@ -74,6 +75,8 @@ class Reference:
     unseen: tuple[int, ...] = ()
     outside: "Image | None" = None
     cut_off: float = 0.0
+    proof: str = ""
+    scale: float = 1.0
 
 
 class Clock(Protocol):

@@ -11,7 +11,7 @@ from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar
 from linegate.adapters.golden.comparison import compare
 from linegate.adapters.golden.picture import Golden, decode, encode
 from linegate.adapters.golden.registration import register
-from linegate.commands.golden import build
+from linegate.commands.golden.median import build
 from linegate.commands.main import main
 from linegate.errors import ImageRejectedError
 from linegate.samples import golden_board, jpeg, sample
@@ -117,6 +117,8 @@ def test_the_command_writes_a_picture_and_names_what_stands_out(
     assert "the median of 4 boards" in said.replace("\\n", " ")
     assert "good-2.jpg stand out" in said.replace("\\n", "")
     assert "good-1.jpg stand out" not in said
+    assert "tried in short" in said
+    assert "cut from" in said.replace("\n", " ")
     built = cv2.imread(str(target))
     assert built is not None
     assert built.shape == (640, 640, 3)

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from linegate import bootstrap, imaging, logs, sight
 from linegate.adapters.exchange import Http
+from linegate.adapters.golden.proof import parsed, summary, text_of
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.store import SqliteOutbox, SqliteQueries
 from linegate.commands.arguments import add_config
@@ -100,7 +101,7 @@ def examine(settings: Settings, configuration: Path, *, send: bool = False) -> I
         app = bootstrap.local(settings, database)
         for name, recipe in settings.recipes.items():
             if recipe.golden and settings.cloud is None:  # in the cloud it lies in a bucket, which the functions read
-                yield _golden(name, recipe, settings)
+                yield _golden(name, recipe, settings, configuration)
             yield from _tried_out(name, recipe, app)
         yield from _challenges(app)
         disabled = SqliteOutbox(database).disabled_targets()
@@ -153,7 +154,7 @@ def _skew(url: str) -> float | None:
         return None
 
 
-def _golden(name: str, recipe: Recipe, settings: Settings) -> Finding:
+def _golden(name: str, recipe: Recipe, settings: Settings, configuration: Path) -> Finding:
     part, golden = f"recipes.{name}.golden", recipe.golden or ""
     pattern = golden
     for key in ("{line}", "{station}", "{serial}"):
@@ -175,11 +176,27 @@ def _golden(name: str, recipe: Recipe, settings: Settings) -> Finding:
             said = f"{file} {'; it '.join(blind)}: every board would go to REVIEW"
             return Finding(part, False, said, f"take it anew, or mend recipes.{name}.limits if it is as it should be")
         sizes.append(picture.size)
-    said = (
-        f"{files[0]}, {sizes[0][0]} by {sizes[0][1]} pixels"
-        if len(files) == 1
-        else f"{len(files)} pictures can be read"
-    )
+    line = next((line for line, one in settings.lines.items() if one.recipe == name), "")
+    keep = " --keep" if files[0].suffix.lower() == ".png" else ""  # nothing else can hold the result
+    check = f"{command()} golden check {files[0]}{keep} --config {configuration}" + (f" --line {line}" if line else "")
+    return _delivers(part, recipe, files, sizes[0], check)
+
+
+def _delivers(part: str, recipe: Recipe, files: list[Path], size: tuple[int, int], check: str) -> Finding:
+    """Whether these golden pictures were proven to show what the recipe demands, and what the self-test said of the first."""
+    for file in files:
+        reasons = [reason for one in recipe.detectors for reason in one.shortfalls(recipe, file.read_bytes())]
+        if reasons:
+            said = f"{file}: {' '.join(reasons)} Every board would go to REVIEW"
+            return Finding(
+                part, False, said, f"try `{check}`; where it is not found, take a better picture or demand less"
+            )
+    if len(files) > 1:
+        return Finding(part, True, f"{len(files)} pictures can be read")
+    said = f"{files[0]}, {size[0]} by {size[1]} pixels"
+    if any(Need.GOLDEN in one.needs for one in recipe.detectors):
+        proof = parsed(text_of(files[0].read_bytes()))
+        said += f"; {summary(proof) if proof else f'what is found with it was never tried: {check}'}"
     return Finding(part, True, said)
 
 

@@ -78,10 +78,9 @@ class Runtime:
         load_all([stage for stage in STAGES if stage not in self._worked])
         self.app.warm_up([stage for stage in STAGES if stage not in self._worked])
         self.app.look_for_goldens()
-        for line in (
-            *self.settings.lines,
-            *self.settings.challenge_lines,
-        ):  # so that a person sees where pictures belong
+        self.app.look_for_shortfalls()
+        # So that a person sees where pictures belong
+        for line in (*self.settings.lines, *self.settings.challenge_lines):
             with folders.entered(self.settings.data, [UPLOADS_FOLDER, line], create=True):
                 pass
         self.dispatcher.start()

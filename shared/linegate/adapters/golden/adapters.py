@@ -15,13 +15,13 @@ from linegate.adapters.golden.comparison import examine
 from linegate.adapters.golden.coverage import Ground, coverage, ground_of, unmatched
 from linegate.adapters.golden.materials import Copper
 from linegate.adapters.golden.picture import Golden, decode
+from linegate.adapters.golden.proof import VERSION, Demand, shortfalls, text_of
 from linegate.adapters.golden.registration import lay, lay_variation, pose, unseen
 from linegate.errors import ImageRejectedError, PermanentError, RegistrationError, TransientError
 from linegate.ports import Found, Reference
 from linegate.sight import Sight, measure
 
 MODEL: Final = "golden-comparison"
-VERSION: Final = "2"
 # Boards are inspected side by side; threads within one board would only get in the others' way.
 cv2.setNumThreads(1)
 KEPT: Final = 4  # decoded golden pictures; a line has one or two, a large one takes a hundred megabytes
@@ -32,6 +32,7 @@ class _Known:
     golden: Golden
     sight: Sight
     ground: Ground
+    proof: str
 
 
 class GoldenRegistrar:
@@ -56,7 +57,13 @@ class GoldenRegistrar:
                 variation = Image.fromarray(lay_variation(good.variation, seen.shape, warp))
             outside, cut_off = unmatched(seen, known.ground, warp)
             return Reference(
-                Image.fromarray(laid), variation, unseen(seen, laid), Image.fromarray(255 * outside), cut_off
+                Image.fromarray(laid),
+                variation,
+                unseen(seen, laid),
+                outside=Image.fromarray(255 * outside),
+                cut_off=cut_off,
+                proof=known.proof,
+                scale=good.picture.shape[1] / seen.shape[1],
             )
         except (MemoryError, cv2.error) as error:  # OpenCV says so where it gets no memory
             raise RegistrationError(
@@ -76,7 +83,7 @@ class GoldenRegistrar:
         except ImageRejectedError as error:  # a person can put a sound one there
             raise TransientError(f"the golden picture {name!r} can't be used: {error}") from error
         seen = replace(measure(Image.fromarray(golden.picture)), digest=key)
-        known = _Known(golden, seen, ground_of(golden.picture))
+        known = _Known(golden, seen, ground_of(golden.picture), text_of(data))
         with self._lock:
             self._known[key] = known
             while len(self._known) > KEPT:
@@ -87,8 +94,9 @@ class GoldenRegistrar:
 class GoldenDetector:
     """Finds where a board differs from the golden one laid over it."""
 
-    def __init__(self, copper: Copper = "auto") -> None:
+    def __init__(self, copper: Copper = "auto", demands: tuple[Demand, ...] = (), confidence: float = 0.0) -> None:
         self._copper: Copper = copper
+        self._demands, self._confidence = demands, confidence
 
     def detect(self, picture: Image.Image, file: bytes, golden: Reference | None) -> Found:
         if golden is None:
@@ -99,6 +107,7 @@ class GoldenDetector:
             outside = None if golden.outside is None else np.asarray(golden.outside)
             covered = coverage(have, want, outside, golden.cut_off, variation)
             found, doubts = examine(have, want, self._copper, variation)
+            doubts += shortfalls(golden.proof, self._demands, self._copper, self._confidence, golden.scale)
         except RegistrationError as error:
             return Found((), MODEL, VERSION, doubts=(f"Not compared: {error}.",))
         except (MemoryError, cv2.error) as error:

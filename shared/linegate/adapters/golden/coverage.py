@@ -20,9 +20,10 @@ Warp = NDArray[np.float32]  # 2 x 3, from picture to golden coordinates
 # Shorter side at which it is measured; lengths below are in pixels there. Blocks tell focus and noise.
 SIDE, BLOCK = 640, 16
 # Times its median deviation, and grey levels at least and at most, by which a background may vary. Part of the shorter side
-# that makes a border, and part of it that must be of one colour: then the whole product lies inside the golden picture.
+# that makes a border, and part of it that must be of one colour: then the whole product lies inside the golden picture, if
+# it fills the third part of what it spans.
 SPREAD, STEADY, PLAIN = 4.0, 6, 24
-BORDER, ALL_AROUND = 0.015, 0.97
+BORDER, ALL_AROUND, FILLED = 0.015, 0.97, 0.9
 # Grey levels next to which a channel counts as clipped, and by which the golden picture must be clear of that.
 CLIPPED, CLEAR = 1, 24
 # Grey levels of white light from which it is glare, and the part of it that the comparison allows for.
@@ -76,7 +77,12 @@ def ground_of(golden: Picture) -> Ground:
     alike = np.asarray(np.abs(small - colour).max(axis=2) <= plain, np.uint8)
     labels = cv2.connectedComponents(alike, connectivity=4)[1]
     outermost = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    return Ground(np.asarray(np.isin(labels, outermost[outermost > 0]), np.uint8), size, step)
+    around = np.asarray(np.isin(labels, outermost[outermost > 0]), np.uint8)
+    product = cv2.findNonZero(1 - around)
+    spanned = float(cv2.contourArea(cv2.convexHull(product))) if 0 in around else np.inf
+    if len(product) < FILLED * spanned:  # what lies between the tracks is no background
+        around[:] = 0
+    return Ground(around, size, step)
 
 
 def unmatched(picture: Picture, ground: Ground, warp: Warp) -> tuple[Mask, float]:
@@ -157,8 +163,8 @@ def faintest_defect(golden: Picture) -> float:
     return float(np.clip(apart.min(), FAINTEST, PLAINEST)) if apart.size else PLAINEST
 
 
-def materials(pixels: Picture) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """The colours (n x 3) of the materials among pixels (any x 3), and the part that each has; the same every time.
+def materials(pixels: Picture, most: int = MATERIALS) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """The colours (n x 3) of `most` materials among pixels (any x 3), and the part that each has; the same every time.
 
     k-means, begun with the commonest colour and then, again and again, with what is farthest from all others.
     """
@@ -167,7 +173,7 @@ def materials(pixels: Picture) -> tuple[NDArray[np.float32], NDArray[np.float64]
         return np.zeros((0, 3), np.float32), np.zeros(0)
     colours = np.median(sampled, axis=0, keepdims=True)
     apart = np.abs(sampled - colours).max(axis=1)
-    while len(colours) < MATERIALS and apart.max() > FAINTEST:
+    while len(colours) < most and apart.max() > FAINTEST:
         colours = np.concatenate([colours, sampled[[int(apart.argmax())]]])
         apart = np.minimum(apart, np.abs(sampled - colours[-1]).max(axis=1))
     counts = np.zeros(len(colours), np.int64)

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from linegate.adapters.golden.adapters import MODEL, VERSION
+from linegate.adapters.golden.adapters import MODEL
 from linegate.adapters.golden.appearance import blurred_away, luminance_and_colour, smooth
 from linegate.adapters.golden.classes import LOOKS
 from linegate.adapters.golden.materials import Mask, Picture, bilevel, lightness, two_levels
+from linegate.adapters.golden.proof import VERSION
 from linegate.adapters.golden.topology import disc
 from linegate.errors import PermanentError
 from linegate.inspection import Detection, Result

@@ -21,12 +21,17 @@ from rich.progress import track
 from linegate import imaging, sight
 from linegate.adapters.golden.materials import lightness
 from linegate.adapters.golden.picture import Golden, encode
+from linegate.adapters.golden.proof import kept_in, summary
 from linegate.adapters.golden.registration import register
+from linegate.adapters.golden.selftest import QUICK, Gate
+from linegate.commands.golden.check import proof_of, tried
 from linegate.commands.interrupt import clean_up_first
+from linegate.config import command
 from linegate.console import console
 from linegate.errors import ImageRejectedError, RegistrationError, UsageError
 from linegate.files import readable, writable, writing
 from linegate.sections import Limits
+from linegate.settings import Recipe
 from linegate.texts import visible
 
 FEWEST, MOST = 3, 50
@@ -45,13 +50,6 @@ class Built:
 
     golden: Golden
     deviant: tuple[float, ...]
-
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(required=True, metavar="ACTION")
-    build = actions.add_parser("build", help="one golden picture out of several good boards")
-    build.add_argument("good", type=Path, nargs="+", metavar="GOOD", help="pictures of good boards, three or more")
-    build.add_argument("-o", "--output", type=Path, default=Path("golden.png"), metavar="FILE", help="(golden.png)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -92,7 +90,27 @@ def run(options: argparse.Namespace) -> int:
     blind = sight.blindness(sight.measure(Image.fromarray(built.golden.picture)).figures, Limits())
     for reason in blind:
         out.print(f"  FAULT: it {reason}. Every board would go to REVIEW; take the pictures anew", soft_wrap=True)
+    if not blind and not options.no_check:
+        _try(built.golden, target)
     return 1 if blind else 0
+
+
+def _try(golden: Golden, target: Path) -> None:
+    """Say in short what is found with it, and keep that in its file."""
+    gate = Gate(confidence=Recipe().confidence)
+    report = tried(golden, gate, QUICK)
+    file = target.read_bytes()
+    proof = proof_of(report, file, gate)
+    with writing(target):
+        target.write_bytes(kept_in(file, proof))
+    out = console()
+    out.print(f"  tried in short, on {report.effort.tries} of each size: {summary(proof)}", soft_wrap=True)
+    if report.false_findings:
+        out.print(f"  {report.false_findings} findings on photographs of it without any defect: take better pictures")
+    out.print(
+        f"  all sizes, for certain, and where: {command()} golden check {visible(str(target))} --map map.png",
+        soft_wrap=True,
+    )
 
 
 def build(pictures: Sequence[Picture], names: Sequence[str]) -> Built:
