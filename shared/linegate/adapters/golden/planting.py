@@ -41,7 +41,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A shape to be painted: polygon or disc, and whose colour it gets."""
+    """A shape to be painted, as a polygon, and whose colour it gets."""
 
     box: Box
     outline: Points
