@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from linegate.adapters.assembly.kind import AssemblyDetection
 from linegate.adapters.gemini.kind import GeminiVerification
 from linegate.adapters.golden.kind import GoldenDetection, GoldenVerification
 from linegate.adapters.roboflow.kind import RoboflowDetection, WorkflowVerification
@@ -11,7 +12,7 @@ from linegate.adapters.unverified import NoVerification
 from linegate.kind import DetectorKind, TargetKind, VerifierKind
 
 # The first of each is what holds where the file names none.
-DETECTORS: Final[tuple[type[DetectorKind], ...]] = (GoldenDetection, RoboflowDetection)
+DETECTORS: Final[tuple[type[DetectorKind], ...]] = (GoldenDetection, RoboflowDetection, AssemblyDetection)
 VERIFIERS: Final[tuple[type[VerifierKind], ...]] = (
     GoldenVerification,
     GeminiVerification,

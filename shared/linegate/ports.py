@@ -68,6 +68,8 @@ class Reference:
     `outside` (mode L, of any size; not 0 there) is where the golden picture says nothing of the picture, `cut_off` which part
     (0 … 1) of the golden picture lies beyond it; the plain background of the product counts for neither. `proof` is what its
     file holds of what can be found with it, `scale` how many of its own pixels there are for one of the picture.
+    `lies` leads from parts (0 … 1) of the golden picture's width and height to pixels of the picture: x and y are the products of
+    its first and second three numbers with (across, down, 1). None where the golden picture was not moved.
     """
 
     picture: "Image"
@@ -77,6 +79,7 @@ class Reference:
     cut_off: float = 0.0
     proof: str = ""
     scale: float = 1.0
+    lies: tuple[float, float, float, float, float, float] | None = None
 
 
 class Clock(Protocol):

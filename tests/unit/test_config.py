@@ -96,7 +96,7 @@ cameras: 2
 """
     )
     for expected in (
-        "recipes.pcb.detector: is 'yolo'; allowed: golden or roboflow",
+        "recipes.pcb.detector: is 'yolo'; allowed: golden, ",
         "recipes.pcb.confidence: must be 1 or less, not 2",
         "recipes.pcb.colour: is not known here; allowed: detectors, verifier, golden, mm_per_px",
         "lines.smt-1.recipe: no recipe named 'pcb2'; there is 'pcb'",

@@ -32,7 +32,7 @@ from linegate.edge.machine import nearly_full
 from linegate.edge.runtime import open_database
 from linegate.errors import LinegateError
 from linegate.handlers.challenge import standings
-from linegate.kind import Need, TargetKind
+from linegate.kind import DetectorKind, TargetKind
 from linegate.settings import Recipe, Settings
 from linegate.texts import printable
 
@@ -201,11 +201,11 @@ def _delivers(part: str, recipe: Recipe, files: list[Path], size: tuple[int, int
 
 
 def _tried_out(name: str, recipe: Recipe, app: bootstrap.App) -> Iterator[Finding]:
-    """Whoever is asked over a network is asked once: about the golden picture if there is one, else about a plain one."""
+    """Who can be tried out is asked once: about the golden picture if there is one, else about a plain one."""
     picture, verifier = _picture(recipe, app.settings), recipe.verifier
     several = len(recipe.detectors) > 1
     for detector in recipe.detectors:
-        if detector.asks or Need.MODEL_FILE in detector.needs:
+        if type(detector).try_out is not DetectorKind.try_out:
             mend = f"mend what it says, then try `{command()} inspect` with a board"
             part = f"recipes.{name}.detectors.{detector.called}" if several else f"recipes.{name}.detector"
             yield _timed(part, partial(detector.try_out, recipe, app.around(detector), picture), mend)

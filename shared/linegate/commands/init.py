@@ -86,6 +86,10 @@ recipes:
     #   good: [ok]                               # of a workflow that classifies: every other class is a finding
     #   results: crop_results                    # output of the complete workflow's per-crop results
     #   exclude: [crops, output_image]           # outputs that need not travel
+    # Of detector assembly: what of the golden picture must be there; `linegate assembly propose golden.png` writes such zones.
+    # within: 4                                  # how far it may lie off; in mm, where mm_per_px is set
+    # zones:
+    #   - {name: U1, left: 0.2, top: 0.2, right: 0.4, bottom: 0.4, within: 3, askew: 5, may_turn: never, likeness: 0.75}
     # golden: look at each finding once more beside its reference.  gemini: ask Gemini, beside its reference if there is one.
     # workflow: take the results of the complete workflow.  none: every detection counts as a defect.
     verifier: golden

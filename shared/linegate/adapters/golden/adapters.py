@@ -16,7 +16,7 @@ from linegate.adapters.golden.coverage import Ground, coverage, ground_of, unmat
 from linegate.adapters.golden.materials import Copper
 from linegate.adapters.golden.picture import Golden, decode
 from linegate.adapters.golden.proof import VERSION, Demand, shortfalls, text_of
-from linegate.adapters.golden.registration import lay, lay_variation, pose, unseen
+from linegate.adapters.golden.registration import lay, lay_variation, lies, pose, unseen
 from linegate.errors import ImageRejectedError, PermanentError, RegistrationError, TransientError
 from linegate.ports import Found, Reference
 from linegate.sight import Sight, measure
@@ -60,6 +60,7 @@ class GoldenRegistrar:
                 Image.fromarray(laid),
                 variation,
                 unseen(seen, laid),
+                lies=lies(good.picture.shape, warp),
                 outside=Image.fromarray(255 * outside),
                 cut_off=cut_off,
                 proof=known.proof,

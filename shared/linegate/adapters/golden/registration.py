@@ -273,6 +273,17 @@ def lay_variation(variation: NDArray[np.uint8], shape: tuple[int, ...], warp: Wa
     return np.asarray(cv2.warpAffine(variation, warp, (shape[1], shape[0]), flags=flags), np.uint8)
 
 
+def lies(shape: tuple[int, ...], warp: Warp) -> tuple[float, float, float, float, float, float]:
+    """Where the golden picture of this shape lies: from parts of it to pixels of the picture, as `ports.Reference` has it.
+
+    `warp` leads from the middle of a pixel to the middle of another; parts and edges are counted from the corner.
+    """
+    back = np.linalg.inv(warp[:, :2].astype(np.float64))
+    start = back @ (np.array([-0.5, -0.5]) - warp[:, 2]) + 0.5
+    (a, b), (c, d) = back * (shape[1], shape[0])
+    return float(a), float(b), float(start[0]), float(c), float(d), float(start[1])
+
+
 def unseen(picture: Picture, laid: Picture) -> tuple[int, ...]:
     """The tiles of `linegate.sight` in which the picture shows next to nothing of what the golden one laid over it does.
 
