@@ -14,6 +14,7 @@ import pytest
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import Database
 from linegate.ports import Message
+from linegate.samples.products import PRODUCTS
 from tests.boards import clean_board, defective_board, draw, encoded
 from tests.e2e.line import Hmi, Line
 
@@ -196,6 +197,15 @@ def test_the_demo_shows_the_gate_at_work(tmp_path: Path) -> None:
         assert (result["annotated"] is None) == (result["verdict"] == "ERROR")
         assert result["annotated"] is None or Path(result["annotated"]).is_file()
     assert (folder / "linegate.log").read_text().count('"board.decided"') == 11
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_the_demo_of_a_product_gets_every_verdict_right(product: str, tmp_path: Path) -> None:
+    done = linegate("demo", "--product", product, "--boards", "6", "--dir", tmp_path / "demo", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["verdicts"] == {"PASS": 2, "FAIL": 4, "REVIEW": 0, "ERROR": 2}
+    assert (report["missing"], report["correct"], report["wrong"]) == (0, 8, 0)
 
 
 def test_the_demo_inspects_the_pictures_of_a_folder(pictures: Path, tmp_path: Path) -> None:

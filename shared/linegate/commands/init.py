@@ -5,17 +5,27 @@ import base64
 import json
 import os
 import secrets
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from linegate import imaging, sight
 from linegate.config import command
 from linegate.errors import ImageRejectedError, UsageError
 from linegate.files import writable, writing
 from linegate.reference import schema
+from linegate.samples.camera import jpeg
+from linegate.samples.product import Product
+from linegate.samples.products import PRODUCTS, product
+from linegate.samples.uploads import SEED
 from linegate.sections import Limits
+from linegate.temporary import temporary_folder
 
 SCHEMA: Final = "linegate.schema.json"
+SAMPLES: Final = "samples"
 TEMPLATE: Final = """\
 # yaml-language-server: $schema=@schema@
 # Linegate beside a line. Start it with:  @command@ edge --config @name@
@@ -71,75 +81,13 @@ edge:
 #   timeout_s: 20                                # of one call
 
 recipes:
-  pcb:
-    # golden: compare with the picture of a good board, on this machine, without any account or network.
-    # roboflow: ask a workflow, named under `workflow`.
-    detector: golden
-    # Several look side by side, in place of one:  detectors: [{type: golden}, {type: roboflow, workflow: {id: pcb}}]
-    # Of detector roboflow; `id` is as in its address, the rest may be left out:
-    # workflow:
-    #   id: pcb-inspection
-    #   version: "3"                             # the newest, if left out
-    #   image_input: image                       # name of the input for the picture
-    #   parameters: {}                           # further inputs
-    #   predictions: predictions                 # the output that holds them, where several look like it
-    #   good: [ok]                               # of a workflow that classifies: every other class is a finding
-    #   results: crop_results                    # output of the complete workflow's per-crop results
-    #   exclude: [crops, output_image]           # outputs that need not travel
-    # Of detector assembly: what of the golden picture must be there; `linegate assembly propose golden.png` writes such zones.
-    # within: 4                                  # how far it may lie off; in mm, where mm_per_px is set
-    # zones:
-    #   - {name: U1, left: 0.2, top: 0.2, right: 0.4, bottom: 0.4, within: 3, askew: 5, may_turn: never, likeness: 0.75}
-    # golden: look at each finding once more beside its reference.  gemini: ask Gemini, beside its reference if there is one.
-    # workflow: take the results of the complete workflow.  none: every detection counts as a defect.
-    verifier: golden
-    # The good board. {line}, {station} and {serial} may stand in the name, e.g. golden/{station}.png
-    golden: golden.png
-    # mm_per_px: 0.05                            # sizes are told in mm then
-    # Part of the picture that must have been judged; with less a person looks.
-    # least_coverage: 0.98
-    # copper: dark                               # on pictures for detector golden; auto: dark on scans, else bright
-    # Detections below this confidence (0 … 1) are dropped.
-    confidence: 0.3
-    # The verifier's leash: what the detector was surer of than that, no PASS of a verifier clears. A person looks. 1: no leash
-    clear_below: 0.9
-    # A board without all its answers by then goes to REVIEW; one check may take this long, repeats included.
-    deadline_s: 60
-    check_budget_s: 30
-    # max_checks: 200                            # a picture with more findings goes to REVIEW unchecked
-    # max_findings: 1000                         # with more, the surest are kept and a person looks
-    # crop_padding: 0.25                         # margin around a crop, in parts of its box
-    # prompt: You look at a crop of a circuit board.   # in place of Linegate's own text for Gemini
-    # pictures: separate                         # composed: Gemini sees reference, crop, difference in one
-    # Per class, if it needs its own rule:
-    # classes:
-    #   missing_hole: {verify: never}            # counts without a check
-    #   short: {auto_fail_above: 0.95}           # so sure that no check is spent on it
-    #   spur: {minimum_confidence: 0.5, clear_below: 0.7, definition: copper juts out by more than a third of the track's width}
-    # What lies wholly inside these parts of the picture is ignored (a fiducial, a label):
-    # ignore:
-    #   - {left: 0, top: 0, right: 0.12, bottom: 0.08}
-    # What a picture must show; outside of it a person looks at the board and no detector is asked. 0 switches a limit off.
-    # The last five hold for the golden picture too, the others are in parts of what it shows (shared/docs/pictures.md):
-    # limits:
-    #   resolution: 0.7
-    #   aspect: 0.08
-    #   contrast: 0.7
-    #   colour: 0.33
-    #   brightness: 0.25
-    #   blur: 2
-    #   noise: 0.06
-    #   hidden: 0.02
-    #   least_contrast: 48                       # grey levels
-    #   least_side: 160                          # pixels
-    #   black: 0.5
-    #   white: 0.2
-    #   softest: 0.015
+  @recipe@:
+@keys@
 
 lines:
   smt-1:
-    recipe: pcb
-    # recipes: [pcb]                             # what a picture's metadata may ask for; only its own, if left out
+    recipe: @recipe@
+    # recipes: [@recipe@]                        # what a picture's metadata may ask for; only its own, if left out
     # notifies: true                             # false: no target hears of its boards, as of a line for trying
     # challenge_every: 8h                        # how often it must fail known-bad boards (linegate challenge), or it passes none
     # challenge_line: smt-1-challenge            # the line that those go through, by the same recipe; no target hears of it
@@ -182,10 +130,82 @@ targets: {}
 #   retention_days: 365                          # of documents
 """
 
+# The keys of the recipe for bare boards
+BARE_BOARD: Final = """\
+# golden: compare with the picture of a good board, on this machine, without any account or network.
+# roboflow: ask a workflow, named under `workflow`.
+detector: golden
+# Several look side by side, in place of one:  detectors: [{type: golden}, {type: roboflow, workflow: {id: pcb}}]
+# Of detector roboflow; `id` is as in its address, the rest may be left out:
+# workflow:
+#   id: pcb-inspection
+#   version: "3"                             # the newest, if left out
+#   image_input: image                       # name of the input for the picture
+#   parameters: {}                           # further inputs
+#   predictions: predictions                 # the output that holds them, where several look like it
+#   good: [ok]                               # of a workflow that classifies: every other class is a finding
+#   results: crop_results                    # output of the complete workflow's per-crop results
+#   exclude: [crops, output_image]           # outputs that need not travel
+# Of detector assembly: what of the golden picture must be there; `linegate assembly propose golden.png` writes such zones.
+# within: 4                                  # how far it may lie off; in mm, where mm_per_px is set
+# zones:
+#   - {name: U1, left: 0.2, top: 0.2, right: 0.4, bottom: 0.4, within: 3, askew: 5, may_turn: never, likeness: 0.75}
+# golden: look at each finding once more beside its reference.  gemini: ask Gemini, beside its reference if there is one.
+# workflow: take the results of the complete workflow.  none: every detection counts as a defect.
+verifier: golden
+# The good board. {line}, {station} and {serial} may stand in the name, e.g. golden/{station}.png
+golden: golden.png
+# mm_per_px: 0.05                            # sizes are told in mm then
+# Part of the picture that must have been judged; with less a person looks.
+# least_coverage: 0.98
+# copper: dark                               # on pictures for detector golden; auto: dark on scans, else bright
+# Detections below this confidence (0 … 1) are dropped.
+confidence: 0.3
+# The verifier's leash: what the detector was surer of than that, no PASS of a verifier clears. A person looks. 1: no leash
+clear_below: 0.9
+# A board without all its answers by then goes to REVIEW; one check may take this long, repeats included.
+deadline_s: 60
+check_budget_s: 30
+# max_checks: 200                            # a picture with more findings goes to REVIEW unchecked
+# max_findings: 1000                         # with more, the surest are kept and a person looks
+# crop_padding: 0.25                         # margin around a crop, in parts of its box
+# prompt: You look at a crop of a circuit board.   # in place of Linegate's own text for Gemini
+# pictures: separate                         # composed: Gemini sees reference, crop, difference in one
+# Per class, if it needs its own rule:
+# classes:
+#   missing_hole: {verify: never}            # counts without a check
+#   short: {auto_fail_above: 0.95}           # so sure that no check is spent on it
+#   spur: {minimum_confidence: 0.5, clear_below: 0.7, definition: copper juts out by more than a third of the track's width}
+# What lies wholly inside these parts of the picture is ignored (a fiducial, a label):
+# ignore:
+#   - {left: 0, top: 0, right: 0.12, bottom: 0.08}
+# What a picture must show; outside of it a person looks at the board and no detector is asked. 0 switches a limit off.
+# The last five hold for the golden picture too, the others are in parts of what it shows (shared/docs/pictures.md):
+# limits:
+#   resolution: 0.7
+#   aspect: 0.08
+#   contrast: 0.7
+#   colour: 0.33
+#   brightness: 0.25
+#   blur: 2
+#   noise: 0.06
+#   hidden: 0.02
+#   least_contrast: 48                       # grey levels
+#   least_side: 160                          # pixels
+#   black: 0.5
+#   white: 0.2
+#   softest: 0.015
+"""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path", type=Path, nargs="?", default=Path("linegate.yaml"), metavar="FILE", help="(linegate.yaml)"
+    )
+    parser.add_argument(
+        "--product",
+        metavar="NAME",
+        help=f"with the recipe of a drawn product, and pictures to try: {', '.join(PRODUCTS)}",
     )
 
 
@@ -193,22 +213,18 @@ def run(options: argparse.Namespace) -> int:
     """Write the file, unless one is there. Returns 0. Raises UsageError."""
     if options.path.exists():
         raise UsageError(f"{options.path} exists and is left as it is; name another file or remove it")
+    shown = product(options.product) if options.product else None
     with writing(writable(options.path)):
-        write_configuration(options.path)
+        if shown:
+            write_product(options.path, shown)
+        else:
+            write_configuration(options.path)
     return 0
 
 
 def write_configuration(path: Path) -> None:
-    """Write the commented file and its schema, and say what comes next. Raises OSError."""
-    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    text = TEMPLATE
-    for mark, value in {"schema": SCHEMA, "command": command(), "name": path.name, "secret": secret}.items():
-        text = text.replace(f"@{mark}@", value)
-    # It holds a secret.
-    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(text)
-    path.with_name(SCHEMA).write_text(json.dumps(schema(), indent=2) + "\n", encoding="utf-8")
-    print(f"wrote {path}, and {SCHEMA} for your editor")
+    """Write the commented file for bare boards and its schema, and say what comes next. Raises OSError."""
+    write_file(path, "pcb", BARE_BOARD)
     started = f"{command()} edge --config {path}"
     golden = path.parent / "golden.png"
     if not golden.exists():
@@ -217,6 +233,52 @@ def write_configuration(path: Path) -> None:
         print(f"{golden} is there, and {'; it '.join(faults)}: put a better one there, then: {started}")
     else:
         print(f"{golden} is there and can be compared with; next: {started}")
+
+
+def write_product(path: Path, shown: Product) -> None:
+    """Write the file with the product's recipe, what that names, and pictures to try; say what comes next.
+
+    Raises OSError, and UsageError where something of it is there already.
+    """
+    pictures = path.parent / SAMPLES
+    if pictures.exists():
+        raise UsageError(f"{pictures} exists and is left as it is; choose another folder or remove it")
+    with temporary_folder("linegate-init-") as folder:
+        shown.prepare(folder)
+        beside = [file.relative_to(folder) for file in sorted(folder.rglob("*")) if file.is_file()]
+        if there := [str(file) for file in beside if (path.parent / file).exists()]:
+            raise UsageError(
+                f"{path.parent / there[0]} exists and is left as it is; choose another folder or remove it"
+            )
+        for file in beside:
+            (path.parent / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / file, path.parent / file)
+    write_file(path, shown.name, shown.recipe)
+    pictures.mkdir()
+    rng = np.random.default_rng(SEED)
+    for name, faults in {"good": (), **{fault: (fault,) for fault in shown.faults}}.items():
+        (pictures / f"{name}.jpg").write_bytes(jpeg(shown.draw(rng, faults).picture))
+    print(
+        f"wrote {', '.join(str(path.parent / file) for file in beside)}, and pictures to try in {pictures}: {shown.title}"
+    )
+    tried = pictures / f"{shown.faults[0]}.jpg"
+    print(f"next: {command()} doctor --config {path}")
+    print(f"      {command()} inspect {tried} --config {path} --annotated {path.parent / 'out.jpg'}")
+    print(f"      {command()} edge --config {path}")
+
+
+def write_file(path: Path, recipe: str, keys: str) -> None:
+    """Write the commented file with one recipe of this name and these keys (YAML), and its schema. Raises OSError."""
+    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    marks = {"schema": SCHEMA, "command": command(), "name": path.name, "secret": secret, "recipe": recipe}
+    text = TEMPLATE.replace("@keys@", textwrap.indent(keys.rstrip(), "    "))
+    for mark, value in marks.items():
+        text = text.replace(f"@{mark}@", value)
+    # It holds a secret.
+    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(text)
+    path.with_name(SCHEMA).write_text(json.dumps(schema(), indent=2) + "\n", encoding="utf-8")
+    print(f"wrote {path}, and {SCHEMA} for your editor")
 
 
 def _golden_faults(golden: Path) -> list[str]:

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "webhook-listen": "receive, verify and print webhooks: a receiver to try with",
     "workflow": "Roboflow workflows to import",
     "golden": "golden pictures",
+    "assembly": "zones for the detector assembly",
     "cost": "what a thousand boards cost on Google Cloud",
     "package": "each function as the zip that is deployed",
     "bench": "where the time of a board goes, against the bare detector and verifier",

@@ -1,7 +1,8 @@
-"""The boards that the demo's cameras upload: drawn ones, or the pictures of a folder."""
+"""What the demo's cameras upload: drawn boards or other products, or the pictures of a folder."""
 
+import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from linegate.errors import UsageError
 from linegate.files import golden_picture
 from linegate.inspection import place_of
 from linegate.samples import DEFECTS, golden_board, jpeg, sample
+from linegate.samples.product import Product
 
 GOLDEN_FOLDER: Final = "golden"
 BOARDS_FOLDER: Final = "boards"
@@ -34,14 +36,14 @@ class Upload:
         return place_of(f"uploads/line/station/{self.name}", {}).serial
 
 
-def drawn(count: int, folder: Path) -> list[Upload]:
+def drawn(count: int, folder: Path, seed: int = SEED) -> list[Upload]:
     """`count` drawn boards of one design, a third of them clean, and two files that can't be inspected."""
     boards, golden = folder / BOARDS_FOLDER, folder / GOLDEN_FOLDER
     boards.mkdir()
     golden.mkdir()
     board = golden_board(SEED)
     (golden / "board").write_bytes(jpeg(board.picture, 97))
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     uploads = []
     for number, defects in zip(range(1, count + 1), _defects(), strict=False):
         upload = Upload(
@@ -50,13 +52,30 @@ def drawn(count: int, folder: Path) -> list[Upload]:
         upload.source.write_bytes(jpeg(sample(board, rng, defects).picture))
         _lay_golden(golden, upload.serial, golden / "board")
         uploads.append(upload)
-    whole = uploads[0].source.read_bytes()
-    broken = {"truncated.jpg": whole[: len(whole) // 2], "notes.jpg": b"This is no picture.\n"}
-    for name, content in broken.items():
-        (boards / name).write_bytes(content)
-        # Among the others, not after them: a bad file must not hold up the line.
-        uploads.insert(len(uploads) // 2, Upload(name, boards / name, "ERROR"))
+    _break_two(uploads, boards)
     return uploads
+
+
+def of_product(product: Product, count: int, folder: Path, seed: int = SEED) -> list[Upload]:
+    """`count` drawn pictures of a product, a third of them good, and two files that can't be inspected."""
+    pictures = folder / product.name
+    pictures.mkdir()
+    rng = np.random.default_rng(seed)
+    uploads = []
+    for number, faults in zip(range(1, count + 1), _faults(product.faults), strict=False):
+        name = f"{product.name}-{number:04}.jpg"
+        (pictures / name).write_bytes(jpeg(product.draw(rng, faults).picture))
+        uploads.append(Upload(name, pictures / name, "FAIL" if faults else "PASS", faults))
+    _break_two(uploads, pictures)
+    return uploads
+
+
+def _break_two(uploads: list[Upload], folder: Path) -> None:
+    """Among the others, not after them: a bad file must not hold up the line."""
+    whole = uploads[0].source.read_bytes()
+    for name, content in {"truncated.jpg": whole[: len(whole) // 2], "notes.jpg": b"This is no picture.\n"}.items():
+        (folder / name).write_bytes(content)
+        uploads.insert(len(uploads) // 2, Upload(name, folder / name, "ERROR"))
 
 
 def _defects() -> Iterator[tuple[str, ...]]:
@@ -67,6 +86,14 @@ def _defects() -> Iterator[tuple[str, ...]]:
         yield (DEFECTS[number % len(DEFECTS)],)
         yield (DEFECTS[(number + 1) % len(DEFECTS)], DEFECTS[(number + 4) % len(DEFECTS)])
         number += 1
+
+
+def _faults(classes: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Good, one fault, two of them … in turn; every class comes."""
+    for number in itertools.count():
+        yield ()
+        yield (classes[number % len(classes)],)
+        yield tuple(dict.fromkeys(classes[(number + off) % len(classes)] for off in (1, 2)))
 
 
 def check_folder(images: Path, golden: Path | None) -> None:

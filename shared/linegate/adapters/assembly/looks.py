@@ -58,7 +58,8 @@ def _apart_from_rings(have: NDArray[np.float32], want: NDArray[np.float32]) -> N
     for off in RING_NEAR:
         near = few[:, np.clip(np.arange(few.shape[1]) + off, 0, few.shape[1] - 1)]
         for colours in near:
-            least = np.minimum(least, np.abs(have - colours[None]).max(axis=2))
+            red, green, blue = np.moveaxis(np.abs(have - colours[None]), 2, 0)
+            least = np.minimum(least, np.maximum(np.maximum(red, green), blue))
     return least
 
 

@@ -6,8 +6,9 @@ import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,17 +25,25 @@ from linegate.errors import UsageError
 from linegate.evaluation.percentiles import percentiles
 from linegate.files import writing
 from linegate.inspection import Verdict
-from linegate.samples.uploads import GOLDEN_FOLDER, check_folder, drawn, from_folder
+from linegate.samples.products import PRODUCTS, product
+from linegate.samples.uploads import GOLDEN_FOLDER, SEED, Upload, check_folder, drawn, from_folder, of_product
 from linegate.settings import Settings
 from linegate.temporary import removed_if_interrupted
 
 # A drawn demo paces its cameras like a line; real pictures go as fast as the gate takes them.
 PACE_S: Final = 0.4
 BOARDS: Final = 24
+PICTURES: Final = 12  # of a product
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--boards", type=positive, metavar="N", help=f"how many boards to draw ({BOARDS})")
+    parser.add_argument(
+        "--boards", type=positive, metavar="N", help=f"how many to draw ({BOARDS}, {PICTURES} of a product)"
+    )
+    parser.add_argument(
+        "--product", metavar="NAME", help=f"draw another product: {', '.join(PRODUCTS)} (the bare board)"
+    )
+    parser.add_argument("--seed", type=positive, metavar="N", help=f"draw others than the usual ones ({SEED})")
     parser.add_argument("--dir", type=Path, metavar="DIR", help="keep everything in this new or empty folder")
     parser.add_argument("--json", action="store_true", help="one JSON object at the end on standard output")
     parser.add_argument("--images", type=Path, metavar="DIR", help="inspect the pictures of this folder instead")
@@ -47,23 +56,58 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(
             "--golden FILE goes with --images DIR; boards that are drawn have a golden picture of their own"
         )
-    if options.boards and options.images:
-        raise UsageError("--boards N draws boards, --images DIR takes those of a folder: give one of the two")
+    if (options.boards or options.seed) and options.images:
+        raise UsageError(
+            "--boards N and --seed N draw boards, --images DIR takes those of a folder: give one of the two"
+        )
+    if options.product and options.images:
+        raise UsageError(
+            "--product NAME draws a product, --images DIR takes the pictures of a folder: give one of the two"
+        )
     if options.images:
         check_folder(options.images, options.golden)
+    scene = _scene(options)
     clean_up_first()
     with _folder(options.dir) as folder:
-        return _run(options.boards or BOARDS, folder, options.images, options.golden, as_json=options.json)
+        return _run(scene, folder, as_json=options.json)
 
 
-def _run(boards: int, folder: Path, images: Path | None, golden: Path | None, *, as_json: bool) -> int:
-    uploads = from_folder(images, golden, folder) if images else drawn(boards, folder)
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What the demo shows: its uploads, made in a folder, and the recipe for them."""
+
+    title: str
+    recipe: Mapping[str, Any]
+    uploads: Callable[[Path], list[Upload]]
+    pace_s: float = PACE_S
+
+
+def _scene(options: argparse.Namespace) -> _Scene:
+    """Raises UsageError for a product that there is not."""
+    by_serial = {"golden": f"{GOLDEN_FOLDER}/{{serial}}"}
+    if options.images:
+        title = "your own pictures, each compared with its golden picture, on this machine"
+        return _Scene(title, by_serial, lambda folder: from_folder(options.images, options.golden, folder), 0.0)
+    if options.product:
+        shown = product(options.product)
+
+        def prepared(folder: Path) -> list[Upload]:
+            shown.prepare(folder)
+            return of_product(shown, options.boards or PICTURES, folder, options.seed or SEED)
+
+        return _Scene(shown.title, yaml.safe_load(shown.recipe), prepared)
+    title = "bare boards, each compared with the golden board, on this machine; no model, no network"
+    return _Scene(title, by_serial, lambda folder: drawn(options.boards or BOARDS, folder, options.seed or SEED))
+
+
+def _run(scene: _Scene, folder: Path, *, as_json: bool) -> int:
+    uploads = scene.uploads(folder)
     view = View(len(uploads), silent=as_json)
-    demo = Demo(folder, uploads, view.show, 0.0 if images else PACE_S)
+    demo = Demo(folder, uploads, view.show, scene.pace_s)
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     with (folder / "linegate.log").open("w", encoding="utf-8") as log_file, Listener([secret], demo.receive) as hmi:
         logs.configure("INFO", log_file, readable=False)
-        settings = _configure(folder, hmi.url, secret)
+        settings = _configure(folder, scene.recipe, hmi.url, secret)
         runtime = Runtime(settings)
         for line, station in CAMERAS:
             (folder / "uploads" / line / station).mkdir(parents=True, exist_ok=True)
@@ -79,7 +123,7 @@ def _run(boards: int, folder: Path, images: Path | None, golden: Path | None, *,
     if as_json:
         print(json.dumps(report, indent=2))
     else:
-        summary(report, folder, own_pictures=images is not None)
+        summary(report, folder, scene.title)
     return 1 if report["missing"] or report["webhooks"]["bad_signatures"] else 0
 
 
@@ -103,12 +147,12 @@ def _folder(folder: Path | None) -> Iterator[Path]:
             raise
 
 
-def _configure(folder: Path, url: str, secret: str) -> Settings:
+def _configure(folder: Path, recipe: Mapping[str, Any], url: str, secret: str) -> Settings:
     """The demo is configured as a line is: by a file, which stays in the folder to be looked at."""
     content = {
         "edge": {"data": "."},
-        "recipes": {"pcb": {"golden": f"{GOLDEN_FOLDER}/{{serial}}", "deadline_s": DEADLINE_S}},
-        "lines": {line: {"recipe": "pcb"} for line, _ in CAMERAS},
+        "recipes": {"demo": {**recipe, "deadline_s": DEADLINE_S}},
+        "lines": {line: {"recipe": "demo"} for line, _ in CAMERAS},
         "targets": {"hmi": {"type": "webhook", "url": url, "secrets": [secret]}},
         "network": {"private_addresses": ["127.0.0.1"]},
     }

@@ -14,6 +14,7 @@ from rich.text import Text
 from linegate import config
 from linegate.commands.demo.line import Outcome
 from linegate.console import STYLE, console
+from linegate.samples.products import PRODUCTS
 from linegate.texts import printable
 
 ROWS: Final = 14
@@ -27,9 +28,9 @@ class View:
         self._silent = silent
         self._last: deque[Outcome] = deque(maxlen=ROWS)
         self._progress = Progress(
-            TextColumn("boards"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console
+            TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console
         )
-        self._task = self._progress.add_task("boards", total=total)
+        self._task = self._progress.add_task("pictures", total=total)
         self._live: Live | None = None
 
     def __enter__(self) -> "View":
@@ -37,7 +38,7 @@ class View:
             self._live = Live(self._render(), console=self._console, refresh_per_second=8)
             self._live.start()
         elif not self._silent:
-            self._console.print("Two cameras upload boards; the HMI hears of each:", soft_wrap=True)
+            self._console.print("Two cameras upload pictures; the HMI hears of each:", soft_wrap=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,13 +57,13 @@ class View:
 
     def _render(self) -> Group:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("Board", "Line", "Verdict", "Defects", "Time"):
+        for heading in ("Picture", "Line", "Verdict", "Defects", "Time"):
             table.add_column(heading, no_wrap=True, overflow="ellipsis")
         for outcome in list(self._last):
-            board, line, verdict, defects, took = _cells(outcome)
+            picture, line, verdict, defects, took = _cells(outcome)
             # Text, not markup: what a file is called must not colour the screen.
             table.add_row(
-                Text(board), Text(line), Text(verdict, STYLE.get(verdict.strip(), "")), Text(defects), Text(took)
+                Text(picture), Text(line), Text(verdict, STYLE.get(verdict.strip(), "")), Text(defects), Text(took)
             )
         return Group(table, self._progress)
 
@@ -81,8 +82,8 @@ def _cells(outcome: Outcome) -> tuple[str, str, str, str, str]:
     )
 
 
-def summary(report: dict[str, Any], folder: Path, *, own_pictures: bool) -> None:
-    """The last words of the demo."""
+def summary(report: dict[str, Any], folder: Path, title: str) -> None:
+    """The last words of the demo; `title` says what was shown."""
     out = console(soft_wrap=True)
     verdicts = ", ".join(f"{count} {word}" for word, count in report["verdicts"].items() if count)
     answered = report["boards"] - report["missing"]
@@ -98,15 +99,15 @@ def summary(report: dict[str, Any], folder: Path, *, own_pictures: bool) -> None
                 out.print(Text(f"  {printable(wrong, 400)}"))
     alert, overhead = report["upload_to_alert_ms"], report["overhead_ms"]
     out.print(
-        f"Upload to alert: median {alert['p50']} ms, p95 {alert['p95']} ms; {report['boards_per_second']} boards a second"
+        f"Upload to alert: median {alert['p50']} ms, p95 {alert['p95']} ms; {report['boards_per_second']} pictures a second"
     )
     out.print(f"  of it Linegate's own (without detector and slowest check): median {overhead['p50']} ms")
     webhooks = report["webhooks"]
     out.print(f"Webhooks: {webhooks['received']} received, {webhooks['bad_signatures']} with a bad signature")
-    out.print("Detector and verifier: comparison with the golden board, on this machine; no model, no network")
+    out.print(f"Shown: {title}")
     out.print(f"Annotated pictures: {folder}/results/*/r1.jpg")
     out.print(f"What could not be inspected: {folder}/quarantine/   Logs: {folder}/linegate.log")
-    if not own_pictures:
-        linegate = config.command()
-        out.print(f"\nYour own pictures:  {linegate} demo --images DIR --golden GOOD_BOARD.png")
-        out.print(f"Beside a line:      {linegate} init, which says what comes next")
+    linegate = config.command()
+    out.print(f"\nYour own pictures:  {linegate} demo --images DIR --golden GOOD_BOARD.png")
+    out.print(f"Another product:    {linegate} demo --product {'|'.join(PRODUCTS)}")
+    out.print(f"Beside a line:      {linegate} init, which says what comes next")
