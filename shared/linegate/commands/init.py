@@ -258,9 +258,7 @@ def write_product(path: Path, shown: Product) -> None:
     rng = np.random.default_rng(SEED)
     for name, faults in {"good": (), **{fault: (fault,) for fault in shown.faults}}.items():
         (pictures / f"{name}.jpg").write_bytes(jpeg(shown.draw(rng, faults).picture))
-    print(
-        f"wrote {', '.join(str(path.parent / file) for file in beside)}, and pictures to try in {pictures}: {shown.title}"
-    )
+    print("wrote", *(f"{path.parent / file}," for file in beside), f"pictures to try in {pictures}: {shown.title}")
     tried = pictures / f"{shown.faults[0]}.jpg"
     print(f"next: {command()} doctor --config {path}")
     print(f"      {command()} inspect {tried} --config {path} --annotated {path.parent / 'out.jpg'}")
