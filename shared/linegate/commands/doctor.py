@@ -32,7 +32,7 @@ from linegate.edge.machine import nearly_full
 from linegate.edge.runtime import open_database
 from linegate.errors import LinegateError
 from linegate.handlers.challenge import standings
-from linegate.kind import DetectorKind, TargetKind
+from linegate.kind import DetectorKind, Need, TargetKind
 from linegate.settings import Recipe, Settings
 from linegate.texts import printable
 
