@@ -35,7 +35,12 @@ DISTRIBUTION = {
     "httpx2": "google-genai",
     "requests": "inference-sdk",
 }
-EXTRAS = {"adapters/roboflow": "roboflow", "adapters/gcp": "cloud", "commands/bench/services.py": "roboflow"}
+EXTRAS = {
+    "adapters/roboflow": "roboflow",
+    "adapters/gcp": "cloud",
+    "adapters/onnx.py": "onnx",
+    "commands/bench/services.py": "roboflow",
+}
 
 
 def names(requirements: list[str]) -> set[str]:

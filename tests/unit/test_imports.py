@@ -40,8 +40,20 @@ LAYERS = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # What no function carries
 BESIDE_THE_LINE = {"console", "edge", "samples", "evaluation", "commands"}
-VENDORS = {"cv2", "numpy", "urllib3", "requests", "httpx2", "sqlite3", "watchdog", "inference_sdk", "google", "rich"}
-HEAVY = ("cv2", "numpy", "inference_sdk", "watchdog.observers", "sqlite3")
+VENDORS = {
+    "cv2",
+    "numpy",
+    "urllib3",
+    "requests",
+    "httpx2",
+    "sqlite3",
+    "watchdog",
+    "inference_sdk",
+    "onnxruntime",
+    "google",
+    "rich",
+}
+HEAVY = ("cv2", "numpy", "inference_sdk", "onnxruntime", "watchdog.observers", "sqlite3")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())

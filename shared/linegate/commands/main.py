@@ -49,7 +49,7 @@ USAGE, UNAVAILABLE, INTERNAL, INPUT_OUTPUT, CONFIGURATION = 64, 69, 70, 74, 78
 INTERRUPTED, NOBODY_READS = 130, 141
 
 # What is left out of a plain installation, and the extra that brings it
-EXTRAS = {"inference_sdk": "roboflow", "google": "cloud"}
+EXTRAS = {"inference_sdk": "roboflow", "google": "cloud", "onnxruntime": "onnx"}
 
 
 class _Parser(argparse.ArgumentParser):
