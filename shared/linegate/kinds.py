@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from linegate.adapters.anomaly.kind import AnomalyDetection
 from linegate.adapters.assembly.kind import AssemblyDetection
 from linegate.adapters.gemini.kind import GeminiVerification
 from linegate.adapters.golden.kind import GoldenDetection, GoldenVerification
@@ -12,7 +13,12 @@ from linegate.adapters.unverified import NoVerification
 from linegate.kind import DetectorKind, TargetKind, VerifierKind
 
 # The first of each is what holds where the file names none.
-DETECTORS: Final[tuple[type[DetectorKind], ...]] = (GoldenDetection, RoboflowDetection, AssemblyDetection)
+DETECTORS: Final[tuple[type[DetectorKind], ...]] = (
+    GoldenDetection,
+    RoboflowDetection,
+    AssemblyDetection,
+    AnomalyDetection,
+)
 VERIFIERS: Final[tuple[type[VerifierKind], ...]] = (
     GoldenVerification,
     GeminiVerification,

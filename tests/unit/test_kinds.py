@@ -20,6 +20,7 @@ PACKAGE = Path(linegate.__file__).parent
 NAMES = {type_of(kind) for kinds in (DETECTORS, VERIFIERS, TARGETS) for kind in kinds}
 # Where kinds live
 OWN = (
+    "adapters/anomaly",
     "adapters/assembly",
     "adapters/golden",
     "adapters/roboflow",
