@@ -77,6 +77,10 @@ def test_what_can_not_be_learned_from_is_named(
     assert not (tmp_path / "m.npz").exists()
     assert main([*command, "--skip-unreadable"]) == 0
     assert "left out" in capsys.readouterr().err
+    shutil.copy(good / "03.png", good / "again.png")
+    assert main(["anomaly", "learn", str(good), "-o", str(tmp_path / "n.npz"), "--skip-unreadable"]) == 64
+    assert "there twice" in capsys.readouterr().err
+    (good / "again.png").unlink()
     for name in ("00.png", "01.png"):
         (good / name).unlink()
     assert main(["anomaly", "learn", str(good), "-o", str(tmp_path / "n.npz"), "--skip-unreadable"]) == 64

@@ -14,6 +14,7 @@ from PIL import Image
 
 from linegate.adapters.anomaly.detector import AnomalyDetector
 from linegate.adapters.anomaly.models import Wanted, described, detector
+from linegate.commands.main import main
 from linegate.errors import TransientError
 from tests.onnx_graphs import saved
 
@@ -22,9 +23,15 @@ GREY = 0.5
 
 
 def far_from_grey(
-    path: Path, *, side: int | str = 64, maps: str = "anomaly_map", score: str = "pred_score", cut: int = 0
+    path: Path,
+    *,
+    side: int | str = 64,
+    maps: str = "anomaly_map",
+    score: str = "pred_score",
+    cut: int = 0,
+    grey: float = GREY,
 ) -> Path:
-    """An ONNX file whose map is |mean of RGB - 0.5|; with `cut` only of the middle of the input."""
+    """An ONNX file whose map is |mean of RGB - grey|; with `cut` only of the middle of the input."""
     nodes = [
         helper.make_node("ReduceMean", ["input"], ["light"], axes=[1], keepdims=1),
         helper.make_node("Sub", ["light", "grey"], ["off"]),
@@ -41,7 +48,7 @@ def far_from_grey(
     start = (side - cut) // 2 if cut and isinstance(side, int) else 0
     end = start + cut if cut else 1 << 30
     constants = {
-        "grey": np.array(GREY, np.float32),
+        "grey": np.array(grey, np.float32),
         "from": np.array([start, start]),
         "to": np.array([end, end]),
         "axes": np.array([2, 3]),
@@ -119,3 +126,31 @@ def test_doctor_hears_what_a_model_is(tmp_path: Path) -> None:
     said = described(wanted(far_from_grey(tmp_path)))
     assert "64 by 64 px, gives anomaly_map and pred_score" in said
     assert "0.2 for places, 0.3 for the whole picture" in said
+
+
+def good(folder: Path, count: int, level: int) -> Path:
+    (folder / "good").mkdir()
+    rng = np.random.default_rng(1)
+    for at in range(count):
+        light = np.clip(rng.normal(level, 4, (64, 64, 1)), 0, 255).repeat(3, axis=2)
+        Image.fromarray(light.astype(np.uint8)).save(folder / "good" / f"{at:02}.png")
+    return folder / "good"
+
+
+def test_the_lines_for_the_recipe_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["anomaly", "calibrate", str(good(tmp_path, 30, 128)), "--model", str(far_from_grey(tmp_path))]
+    assert main([*command, "--false-call-rate", "0.3", "--certainty", "0.8"]) == 0
+    told = capsys.readouterr().out
+    lines = dict(line.strip().split(": ") for line in told.splitlines() if line.startswith("  "))
+    assert list(lines) == ["threshold", "typical", "picture_threshold", "picture_typical"]
+    levels = {key: float(value) for key, value in lines.items()}
+    assert not made(tmp_path / "stand-in.onnx", **levels).detect(picture(), b"", None).detections
+    assert made(tmp_path / "stand-in.onnx", **levels).detect(picture(spot=255), b"", None).detections
+
+
+def test_where_good_pictures_reach_the_end_of_the_scores_there_is_no_threshold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["anomaly", "calibrate", str(good(tmp_path, 12, 255)), "--model", str(far_from_grey(tmp_path, grey=0.0))]
+    assert main(command) == 64
+    assert "normalisation switched off" in capsys.readouterr().err

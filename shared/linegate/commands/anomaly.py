@@ -18,6 +18,7 @@ from linegate import imaging
 from linegate.adapters.anomaly import file
 from linegate.adapters.anomaly.calibrating import CERTAINTY, FALSE_CALL_RATE, Calibrated, calibrate, told
 from linegate.adapters.anomaly.detector import unsound
+from linegate.adapters.anomaly.exported import SATURATED
 from linegate.adapters.anomaly.learned import FEWEST, learn
 from linegate.adapters.anomaly.models import Opened, Wanted, opened
 from linegate.adapters.anomaly.scores import Scores
@@ -90,6 +91,7 @@ def _learn(options: argparse.Namespace) -> int:
         raise UsageError(
             f"{len(files)} pictures; {FEWEST} or more are needed to tell what good ones have in common, 20 to 50 are better"
         )
+    _refuse_twice(files, [file.digest(picture) for picture in pictures])
     try:
         learned = learn(
             pictures, still=options.still, step=options.reduce, track=lambda some: _tracked(some, "learning")
@@ -132,6 +134,8 @@ def _calibrate(options: argparse.Namespace) -> int:
     _refuse_learned(model, files, pictures)
     scores = list(_scored(model, files, pictures))
     made = calibrate(scores, options.false_call_rate, options.certainty)
+    if model.learned is None:
+        _refuse_saturated(made)
     _tell(made, model, path, options.false_call_rate)
     if model.learned:
         with writing(path):
@@ -140,15 +144,29 @@ def _calibrate(options: argparse.Namespace) -> int:
 
 
 def _refuse_learned(model: Opened, files: Sequence[Path], pictures: Sequence[Picture]) -> None:
-    """A picture that the model was learned from scores too well, and one that is there twice counts twice."""
+    """A picture that the model was learned from scores too well."""
     known = {bytes(row) for row in model.learned.pictures} if model.learned else set[bytes]()
     digests = [file.digest(picture) for picture in pictures]
     seen = [name for name, digest in zip(files, digests, strict=True) if digest in known]
     if seen:
         raise UsageError(f"the model was learned from {_listed(seen)}: calibrate with other good pictures")
+    _refuse_twice(files, digests)
+
+
+def _refuse_twice(files: Sequence[Path], digests: Sequence[bytes]) -> None:
+    """A picture that is there twice counts twice, and says no more than once."""
     twice = [name for at, name in enumerate(files) if digests[at] in digests[:at]]
     if twice:
         raise UsageError(f"the same picture is there twice: {_listed(twice)}")
+
+
+def _refuse_saturated(made: Calibrated) -> None:
+    """Scores of anomalib 2 are cut off at SATURATED: above a threshold there, nothing would ever be found."""
+    if any(level is not None and level.value == SATURATED for level in (made.place, made.whole)):
+        raise UsageError(
+            f"good pictures reach {SATURATED:g}, where this model's scores end: no threshold can part them from bad ones; "
+            "export it with normalisation switched off"
+        )
 
 
 def _scored(model: Opened, files: Sequence[Path], pictures: Sequence[Picture]) -> Iterator[Scores]:

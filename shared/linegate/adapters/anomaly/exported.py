@@ -19,6 +19,7 @@ from linegate.adapters.onnx import OnnxModel, Tensor
 from linegate.errors import ImageRejectedError, TransientError
 
 MAP, SCORE, BEFORE_2 = "anomaly_map", "pred_score", "output"
+SATURATED: Final = 1.0  # where scores end since anomalib 2, unless normalisation was switched off
 # Of ImageNet, which backbones are trained on; exports before anomalib 1 leave them to the caller.
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
