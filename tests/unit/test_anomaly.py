@@ -279,6 +279,7 @@ def test_whatever_else_is_in_a_file_is_refused(still: Still, tmp_path: Path) -> 
         (with_(spread=np.zeros_like(arrays["spread"])), "above 0"),
         (with_(mean=arrays["mean"].astype(np.float64)), "float64"),
         (with_(spread=arrays["spread"][:-1]), "spread"),
+        (with_(mean=arrays["mean"][:-1], spread=arrays["spread"][:-1]), "mean"),
         (with_(other=np.zeros(3)), "holds what no model has"),
         (with_(pictures=np.array([{"code": 1}], dtype=object)), "can't be read"),
         (with_(header=header(b'"version":1', b'"version":2')), "learn it anew"),

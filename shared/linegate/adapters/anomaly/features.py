@@ -21,6 +21,8 @@ DARK: Final = 8.0  # grey levels added before a logarithm is taken: black tells 
 ORIENTATIONS, OCTAVES, KERNEL, WAVE = 6, 3, 9, 1.5
 SCALES: Final = (1.0, 2.0, 4.0, 8.0)
 COLOUR_BLUR: Final = (2.0, 6.0)
+# How many features each bank has
+DEPTHS: Final = {"energies": ORIENTATIONS * OCTAVES, "derivatives": 6 * len(SCALES) + 2 * len(COLOUR_BLUR)}
 # What the median deviation is of normal noise, in deviations
 MEDIAN_DEVIATION: Final = 1.4826
 # Of a feature over one picture, below which it tells nothing

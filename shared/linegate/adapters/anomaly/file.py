@@ -17,8 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from linegate.adapters.anomaly.calibrating import Calibrated, told
 from linegate.adapters.anomaly.calibration import Threshold
+from linegate.adapters.anomaly.features import DEPTHS, places
 from linegate.adapters.anomaly.learned import Learned, Still, Surface
 from linegate.adapters.anomaly.neighbours import PARTS, Memory
+from linegate.adapters.golden.registration import SMALLEST_SIDE
 from linegate.errors import PermanentError
 
 FORMAT: Final = "linegate-anomaly"
@@ -27,7 +29,7 @@ LARGEST: Final = 1 << 30  # bytes of all arrays together
 HASH: Final = 32  # bytes of sha256
 _SURFACE: Final = "surface"
 _STILL: Final = "still"
-_MEMORIES: Final = ("energies", "derivatives")
+_MEMORIES: Final = tuple(DEPTHS)
 
 
 class _Level(BaseModel):
@@ -172,8 +174,8 @@ def _surface(header: _Header, arrays: dict[str, NDArray[Any]]) -> Surface:
 
 
 def _memory(arrays: dict[str, NDArray[Any]], name: str) -> Memory:
-    mean = _taken(arrays, f"{name}.mean", np.float32, (PARTS, None))
-    depth = mean.shape[1]
+    depth = DEPTHS[name]
+    mean = _taken(arrays, f"{name}.mean", np.float32, (PARTS, depth))
     whiten = _taken(arrays, f"{name}.whiten", np.float32, (PARTS, depth, depth))
     unit = _taken(arrays, f"{name}.unit", np.float32, (PARTS,))
     _positive(unit, f"{name}.unit")
@@ -186,7 +188,9 @@ def _memory(arrays: dict[str, NDArray[Any]], name: str) -> Memory:
 
 def _still(header: _Header, arrays: dict[str, NDArray[Any]]) -> Still:
     reference = _taken(arrays, "reference", np.uint8, (None, None, 3))
-    mean = _taken(arrays, "mean", np.float32, (None, None, None))
+    if min(reference.shape[:2]) < SMALLEST_SIDE:
+        raise ModelFileError(f"its reference is {reference.shape}")
+    mean = _taken(arrays, "mean", np.float32, places(reference).shape)
     spread = _taken(arrays, "spread", np.float32, mean.shape)
     _positive(spread, "spread")
     return Still(header.step, (header.width, header.height), reference, mean, spread)
