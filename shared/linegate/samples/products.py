@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from linegate.errors import UsageError
-from linegate.samples import assembled, blister
+from linegate.samples import assembled, blister, surface
 from linegate.samples.product import Product
 
-PRODUCTS: Final[Mapping[str, Product]] = {one.name: one for one in (assembled.PRODUCT, blister.PRODUCT)}
+PRODUCTS: Final[Mapping[str, Product]] = {
+    one.name: one for one in (assembled.PRODUCT, blister.PRODUCT, surface.PRODUCT)
+}
 
 
 def product(name: str) -> Product:
