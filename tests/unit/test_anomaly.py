@@ -10,7 +10,7 @@ from PIL import Image
 
 from linegate.adapters.anomaly import file
 from linegate.adapters.anomaly.calibrating import calibrate
-from linegate.adapters.anomaly.calibration import Threshold, enough, threshold, upper_bound
+from linegate.adapters.anomaly.calibration import Threshold, threshold
 from linegate.adapters.anomaly.detector import AnomalyDetector
 from linegate.adapters.anomaly.features import Picture
 from linegate.adapters.anomaly.learned import Still, Surface, learn
@@ -110,14 +110,6 @@ def test_confidence_begins_at_one_half_and_grows_with_the_score() -> None:
 
 
 # --- the threshold
-
-
-def test_the_bound_is_the_exact_one() -> None:
-    # Clopper-Pearson, one-sided, from tables
-    assert upper_bound(0, 59, 0.95) == pytest.approx(0.0495, abs=5e-4)
-    assert upper_bound(1, 93, 0.95) == pytest.approx(0.0500, abs=5e-4)
-    assert upper_bound(5, 5, 0.95) == 1.0
-    assert enough(0.005, 0.95) == 598
 
 
 def test_a_threshold_lets_as_many_good_pictures_go_as_its_promise_allows() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linegate.evaluation.bounds import at_most, boards_needed, fixed_sequence, interval, lower, upper
+from linegate.bounds import at_most, boards_needed, fixed_sequence, interval, lower, upper
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from linegate.evaluation.bounds import lower
+from linegate.bounds import lower
 from linegate.evaluation.clearing import CHOICES, Cleared, clear_below, clearing, corrected, lines
 
 CERTAINTY, WRONG = 0.95, 0.05

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from linegate.evaluation.bounds import upper
+from linegate.bounds import upper
 from linegate.evaluation.gauge import Band, Study, assess, at_least, at_most, kappa
 from linegate.evaluation.qualification import statement
 from linegate.inspection import Verdict

@@ -13,7 +13,8 @@ from linegate.adapters.golden.layers import layers_of
 from linegate.adapters.golden.picture import Golden, decode, encode
 from linegate.adapters.golden.planting import SORTS, paint, plant, sorts_of
 from linegate.adapters.golden.proof import Demand, Proof, as_text, content_of, kept_in, parsed, shortfalls, text_of
-from linegate.adapters.golden.selftest import Effort, Gate, Report, lower_bound, self_test
+from linegate.adapters.golden.selftest import Effort, Gate, Report, self_test
+from linegate.bounds import lower
 from linegate.commands.golden.chart import chart
 from linegate.commands.main import main
 from linegate.config import parse
@@ -48,9 +49,8 @@ def proof(file: bytes, **fields: object) -> Proof:
 
 def test_the_bound_is_that_of_clopper_and_pearson() -> None:
     # from tables: no miss in 59 and one in 93 prove 95 %, one fewer of each does not
-    assert lower_bound(59, 59) >= 0.95 > lower_bound(58, 58)
-    assert lower_bound(92, 93) >= 0.95 > lower_bound(91, 92)
-    assert lower_bound(0, 20) == 0
+    assert lower(59, 59, 0.95) >= 0.95 > lower(58, 58, 0.95)
+    assert lower(92, 93, 0.95) >= 0.95 > lower(91, 92, 0.95)
 
 
 def test_materials_and_what_lies_on_them_are_told_from_the_picture() -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from linegate.evaluation.bounds import upper
+from linegate.bounds import upper
 from linegate.evaluation.history import Decided, assess, decided, lines
 from linegate.inspection import Decider, Decision, Inspection, ObjectRef, Place, Revision, Role, Verdict
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from linegate.evaluation.bounds import fixed_sequence, percent, upper
+from linegate.bounds import fixed_sequence, percent, upper
 from linegate.evaluation.labels import Truth
 from linegate.evaluation.metrics import InspectedBoard
 from linegate.evaluation.promise import halves, promise, sequence

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from linegate import config, logs
 from linegate.adapters.local.store import SqliteQueries
+from linegate.bounds import at_most, boards_needed
 from linegate.commands.arguments import ratio, real, whole
 from linegate.commands.interrupt import on_interrupt
 from linegate.commands.labelled import add_dataset, inspected, opened, request_of, write
@@ -19,7 +20,6 @@ from linegate.commands.records import opened as database
 from linegate.console import console
 from linegate.errors import TransientError, UsageError
 from linegate.evaluation import history
-from linegate.evaluation.bounds import at_most, boards_needed
 from linegate.evaluation.disturbances import Disturbance
 from linegate.evaluation.labels import shown
 from linegate.evaluation.qualification import CLASS_HEAD, Looks, Plan, assess, class_rows, rows

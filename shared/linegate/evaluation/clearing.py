@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from linegate.evaluation.bounds import boards_needed, interval, lower, p_value, percent
+from linegate.bounds import boards_needed, interval, lower, p_value, percent
 from linegate.evaluation.labels import class_name
 from linegate.evaluation.metrics import overlap
 from linegate.evaluation.outcomes import Outcome

@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import permutations
 from typing import Any, Final
 
-from linegate.evaluation.bounds import interval, upper
+from linegate.bounds import interval, upper
 from linegate.inspection import Verdict
 
 SURE: Final = frozenset({Verdict.PASS, Verdict.FAIL})

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from linegate.evaluation.bounds import boards_needed, percent, upper
+from linegate.bounds import boards_needed, percent, upper
 from linegate.inspection import Inspection, Revision, Verdict
 
 LIKELY: Final = 0.008  # a rate for which it is told how many boards it takes, where none was named

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from linegate.evaluation.bounds import boards_needed, fixed_sequence, percent, upper
+from linegate.bounds import boards_needed, fixed_sequence, percent, upper
 from linegate.evaluation.metrics import InspectedBoard, match
 from linegate.inspection import Detection, Verdict
 

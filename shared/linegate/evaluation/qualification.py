@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Final
 
 import linegate
+from linegate.bounds import boards_needed, percent
 from linegate.evaluation import gauge
 from linegate.evaluation.assessment import Gate, Request, configuration, goldens
-from linegate.evaluation.bounds import boards_needed, percent
 from linegate.evaluation.disturbances import Disturbance, generator, seen_again
 from linegate.evaluation.gauge import Study
 from linegate.evaluation.labels import Dataset, Kind, Sample, shown, warnings

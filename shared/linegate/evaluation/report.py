@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-from linegate.evaluation.bounds import percent
+from linegate.bounds import percent
 from linegate.evaluation.charts import by_confidence, precision_recall
 from linegate.evaluation.gallery import galleries
 from linegate.evaluation.metrics import NONE

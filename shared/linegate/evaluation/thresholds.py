@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import yaml
 
+from linegate.bounds import percent
 from linegate.evaluation import clearing, metrics
-from linegate.evaluation.bounds import percent
 
 UNKNOWN: Final = "\N{EN DASH}"
 

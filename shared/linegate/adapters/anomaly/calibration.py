@@ -2,8 +2,10 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from linegate.bounds import boards_needed, upper
 
 # Of a threshold's confidence: exactly at it, and the most that a score can tell.
 AT_THRESHOLD, MOST_CERTAIN = 0.5, 0.99
@@ -58,44 +60,9 @@ def threshold(scores: Sequence[float], rate: float, certainty: float) -> tuple[T
     # Of a distribution that nothing is known of, the part above the (n-k)th of n is Beta(k+1, n-k): the exact upper bound
     # after Clopper and Pearson (1934) of k in n.
     # The bound grows with what is let go.
-    called = max(0, bisect_right(range(count), rate, key=lambda some: upper_bound(some, count, certainty)) - 1)
+    called = max(0, bisect_right(range(count), rate, key=lambda some: upper(some, count, certainty)) - 1)
     value = ordered[count - 1 - called]
     above = sum(score > value for score in ordered)
     return Threshold(value, ordered[count // 2]), Promise(
-        count, above, certainty, upper_bound(above, count, certainty), enough(rate, certainty)
+        count, above, certainty, upper(above, count, certainty), boards_needed(rate, certainty) or 0
     )
-
-
-def enough(rate: float, certainty: float) -> int:
-    """How many good pictures, none of them called, promise `rate` with `certainty`."""
-    return math.ceil(math.log(1 - certainty) / math.log(1 - rate))
-
-
-def upper_bound(called: int, count: int, certainty: float) -> float:
-    """The exact upper bound of a rate of which `called` in `count` were seen (Clopper and Pearson 1934), one-sided."""
-    if called >= count:
-        return 1.0
-    return _root(lambda rate: _at_most(called, count, rate) - (1 - certainty))
-
-
-def _at_most(called: int, count: int, rate: float) -> float:
-    """The probability of at most `called` in `count`; falls with the rate."""
-    if rate <= 0:
-        return 1.0
-    logs = (
-        math.lgamma(count + 1)
-        - math.lgamma(some + 1)
-        - math.lgamma(count - some + 1)
-        + some * math.log(rate)
-        + (count - some) * math.log1p(-rate)
-        for some in range(called + 1)
-    )
-    return math.fsum(map(math.exp, logs))
-
-
-def _root(falling: Callable[[float], float]) -> float:
-    low, high = 0.0, 1.0 - 1e-12
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
-    return high

@@ -6,7 +6,6 @@ found says so with CERTAINTY. Sizes are tried from the largest down and the firs
 several is needed (fixed-sequence testing: Maurer, Hothorn and Lehmacher 1995).
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +24,7 @@ from linegate.adapters.golden.picture import Golden
 from linegate.adapters.golden.planting import SORTS, Place, Planted, inner_places, paint, plant, sorts_of, stain
 from linegate.adapters.golden.registration import lay, lay_variation, pose
 from linegate.adapters.golden.verifier import GoldenVerifier
+from linegate.bounds import lower
 from linegate.errors import RegistrationError
 from linegate.inspection import Box, Detection, Result
 
@@ -85,7 +85,7 @@ class Step:
     @property
     def at_least(self) -> float:
         """The part that is found at least, with CERTAINTY."""
-        return lower_bound(self.found, self.tried)
+        return lower(self.found, self.tried, CERTAINTY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +164,6 @@ class _Course:
             return Row(self.name, self.unit, why_not="the golden picture shows nothing that it could be planted on")
         proven = [step.size for step in self.steps if step.at_least >= effort.rate]
         return Row(self.name, self.unit, tuple(self.steps), min(proven, default=None))
-
-
-def lower_bound(found: int, tried: int, certainty: float = CERTAINTY) -> float:
-    """The one-sided exact bound of Clopper and Pearson on a rate of which `found` of `tried` were seen."""
-    if found == 0:
-        return 0.0
-    low, high = 0.0, found / tried
-    for _ in range(50):
-        middle = (low + high) / 2
-        tail = sum(math.comb(tried, k) * middle**k * (1 - middle) ** (tried - k) for k in range(found, tried + 1))
-        low, high = (middle, high) if tail < 1 - certainty else (low, middle)
-    return low
 
 
 def self_test(
