@@ -32,6 +32,11 @@ recipes: {pcb: {golden: golden.jpg}}
 lines: {smt-1: {recipe: pcb}}
 images: {max_bytes: 400000000, max_pixels: 1000000000}
 """
+MEASURING: Final = CONFIG.replace(
+    "golden.jpg}",
+    "golden.jpg, verifier: none, detector: measure, gauges: [{tool: edge, name: side, low: 0, high: 99999, take: first, "
+    "zone: {left: 0.1, top: 0.1, right: 0.9, bottom: 0.9}}]}",
+)
 FOUND: Final = tuple(detection(name) for name in ("short", "spur"))
 
 
@@ -52,8 +57,8 @@ def board(side: int, *, defective: bool, turned: bool = False) -> bytes:
     return buffer.getvalue()
 
 
-def detected(side: int, *, asked: bool) -> None:
-    gate = Gate(settings=parse(CONFIG, Path(), {}))
+def detected(side: int, *, asked: bool, config: str = CONFIG) -> None:
+    gate = Gate(settings=parse(config, Path(), {}))
     app = bootstrap.App(gate.settings, gate.context, lambda _: board(side, defective=False))
     upload = gate.upload(data=board(side, defective=True))
     somebody = StaticDetector(Found(FOUND, "somebody"))
@@ -71,6 +76,7 @@ def drawn(side: int) -> None:
 
 WORK: Final[dict[str, Callable[[int], None]]] = {
     "golden": lambda side: detected(side, asked=False),
+    "measured": lambda side: detected(side, asked=False, config=MEASURING),
     "asked": lambda side: detected(side, asked=True),
     "drawn": drawn,
 }

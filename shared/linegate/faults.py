@@ -3,15 +3,13 @@
 import re
 from datetime import date
 from types import UnionType
-from typing import Any, Final
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
 
-from linegate.kind import Kind
-from linegate.kinds import TARGETS
 from linegate.sections import IN_WORDS
-from linegate.settings import ROLES, Recipe, Settings, keys_of, kind_of
+from linegate.settings import ROLES, Recipe, Settings, keys_of
 
 # Keys whose values must not be repeated in a fault
 SECRET: Final = {"api_key", "secrets", "url"}
@@ -70,17 +68,29 @@ def _as_written(location: tuple[Any, ...], written: object) -> tuple[Any, ...]:
     """Where the fault stands in the file: without the names of kinds that pydantic puts in, and without the section of a kind
     whose keys stand in the recipe itself.
     """
-    match location:
-        case ("recipes", name, "detectors", index, *rest):
-            if "detectors" in _recipe(written, name):
-                return ("recipes", name, "detectors", index, *rest[1:])
-            return _as_written(("recipes", name, "detector", *(rest or [None])), written)
-        case ("recipes", name, role, _, *rest) if role in ROLES:
-            in_long_form = isinstance(_recipe(written, name).get(role), dict)
+    match _untold(location):
+        case ("recipes", name, ("detectors" | "verifier") as role, *rest):
+            recipe = _recipe(written, name)
+            if role == "detectors" and role not in recipe:
+                role, rest = "detector", rest[1:]
+            in_long_form = isinstance(recipe.get(role), dict | list)
             return ("recipes", name, role, *rest) if in_long_form or not rest else ("recipes", name, *rest)
-        case ("targets", name, _, *rest) if rest:
-            return ("targets", name, *rest)
-    return location
+        case found:
+            return found
+
+
+def _untold(location: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A location without the parts that only say which of several sections stands there."""
+    model: Any = Settings
+    kept: list[Any] = []
+    for number, part in enumerate(location):
+        if get_origin(_bare(model)) not in (Union, UnionType):
+            kept.append(part)
+        try:
+            model = _inner(model, part)
+        except (KeyError, IndexError, StopIteration):  # no key that is known, or no section
+            return (*kept, *location[number + 1 :])
+    return tuple(kept)
 
 
 def _recipe(written: object, name: object) -> dict[str, Any]:
@@ -100,7 +110,8 @@ def _what(error: Any) -> str:
         case "union_tag_invalid":
             what = f"is {context['tag']!r}; allowed: {_or(context['expected_tags'])}"
         case "union_tag_not_found":
-            what = "must hold keys of its own, with `type` among them" + _instead(error)
+            by = "tool" if "tool" in str(context["discriminator"]) else "type"
+            what = f"must hold keys of its own, with `{by}` among them{_instead(error)}"
         case "literal_error" | "enum":
             what = f"is {given!r}; allowed: {str(context['expected']).replace(chr(39), '')}"
         case "string_pattern_mismatch":
@@ -153,22 +164,30 @@ def _instead(error: Any) -> str:
 def _keys(location: tuple[Any, ...]) -> list[str]:
     """The keys that are allowed at `location`."""
     model: Any = Settings
-    choice: tuple[type[Kind], ...] = ()
     for part in location:
-        if choice and isinstance(part, int):  # one of a list
-            continue
-        if choice:  # which of several kinds
-            model, choice = kind_of(choice, part), ()
-            continue
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            choice = ROLES.get(str(part).removesuffix("s"), ()) if issubclass(model, Recipe) else ()
-            model = model.model_fields[part].annotation
-        else:  # dict[Name, Model] or list[Model]
-            model = model.__args__[-1]
-            choice = TARGETS if location[0] == "targets" else ()
-        if isinstance(model, UnionType):  # Model | None
-            model = model.__args__[0]
+        model = _inner(model, part)
+    model = _bare(model)
     keys = list(model.model_fields)
     if issubclass(model, Recipe):
         keys += dict.fromkeys(key for kinds in ROLES.values() for kind in kinds for key in keys_of(kind))
     return keys
+
+
+def _inner(model: Any, part: object) -> Any:
+    """The type of what stands at one part of a location: a field, an item, or one of several sections by what tells it."""
+    model = _bare(model)
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return model.model_fields[str(part)].annotation
+    if get_origin(model) in (Union, UnionType):
+        told = (choice for choice in get_args(model) if get_origin(choice) is Annotated)
+        return next(choice for choice in told if part in [getattr(one, "tag", None) for one in get_args(choice)])
+    return get_args(model)[-1]  # dict[Name, Model] or list[Model]
+
+
+def _bare(model: Any) -> Any:
+    """Without what is said about a type, and without None beside it."""
+    while get_origin(model) is Annotated:
+        model = get_args(model)[0]
+    if get_origin(model) in (Union, UnionType) and type(None) in get_args(model):
+        return _bare(get_args(model)[0])
+    return model

@@ -68,6 +68,7 @@ class Kind(Section):
     service_keys: ClassVar[str] = ""  # what that section holds at least, for a person
     package: ClassVar[str] = ""  # what must be installed that a plain installation lacks: the name of a module
     needs: ClassVar[frozenset[Need]] = frozenset()
+    takes: ClassVar[frozenset[Need]] = frozenset()  # what it works with where the recipe has it, and without where not
     preload: ClassVar[tuple[str, ...]] = ()  # modules that it is built of: loaded before the first board needs them
     asks: ClassVar[bool] = False  # another machine: it waits for answers, and needs none of this one's cores
 

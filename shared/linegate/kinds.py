@@ -6,6 +6,7 @@ from linegate.adapters.anomaly.kind import AnomalyDetection
 from linegate.adapters.assembly.kind import AssemblyDetection
 from linegate.adapters.gemini.kind import GeminiVerification
 from linegate.adapters.golden.kind import GoldenDetection, GoldenVerification
+from linegate.adapters.measure.kind import MeasureDetection
 from linegate.adapters.roboflow.kind import RoboflowDetection, WorkflowVerification
 from linegate.adapters.targets.slack import Slack
 from linegate.adapters.targets.webhook import Webhook
@@ -18,6 +19,7 @@ DETECTORS: Final[tuple[type[DetectorKind], ...]] = (
     RoboflowDetection,
     AssemblyDetection,
     AnomalyDetection,
+    MeasureDetection,
 )
 VERIFIERS: Final[tuple[type[VerifierKind], ...]] = (
     GoldenVerification,

@@ -138,9 +138,16 @@ def page() -> str:
     """The page `configuration.md`."""
     known = schema()["$defs"]
     sections = [INTRODUCTION]
+    written: list[tuple[str, dict[str, Any]]] = []
     for path, model in models():
-        kind = model["properties"].get("type", {}).get("const")
-        heading = f"## `{path}`{f' of type `{kind}`' if kind else ''}" if path else "## The file"
+        section = path.rpartition(".")[2], model
+        if section in written:  # in the short form of a kind, or in another kind's section of the same key
+            continue
+        written.append(section)
+        told = [
+            f" of {by} `{model['properties'][by]['const']}`" for by in ("type", "tool") if by in model["properties"]
+        ]
+        heading = f"## `{path}`{''.join(told)}" if path else "## The file"
         introduction = [" ".join(model["description"].split()), ""] if path and "description" in model else []
         rows = [
             f"| `{key}` | {_default(key, field, model, known)} | {_may_be(field, known)} | {field.get('description', '')} |"

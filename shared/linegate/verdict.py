@@ -132,8 +132,11 @@ def _summary(verdict: Verdict, manifest: Manifest, checks: tuple[Check, ...]) ->
         causes = [doubt.rstrip(".") for doubt in manifest.doubts]
         causes += [f"{_count(unsure, 'finding')} could not be judged: {listed(Result.UNSURE)}"] if unsure else []
         return f"A person must look at this board. {'. '.join(causes)}."
-    if pairs:
-        return f"No defect: {_count(len(pairs), 'suspected place')} checked and cleared."
+    measured = sum(detection.measure is not None for detection, _ in pairs)
+    said = [f"{_count(measured, 'measure')} inside the limits"] if measured else []
+    said += [f"{_count(len(pairs) - measured, 'suspected place')} checked and cleared"] if len(pairs) > measured else []
+    if said:
+        return f"No defect: {', '.join(said)}."
     return "No defect was found on this board."
 
 

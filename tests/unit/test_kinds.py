@@ -25,6 +25,7 @@ OWN = (
     "adapters/golden",
     "adapters/roboflow",
     "adapters/gemini",
+    "adapters/measure",
     "adapters/targets",
     "adapters/unverified.py",
 )

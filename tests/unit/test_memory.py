@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from linegate.adapters.golden.kind import GoldenDetection
+from linegate.adapters.measure.kind import MeasureDetection
 from linegate.config import parse, without_secrets
 from linegate.kind import DetectorKind
 from linegate.settings import Settings
@@ -32,6 +33,7 @@ def settings(max_pixels: int, detector: str = "golden") -> Settings:
     ("work", "stage", "bytes_a_pixel"),
     [
         ("golden", "detect", GoldenDetection.bytes_a_pixel),
+        ("measured", "detect", MeasureDetection.bytes_a_pixel),
         ("asked", "detect", DetectorKind.bytes_a_pixel),
         ("drawn", "aggregate", STAGES["aggregate"].instance.bytes_a_pixel),
     ],

@@ -66,6 +66,12 @@ def test_a_glance_tells_board_line_verdict_defects_reasons_time_and_picture() ->
     assert "orrect" not in said
 
 
+def test_a_measure_is_told_by_its_number() -> None:
+    told = event()
+    told["data"]["defects"][0]["measure"] = {"name": "gap", "value": 2.34, "unit": "mm", "low": 1.0, "high": 2.0}
+    assert "❌ short (2.34 mm, defect): the track is cut" in shown(message(told))
+
+
 def test_a_correction_says_so_in_its_first_words_and_what_it_corrects() -> None:
     content = message(event(number=2))
     assert content["blocks"][0]["text"]["text"].startswith("Correction: FAIL")

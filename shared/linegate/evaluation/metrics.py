@@ -38,11 +38,14 @@ class InspectedBoard:
         return bool(self.truths)
 
     def found(self, *, verified: bool, counts: Callable[[Detection], bool]) -> list[Detection]:
-        """The detections that count; once verified, without those that a check has cleared. The surest first."""
+        """The detections that count; once verified, without those that a check has cleared. The surest first.
+
+        A measure inside its limits was never suspected.
+        """
         left = [
             detection
             for detection in self.detections
-            if counts(detection) and not (verified and detection.settled and detection.settled.result is Result.PASS)
+            if counts(detection) and not ((verified or detection.measure) and _cleared(detection))
         ]
         return sorted(left, key=lambda detection: -detection.confidence)
 
@@ -65,11 +68,17 @@ class InspectedBoard:
         if self.manifest is None:
             return None
         kept = tuple(
-            detection if verified else replace(detection, settled=Check(0, Result.FAIL, "Not verified."))
+            detection
+            if verified or detection.measure
+            else replace(detection, settled=Check(0, Result.FAIL, "Not verified."))
             for detection in self.detections
             if counts(detection)
         )
         return decide(replace(self.manifest, detections=kept, expected=0), {})
+
+
+def _cleared(detection: Detection) -> bool:
+    return detection.settled is not None and detection.settled.result is Result.PASS
 
 
 @dataclass(frozen=True, slots=True)

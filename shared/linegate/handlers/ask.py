@@ -79,7 +79,7 @@ def _ask(kind: DetectorKind, detector: Detector, shot: Shot, laid: Callable[[], 
     """What one detector says, and the milliseconds it took. Raises TransientError."""
     started = perf_counter()
     found = Found((), "")
-    if Need.GOLDEN in kind.needs:
+    if Need.GOLDEN in kind.needs | kind.takes:
         shot = laid()
     if not shot.unlike:
         try:

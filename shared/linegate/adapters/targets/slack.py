@@ -110,7 +110,10 @@ def _defects(data: Mapping[str, Any]) -> str:
     findings = data["defects"]
     for finding in findings[:SHOWN]:
         note = f" ({finding['note']})" if finding.get("note") else ""
-        sure = f"{100 * finding['confidence']:.0f} %"
+        measure = finding.get("measure")
+        sure = (
+            f"{measure['value']:.2f} {measure['unit']}".rstrip() if measure else f"{100 * finding['confidence']:.0f} %"
+        )
         name, result = finding["class"].replace("_", " "), finding["result"]
         line = visible(f"{_RESULTS[result]} {name} ({sure}, {_WORDS[result]}): {finding['reason']}{note}")
         if sum(map(len, lines)) + len(line) > SECTION - 100:
