@@ -16,9 +16,11 @@ from linegate.adapters.measure.detector import MeasureDetector
 from linegate.adapters.measure.judging import judge
 from linegate.adapters.measure.kind import MeasureDetection
 from linegate.adapters.measure.tools import measure
+from linegate.bootstrap import App
 from linegate.config import parse
 from linegate.errors import ConfigError
 from linegate.evaluation.metrics import InspectedBoard
+from linegate.handlers.detect import detect
 from linegate.handlers.policy import apply
 from linegate.inspection import Detection, Manifest, Result, Verdict
 from linegate.ports import Reference
@@ -26,6 +28,7 @@ from linegate.samples import golden_board
 from linegate.settings import Recipe
 from linegate.verdict import decide
 from tests.drawn_edges import HEIGHT, WIDTH, bar, disc, drawn, errors, risen
+from tests.harness import Gate
 
 ACROSS = {"left": 0.1, "top": 0.2, "right": 0.9, "bottom": 0.8}
 RIM = {"left": 0.1, "top": 0.02, "right": 0.9, "bottom": 0.98}
@@ -139,6 +142,8 @@ def test_lengths_are_in_mm_where_the_recipe_has_a_scale() -> None:
 
 # --- what can't be measured
 
+FIRST = edge("place", 0.1, 0.9, take="first", low=0, high=99)
+
 
 @pytest.mark.parametrize(
     ("picture", "gauge", "why"),
@@ -147,7 +152,7 @@ def test_lengths_are_in_mm_where_the_recipe_has_a_scale() -> None:
         (shown(noise=0) // 16 + 100, width(), "grey levels (contrast)"),
         (shown(), width(zone=ACROSS | {"left": 0.45, "right": 0.5}), "pixels long"),
         (shown(), edge("place", 0.1, 0.9, low=0, high=99), "two edges are about as strong"),
-        (np.random.default_rng(1).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8), width(between="any"), "scatter"),
+        (np.random.default_rng(1).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8), FIRST, "scatter"),
         (shown(), {"tool": "circle", "name": "hole", "zone": RIM, "low": 1, "high": 9}, ""),
     ],
 )
@@ -328,7 +333,7 @@ def test_a_recipe_that_measures_needs_neither_golden_picture_nor_scale() -> None
             "refers to 'top', which must be a gauge before it; there is 'side'",
         ),
         ("name: side", "name: width", "there are two gauges named 'width'"),
-        ("right: 0.1, bottom: 0.1", "right: 0.9, bottom: 0.9", "'width' lies in an ignored part of the picture"),
+        ("right: 0.1, bottom: 0.1", "right: 0.9, bottom: 0.9", "'width' looks into an ignored part of the picture"),
         (
             f"tool: caliper, name: width, {ZONE}, low: 1, high: 2, moves_with: [side]",
             "tool: angle, name: lean, between: [side, side], high: 2",
@@ -351,6 +356,79 @@ def test_a_number_stays_what_it_is_whoever_verifies() -> None:
     for verifier in ("none", "golden"):
         recipe = Recipe.model_validate({"verifier": verifier, "golden": "g"})
         assert [result(one) for one in apply(recipe, measured, WIDTH, HEIGHT).detections] == [Result.PASS]
+
+
+def test_a_measure_counts_wherever_it_was_read() -> None:
+    everywhere = {"left": 0, "top": 0, "right": 0.9, "bottom": 1}
+    recipe = Recipe.model_validate({"verifier": "none", "golden": "g", "ignore": [everywhere]})
+    assert len(apply(recipe, found(shown(28), width()), WIDTH, HEIGHT).detections) == 1
+
+
+def measured(golden: NDArray[np.uint8], picture: NDArray[np.uint8]) -> Manifest:
+    """What a gate keeps of a picture whose recipe has a golden picture and measures a row of the board."""
+    text = """
+recipes:
+  pcb:
+    golden: golden.png
+    verifier: none
+    detector: measure
+    gauges: [{tool: edge, name: border, look: right, take: first, low: 0, high: 999, SIDE}]
+lines: {smt-1: {recipe: pcb}}
+""".replace("SIDE", "zone: {left: 0.0, top: 0.3, right: 0.2, bottom: 0.7}, contrast: 10, scatter: 5")
+    gate = Gate(settings=parse(text, Path(), {}))
+    app = App(gate.settings, gate.context, lambda _: png(golden))
+    upload = gate.upload(data=png(picture))
+    detect(gate.context, upload, app.registrar, app.detectors)
+    manifest = gate.board(upload).manifest
+    assert manifest is not None
+    return manifest
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_a_gate_looks_where_its_golden_picture_lies_and_measures_nothing_where_that_can_not_be_told() -> None:
+    golden = np.pad(golden_board(7).picture[40:-40, 40:-40], ((40, 40), (40, 40), (0, 0)))
+    moved = np.roll(golden, (0, 9), axis=(0, 1))
+    places = [one.measure for picture in (golden, moved) for one in measured(golden, picture).detections]
+    assert places[0] and places[1]
+    assert places[1].value == pytest.approx(places[0].value, abs=0.3), "where the board is, not where the camera looked"
+    other = measured(golden, np.rot90(golden_board(8).picture).copy())
+    assert other.detections == ()
+    assert "does not match" in " ".join(other.doubts)
+
+
+def test_a_rim_of_which_parts_are_not_seen_is_not_called_round() -> None:
+    picture = drawn(disc(50, 40, 25, 1.0), 1, np.random.default_rng(1))
+    picture[34:46, 60:95] = 120
+    gauge = {
+        "tool": "circle",
+        "name": "round",
+        "gives": "roundness",
+        "zone": RIM,
+        "inside": 0.3,
+        "high": 9,
+        "contrast": 90,
+    }
+    assert result(found(picture, gauge)[0]) is Result.UNSURE
+
+
+def test_two_bars_are_not_one() -> None:
+    def shade(across: Any, down: Any) -> Any:
+        return 60 + bar(35, 15, 0, 1)(across, down) + bar(65, 15, 0, 1)(across, down) - 120
+
+    (finding,) = found(drawn(shade, 1, np.random.default_rng(1)), width(low=10, high=20))
+    assert finding.settled is not None
+    assert finding.settled.result is Result.UNSURE
+    assert "about as strong" in finding.settled.reason
+
+
+def test_a_number_just_beside_a_limit_is_not_shown_on_it() -> None:
+    (gauge,) = section(width()).gauges
+    assert "31.0004" in judge(gauge, 31.0004, 0.001, "px")[1]
 
 
 def test_a_good_part_is_summed_up_by_its_measures_and_counts_as_no_false_call() -> None:

@@ -28,7 +28,8 @@ class Kept:
 def apply(recipe: Recipe, detections: Iterable[Detection], width: int, height: int) -> Kept:
     """The detections that count on a picture of `width` by `height`, those settled that no check is spent on.
 
-    A detection counts unless its confidence is below its class's minimum or its box lies wholly inside an ignored zone.
+    A detection counts unless its confidence is below its class's minimum or its box lies wholly inside an ignored zone; a
+    measure counts wherever it was read.
     Of more than `max_findings` the surest are kept, and no more than a manifest can hold. What was left out is counted
     and logged.
     """
@@ -37,7 +38,7 @@ def apply(recipe: Recipe, detections: Iterable[Detection], width: int, height: i
     for detection in detections:
         if detection.confidence < recipe.minimum_confidence(detection.class_name):
             below += 1
-        elif any(_inside(detection.box, zone, width, height) for zone in recipe.ignore):
+        elif detection.measure is None and any(_inside(detection.box, zone, width, height) for zone in recipe.ignore):
             ignored += 1
         else:
             counting.append(detection)

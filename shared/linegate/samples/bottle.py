@@ -48,7 +48,8 @@ gauges:
     zone: {left: 0.15, top: 0.07, right: 0.85, bottom: 0.40}
     moves_with: [ring]
     darker_than: 110
-    smallest: 200                              # mm²
+    smallest: 200                              # mm²; were it dark, all of the zone (800) would be a blob
+    largest: 600
     low: 1
     high: 1
   # Screwed down: the gap between its lower edge and the ring.

@@ -31,6 +31,8 @@ LOBE: Final = 0.1  # of its steepest slope: so far an edge reaches to both sides
 WIDEST: Final = 15.0  # pixels over which an edge may rise
 RIVAL: Final = 0.8  # of the strongest edge: one that is as strong may be meant as well
 RIVALS, FOUND = 0.5, 0.6  # parts of the strips: so many rivals are too many; so many edges are needed
+WHOLE: Final = 0.95  # part of the rays that must show a rim whose roundness is asked for
+STRONGEST: Final = 24  # edges of a profile that are looked at for a pair
 SIGNS: Final = {"any": (1, -1), "to_bright": (1,), "to_dark": (-1,)}
 
 
@@ -49,11 +51,7 @@ def find(plane: Plane, band: Band, polarity: Polarity, take: Take, contrast: flo
     slopes = _slopes(profiles, SMOOTH)
     chosen = [_choose(_candidates(column, contrast), polarity, take) for column in slopes.T]
     _enough(sum(one is not None for one, _ in chosen), len(chosen), contrast, band)
-    rivals = sum(rival for _, rival in chosen)
-    if take == "strongest" and rivals > RIVALS * len(chosen):
-        raise UnmeasurableError(
-            "two edges are about as strong; narrow the zone, or say which is meant (polarity, take)", band.outline
-        )
+    _unrivalled(sum(rival for _, rival in chosen), len(chosen), band)
     there = np.array([one is not None for one, _ in chosen])
     places = _places(profiles[:, there], [one for one, _ in chosen if one is not None])
     return _line(across[there], places, band, len(chosen), scatter)
@@ -65,9 +63,11 @@ def find_pair(
     """The lines through the two opposite edges that each strip of the band shows. Raises UnmeasurableError."""
     across, profiles = cut(plane, band)
     first_signs = {"any": (1, -1), "bright": (1,), "dark": (-1,)}[between]
-    pairs = [_pair(_candidates(column, contrast), first_signs) for column in _slopes(profiles, SMOOTH).T]
+    found = [_pair(_candidates(column, contrast), first_signs) for column in _slopes(profiles, SMOOTH).T]
+    pairs = [pair for pair, _ in found]
     kept = [pair is not None for pair in pairs]
     _enough(sum(kept), len(pairs), contrast, band, "two opposite edges")
+    _unrivalled(sum(rival for _, rival in found), len(pairs), band)
     there = np.array(kept)
     known = [pair for pair in pairs if pair is not None]
     gap = float(np.median([last.index - first.index for first, last in known]))
@@ -103,10 +103,7 @@ def find_ring(
     slopes = _slopes(profiles, SMOOTH)
     chosen = [_choose(_candidates(column, contrast), polarity, take) for column in slopes.T]
     _enough(sum(one is not None for one, _ in chosen), rays, contrast, band)
-    if take == "strongest" and sum(rival for _, rival in chosen) > RIVALS * rays:
-        raise UnmeasurableError(
-            "two edges are about as strong; narrow the zone, or say which is meant (polarity, take)", band.outline
-        )
+    _unrivalled(sum(rival for _, rival in chosen), rays, band)
     there = np.array([one is not None for one, _ in chosen])
     places = _places(profiles[:, there], [one for one, _ in chosen if one is not None]) + (radii.size - 1) / 2
     at = radii[0] + places if look == "out" else radii[-1] - places
@@ -116,8 +113,11 @@ def find_ring(
     _fits(fit, rays, scatter, band, "circle")
     # Of all its points, strays as well: a bite out of the rim is what roundness is about.
     from_centre = np.hypot(*(points - fit.values[:2]).T)
+    whole = len(points) >= WHOLE * rays
     centre_u, radius_u = float(np.hypot(*fit.u[:2])), float(fit.u[2])
-    return Ring(fit.values[:2], float(fit.values[2]), centre_u, radius_u, float(np.ptp(from_centre)))
+    return Ring(
+        fit.values[:2], float(fit.values[2]), centre_u, radius_u, float(np.ptp(from_centre)) if whole else np.nan
+    )
 
 
 def cut(plane: Plane, band: Band) -> tuple[NDArray[np.float64], Profiles]:
@@ -202,15 +202,18 @@ def _choose(candidates: list[Candidate], polarity: Polarity, take: Take) -> tupl
     return order[0], len(order) > 1 and order[1].rise > RIVAL * order[0].rise
 
 
-def _pair(candidates: list[Candidate], first_signs: tuple[int, ...]) -> tuple[Candidate, Candidate] | None:
-    """Of two opposite edges in this order, those of which the weaker one is the strongest."""
+def _pair(candidates: list[Candidate], first_signs: tuple[int, ...]) -> tuple[tuple[Candidate, Candidate] | None, bool]:
+    """Of two opposite edges in this order, those of which the weaker one is the strongest; and whether two others are, too."""
+    strong = sorted(sorted(candidates, key=lambda one: -one.rise)[:STRONGEST], key=lambda one: one.index)
     pairs = [
         (first, last)
-        for number, first in enumerate(candidates)
-        for last in candidates[number + 1 :]
+        for number, first in enumerate(strong)
+        for last in strong[number + 1 :]
         if first.sign in first_signs and last.sign == -first.sign
     ]
-    return max(pairs, key=lambda pair: min(pair[0].rise, pair[1].rise), default=None)
+    rises = sorted((min(first.rise, last.rise) for first, last in pairs), reverse=True)
+    best = max(pairs, key=lambda pair: min(pair[0].rise, pair[1].rise), default=None)
+    return best, len(rises) > 1 and rises[1] > RIVAL * rises[0]
 
 
 def _places(profiles: Profiles, edges: list[Candidate], gap: float = np.inf) -> NDArray[np.float64]:
@@ -245,9 +248,17 @@ def _vertices(slopes: Profiles, index: NDArray[np.int_], apart: int) -> tuple[ND
 
 
 def _enough(found: int, strips: int, contrast: float, band: Band, what: str = "an edge") -> None:
-    if found < FOUND * strips:
+    if found < max(FEWEST, FOUND * strips):
         raise UnmeasurableError(
             f"only {found} of {strips} strips show {what} of {contrast:g} grey levels (contrast)", band.outline
+        )
+
+
+def _unrivalled(rivals: int, strips: int, band: Band) -> None:
+    if rivals > RIVALS * strips:
+        raise UnmeasurableError(
+            "two edges are about as strong; narrow the zone, or say which is meant (polarity, take, between)",
+            band.outline,
         )
 
 

@@ -52,7 +52,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """A circle. `centre_u` and `radius_u` are standard deviations in pixels; `roundness` is farthest minus nearest radius."""
+    """A circle. `centre_u` and `radius_u` are standard deviations in pixels; `roundness` is farthest minus nearest radius, no
+    number where parts of the rim were not seen.
+    """
 
     centre: Vector
     radius: float

@@ -19,7 +19,7 @@ def judge(gauge: Gauge, value: float, u: float, unit: str) -> tuple[Result, str]
     """The result and its reason, as a sentence. `value` and its standard deviation `u` are in `unit`."""
     low, high = gauge.limits
     band = guard_band(gauge, u)
-    digits = 0 if gauge.measures == "count" else _digits(band)
+    digits = 0 if gauge.measures == "count" else _digits(value, gauge.limits, band)
     said, allowed = shown(value, unit, digits), f"{between(low, high, unit)} allowed"
     if (low is not None and value < low) or (high is not None and value > high):
         how = "below" if low is not None and value < low else "above"
@@ -62,6 +62,11 @@ def between(low: float | None, high: float | None, unit: str) -> str:
     return f"{low:g}{end}" if low == high else f"{low:g} … {high:g}{end}"
 
 
-def _digits(band: float) -> int:
-    """As many decimals as the value is good for; more where fewer would show it on the wrong side of a limit."""
-    return 3 if band and band < 0.05 else 2
+def _digits(value: float, limits: tuple[float | None, float | None], band: float) -> int:
+    """As many decimals as the value is good for; more where these would show it on a limit that it is beside."""
+    digits = 3 if band and band < 0.05 else 2
+    while digits < 6 and any(
+        limit is not None and value != limit and f"{value:.{digits}f}" == f"{limit:.{digits}f}" for limit in limits
+    ):
+        digits += 1
+    return digits

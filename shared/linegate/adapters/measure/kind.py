@@ -8,6 +8,7 @@ from pydantic import Field
 from linegate.adapters.measure.gauges import AnyGauge, Looking, faults
 from linegate.kind import DetectorKind, Need, RecipeBase, Says, Surroundings
 from linegate.ports import Detector
+from linegate.sections import Zone
 
 
 class MeasureDetection(DetectorKind):
@@ -25,18 +26,16 @@ class MeasureDetection(DetectorKind):
         for fault in faults(self.gauges):
             yield f"gauges.{fault}"
         for number, gauge in enumerate(self.gauges):
-            if gauge.judged and isinstance(gauge, Looking):
-                zone = gauge.zone
-                if any(
-                    part.left <= zone.left
-                    and zone.right <= part.right
-                    and part.top <= zone.top
-                    and zone.bottom <= part.bottom
-                    for part in recipe.ignore
-                ):
-                    yield f"gauges.{number}: {gauge.name!r} lies in an ignored part of the picture: it would tell nothing"
+            if isinstance(gauge, Looking) and any(_meet(gauge.zone, part) for part in recipe.ignore):
+                yield f"gauges.{number}: {gauge.name!r} looks into an ignored part of the picture (ignore)"
 
     def build(self, recipe: RecipeBase, around: Surroundings) -> Detector:
         from linegate.adapters.measure.detector import MeasureDetector
 
         return MeasureDetector(self.gauges, recipe.mm_per_px)
+
+
+def _meet(one: Zone, other: Zone) -> bool:
+    return max(one.left, other.left) < min(one.right, other.right) and max(one.top, other.top) < min(
+        one.bottom, other.bottom
+    )

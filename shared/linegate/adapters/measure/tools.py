@@ -165,6 +165,8 @@ def _circle(scene: Scene, gauge: CircleGauge) -> Reading:
     ring = edges.find_ring(
         plane, band, gauge.inside, gauge.look, gauge.polarity, gauge.take, gauge.contrast, gauge.scatter
     )
+    if gauge.gives == "roundness" and np.isnan(ring.roundness):
+        raise UnmeasurableError("parts of the rim show no edge, and roundness is about all of it", band.outline)
     value, u = (ring.roundness, ring.radius_u) if gauge.gives == "roundness" else (2 * ring.radius, 2 * ring.radius_u)
     angles = 2 * np.pi * np.arange(CORNERS) / CORNERS
     rim = ring.centre + ring.radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
