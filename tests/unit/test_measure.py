@@ -332,6 +332,11 @@ def test_a_recipe_that_measures_needs_neither_golden_picture_nor_scale() -> None
             "moves_with: [top]",
             "refers to 'top', which must be a gauge before it; there is 'side'",
         ),
+        (
+            "detector: measure",
+            "detector: measure\n    classes: {depth: {verify: never}}",
+            "names no such class; there is width",
+        ),
         ("name: side", "name: width", "there are two gauges named 'width'"),
         ("right: 0.1, bottom: 0.1", "right: 0.9, bottom: 0.9", "'width' looks into an ignored part of the picture"),
         (

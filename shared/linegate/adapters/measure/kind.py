@@ -22,6 +22,10 @@ class MeasureDetection(DetectorKind):
     says: ClassVar[frozenset[Says]] = frozenset({Says.OUTLINE, Says.MEASURE})
     preload: ClassVar[tuple[str, ...]] = ("linegate.adapters.measure.detector",)
 
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]  # of this recipe, where other kinds have theirs by nature
+        return tuple(gauge.name for gauge in self.gauges if gauge.judged)
+
     def faults(self, recipe: RecipeBase) -> Iterator[str]:
         for fault in faults(self.gauges):
             yield f"gauges.{fault}"
