@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from linegate.errors import UsageError
-from linegate.samples import assembled, blister, surface
+from linegate.samples import assembled, blister, bottle, surface
 from linegate.samples.product import Product
 
 PRODUCTS: Final[Mapping[str, Product]] = {
-    one.name: one for one in (assembled.PRODUCT, blister.PRODUCT, surface.PRODUCT)
+    one.name: one for one in (assembled.PRODUCT, blister.PRODUCT, bottle.PRODUCT, surface.PRODUCT)
 }
 
 
