@@ -89,6 +89,7 @@ class DetectorKind(Kind):
 
     says: ClassVar[frozenset[Says]] = frozenset({Says.CONFIDENCE})
     names: ClassVar[tuple[str, ...]] = ()  # the classes that it can name; empty where only its model knows
+    start: ClassVar[str] = ""  # the keys of a recipe to start from, commented, as `linegate init --kind` writes it
     trained: ClassVar[bool] = False  # on pictures, whose labels therefore prove nothing
     # Of memory, for the largest picture, with its golden picture laid over it, as `tests/unit/test_memory.py` measures it
     bytes_a_pixel: ClassVar[int] = 36

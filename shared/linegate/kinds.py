@@ -7,6 +7,7 @@ from linegate.adapters.assembly.kind import AssemblyDetection
 from linegate.adapters.gemini.kind import GeminiVerification
 from linegate.adapters.golden.kind import GoldenDetection, GoldenVerification
 from linegate.adapters.measure.kind import MeasureDetection
+from linegate.adapters.rfdetr.kind import RfdetrDetection
 from linegate.adapters.roboflow.kind import RoboflowDetection, WorkflowVerification
 from linegate.adapters.targets.slack import Slack
 from linegate.adapters.targets.webhook import Webhook
@@ -17,6 +18,7 @@ from linegate.kind import DetectorKind, TargetKind, VerifierKind
 DETECTORS: Final[tuple[type[DetectorKind], ...]] = (
     GoldenDetection,
     RoboflowDetection,
+    RfdetrDetection,
     AssemblyDetection,
     AnomalyDetection,
     MeasureDetection,

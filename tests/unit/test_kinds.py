@@ -24,6 +24,7 @@ OWN = (
     "adapters/assembly",
     "adapters/golden",
     "adapters/roboflow",
+    "adapters/rfdetr",
     "adapters/gemini",
     "adapters/measure",
     "adapters/targets",

@@ -16,14 +16,18 @@ from linegate import imaging, sight
 from linegate.config import command
 from linegate.errors import ImageRejectedError, UsageError
 from linegate.files import writable, writing
+from linegate.kinds import DETECTORS
 from linegate.reference import schema
 from linegate.samples.camera import jpeg
 from linegate.samples.product import Product
 from linegate.samples.products import PRODUCTS, product
 from linegate.samples.uploads import SEED
 from linegate.sections import Limits
+from linegate.settings import type_of
 from linegate.temporary import temporary_folder
 
+# The kinds that have a recipe to start from
+KINDS: Final = {type_of(kind): kind for kind in DETECTORS if kind.start}
 SCHEMA: Final = "linegate.schema.json"
 SAMPLES: Final = "samples"
 TEMPLATE: Final = """\
@@ -202,7 +206,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path", type=Path, nargs="?", default=Path("linegate.yaml"), metavar="FILE", help="(linegate.yaml)"
     )
-    parser.add_argument(
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--kind", choices=KINDS, help="with a recipe for a detector of this kind")
+    start.add_argument(
         "--product",
         metavar="NAME",
         help=f"with the recipe of a drawn product, and pictures to try: {', '.join(PRODUCTS)}",
@@ -217,6 +223,8 @@ def run(options: argparse.Namespace) -> int:
     with writing(writable(options.path)):
         if shown:
             write_product(options.path, shown)
+        elif options.kind:
+            write_for(options.path, options.kind)
         else:
             write_configuration(options.path)
     return 0
@@ -233,6 +241,13 @@ def write_configuration(path: Path) -> None:
         print(f"{golden} is there, and {'; it '.join(faults)}: put a better one there, then: {started}")
     else:
         print(f"{golden} is there and can be compared with; next: {started}")
+
+
+def write_for(path: Path, kind: str) -> None:
+    """Write the file with a recipe for a detector of this kind, and say what comes next. Raises OSError."""
+    write_file(path, "product", KINDS[kind].start)
+    print(f"next: put in what the recipe asks for, then: {command()} doctor --config {path}")
+    print(f"      {command()} edge --config {path}")
 
 
 def write_product(path: Path, shown: Product) -> None:

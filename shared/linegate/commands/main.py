@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "assembly": "zones for the detector assembly",
     "anomaly": "models of the kind anomaly: learn one from good pictures, find its threshold",
     "measure": "what gauges read on pictures, and how well they repeat",
+    "model": "models on this machine: what a file is, how fast it is here",
     "cost": "what a thousand boards cost on Google Cloud",
     "package": "each function as the zip that is deployed",
     "bench": "where the time of a board goes, against the bare detector and verifier",
