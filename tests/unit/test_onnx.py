@@ -1,5 +1,7 @@
 """Models that are ONNX files: opened as they are or refused with what is to be done, and run by the names of their outputs."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +106,26 @@ def test_an_answer_that_is_no_number_is_none(tmp_path: Path, bad: float) -> None
     model = opened(doubling(tmp_path / "m.onnx", bad))
     with pytest.raises(PermanentError, match="what is no number in its output 'y'"):
         model.run({"x": ONE}, ["y"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what a process has taken is read from /proc")
+def test_a_model_that_no_memory_is_left_for_says_so(tmp_path: Path) -> None:
+    path = saved(
+        tmp_path / "m.onnx",
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        {"x": ["n", 3]},
+        {"y": ["n", 5_000_000]},
+        {"w": np.ones((3, 5_000_000), np.float32)},
+    )
+    code = f"""
+import resource
+from pathlib import Path
+import onnxruntime
+from linegate.adapters.onnx import opened
+(line,) = (each for each in open("/proc/self/status") if each.startswith("VmData"))
+limit = (int(line.split()[1]) << 10) + (16 << 20)
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+opened(Path({str(path)!r}), threads=1)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert "TransientError" in done.stderr and "there is too little memory for it" in done.stderr

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -81,6 +82,15 @@ def test_a_picture_that_was_smoothed_before_would_be_told_from_it() -> None:
     smoothed = ((reduced - MEAN) / DEVIATION).transpose(2, 0, 1)[None].astype(np.float32)
     model = model_of(FIXTURE / "tiny.onnx")
     assert np.abs(model.run(smoothed)["labels"] - model.run(prepared(picture, SIDE))["labels"]).max() > 0.1
+
+
+@pytest.mark.parametrize("size", [(33, 65), (31, 64), (500, 700), (20, 3000), (1, 1)])
+def test_a_picture_of_any_size_is_looked_at_between_its_pixels(size: tuple[int, int]) -> None:
+    """OpenCV's linear resizing of floats does not smooth either, and has the same corners."""
+    pixels = np.random.default_rng(3).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    resized = cv2.resize(pixels.astype(np.float32) / 255, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    wanted = ((resized - MEAN) / DEVIATION).transpose(2, 0, 1)[None]
+    assert np.abs(prepared(Image.fromarray(pixels), SIDE) - wanted).max() < 1e-3
 
 
 def test_the_fixture_is_what_its_seed_makes(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class OnnxModel:
         try:
             values = self.unchecked(inputs, outputs)
         except Exception as error:
-            if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+            if _lacked_memory(error):
                 raise TransientError(f"there was too little memory to run {self.path.name}: {_said(error)}") from error
             raise PermanentError(f"{self.path.name} could not be run: {_said(error)}") from error
         answered = dict(zip(outputs, values, strict=True))
@@ -122,9 +122,10 @@ def opened(path: Path, providers: Sequence[Provider] = (Provider.CPU,), threads:
     try:
         session = runtime.InferenceSession(str(path), options, providers=_with_options(names, path))
     except Exception as error:
-        raise TransientError(
-            f"{path} can't be loaded: {_said(error)}; export it anew, or update onnxruntime"
-        ) from error
+        mend = "export it anew, or update onnxruntime"
+        if _lacked_memory(error):
+            mend = "there is too little memory for it (edge.workers.memory_mb, or the machine's)"
+        raise TransientError(f"{path} can't be loaded: {_said(error)}; {mend}") from error
     taken = session.get_providers()
     # Where a library of the system is missing, onnxruntime goes on without the provider and says nothing.
     for provider, name in zip(providers, names, strict=True):
@@ -167,6 +168,10 @@ def _with_options(names: Sequence[str], path: Path) -> list[Any]:
 
 def _tensor(port: Any) -> Tensor:
     return Tensor(port.name, tuple(side if isinstance(side, int) else None for side in port.shape), port.type)
+
+
+def _lacked_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
 
 
 def _said(error: Exception) -> str:

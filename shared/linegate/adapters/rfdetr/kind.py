@@ -87,7 +87,7 @@ class RfdetrDetection(DetectorKind):
     def try_out(self, recipe: RecipeBase, around: Surroundings, picture: "Image") -> str:
         detector = self._detector(recipe, around)
         found = detector.detect(picture, b"", None)
-        return "; ".join((f"{detector.model} answered with {len(found.detections)} findings", *found.doubts))
+        return "; ".join((str(detector.model), f"it answered with {len(found.detections)} findings", *found.doubts))
 
     def opened(self, around: Surroundings) -> "RfdetrModel":
         """The model, opened once for all recipes that share it. Raises TransientError."""
