@@ -68,7 +68,7 @@ class OnnxModel:
     """A model that was opened. Threads may share it."""
 
     path: Path
-    digest: str  # SHA-256 of the file and of those that its weights lie in, in hex
+    digest: str  # SHA-256 of the file, in hex; where its weights lie in others, of all their digests in turn
     opset: int  # of the standard operators; 0 where the file does not tell
     metadata: Mapping[str, str]  # what its maker wrote into it
     providers: tuple[str, ...]  # as onnxruntime took them, the first one first
@@ -184,10 +184,9 @@ def _said(error: Exception) -> str:
 
 def _looked_at(path: Path) -> tuple[str, int]:
     """The digest of a model with its weights, and its opset. Raises TransientError."""
-    digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+            digests = [hashlib.file_digest(file, "sha256")]
             if not file.seek(0, os.SEEK_END):
                 raise TransientError(f"{path} is empty; export the model anew")
             # Closed with the last view of it
@@ -204,11 +203,12 @@ def _looked_at(path: Path) -> tuple[str, int]:
             raise TransientError(f"{path.name} keeps its weights outside of its folder, in {name!r}; export it anew")
         try:
             with beside.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+                digests.append(hashlib.file_digest(file, "sha256"))
         except OSError as error:
             why = error.strerror or str(error)
             raise TransientError(f"{path.name} keeps its weights in {beside}: {why}; put it there too") from error
-    return digest.hexdigest(), opset
+    together = digests[0] if not weights else hashlib.sha256(b"".join(each.digest() for each in digests))
+    return together.hexdigest(), opset
 
 
 def _parsed(model: memoryview) -> tuple[int, list[str]]:
