@@ -14,7 +14,6 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from torchvision.transforms import functional
 from linegate import samples
 from linegate.adapters.onnx import opened
 from linegate.adapters.rfdetr.detector import RfdetrDetector
-from linegate.adapters.rfdetr.model import DEVIATION, MEAN, RfdetrModel, prepared
+from linegate.adapters.rfdetr.model import DEVIATION, MEAN, RfdetrModel
 from linegate.inspection import Detection
 
 VARIANTS = {
@@ -115,7 +114,6 @@ def pictures() -> list[Image.Image]:
 
 def compared(library: Any, detector: RfdetrDetector, shown: list[Image.Image]) -> dict[str, Any]:
     off_px, off_confidence, alone, found, overlap = [0.0], [0.0], 0, 0, list[float]()
-    bare, whole, model = list[float](), list[float](), detector.model
     for picture in shown:
         theirs = library.predict(picture, threshold=THRESHOLD)
         said = detector.detect(picture, b"", None)
@@ -135,19 +133,12 @@ def compared(library: Any, detector: RfdetrDetector, shown: list[Image.Image]) -
             if theirs.mask is not None:
                 overlap.append(shared(best, theirs.mask[index]))
         alone += sum(one.confidence > THRESHOLD + 0.002 for one in ours)
-        pixels = prepared(picture, model.side)
-        for _ in range(3):
-            bare.append(timed(lambda: model.onnx.unchecked({model.input: pixels}, model.outputs)))  # noqa: B023
-            whole.append(timed(lambda: detector.detect(picture, b"", None)))  # noqa: B023
     told = {
         "pictures": len(shown),
         "findings": found,
         "seen by one side only": alone,
         "largest difference of a box's edge, px": round(max(off_px), 4),
         "largest difference of a confidence": round(max(off_confidence), 6),
-        "onnxruntime's own run, ms": round(1000 * statistics.median(bare), 1),
-        "the detector, ms": round(1000 * statistics.median(whole), 1),
-        "ratio of the medians": round(statistics.median(whole) / statistics.median(bare), 3),
     }
     if overlap:
         told["overlap of outlines and masks (IoU), least and median"] = [
@@ -178,12 +169,6 @@ def region_pixels(mask: Any) -> int:
     """Pixels of its largest region, holes included."""
     regions, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return max((int(cv2.fillPoly(np.zeros(mask.shape, np.uint8), [one], 1).sum()) for one in regions), default=0)
-
-
-def timed(work: Any) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def write_fixture(folder: Path) -> None:
