@@ -13,6 +13,7 @@ from linegate import imaging, sight
 from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar
 from linegate.adapters.golden.comparison import compare, examine
 from linegate.adapters.golden.materials import Picture
+from linegate.adapters.golden.picture import Golden, encode
 from linegate.adapters.golden.registration import register
 from linegate.adapters.golden.verifier import GoldenVerifier
 from linegate.errors import PermanentError, RegistrationError, TransientError
@@ -292,6 +293,15 @@ def detect(picture: Picture, load: Callable[[str], bytes]) -> Found:
 def test_a_golden_picture_that_is_no_picture_can_be_mended_so_the_upload_stays_replayable() -> None:
     with pytest.raises(TransientError, match=r"golden picture 'golden\.png' can't be used"):
         detect(BOARD.picture, lambda _: b"no picture")
+
+
+def test_a_golden_picture_that_is_kept_fits_pictures_of_any_size() -> None:
+    registrar = GoldenRegistrar(lambda _: encode(Golden(BOARD.picture)))
+    for size in (640, 800, 700, 640):
+        picture = cv2.resize(sample(BOARD, np.random.default_rng(size)).picture, (size, size))
+        laid = np.asarray(registrar.register(Image.fromarray(picture), "golden.png").picture)
+        assert laid.shape == picture.shape
+        assert np.abs(laid.astype(float) - picture).mean() < 12
 
 
 def test_without_a_golden_picture_there_is_nothing_to_compare_with() -> None:

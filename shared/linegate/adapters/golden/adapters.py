@@ -1,7 +1,6 @@
 """The ports Registrar and Detector by comparison with a golden board."""
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -16,7 +15,7 @@ from linegate.adapters.golden.coverage import Ground, coverage, ground_of, unmat
 from linegate.adapters.golden.materials import Copper
 from linegate.adapters.golden.picture import Golden, decode
 from linegate.adapters.golden.proof import VERSION, Demand, shortfalls, text_of
-from linegate.adapters.golden.registration import lay, lay_variation, lies, pose, unseen
+from linegate.adapters.golden.registration import Template, lay, lay_variation, lies, pose, unseen
 from linegate.errors import ImageRejectedError, PermanentError, RegistrationError, TransientError
 from linegate.ports import Found, Reference
 from linegate.sight import Sight, measure
@@ -27,10 +26,14 @@ cv2.setNumThreads(1)
 KEPT: Final = 4  # decoded golden pictures; a line has one or two, a large one takes a hundred megabytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Known:
+    """A golden picture, and what is reckoned of it once."""
+
+    file: bytes
     golden: Golden
     sight: Sight
+    template: Template
     ground: Ground
     proof: str
 
@@ -40,7 +43,7 @@ class GoldenRegistrar:
 
     def __init__(self, load: Callable[[str], bytes]) -> None:
         self._load = load
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known: list[_Known] = []  # what was asked for last stands last
         self._lock = Lock()
 
     def sight(self, golden: str) -> Sight:
@@ -50,7 +53,7 @@ class GoldenRegistrar:
         known, seen = self._golden(golden), np.asarray(picture)
         good = known.golden
         try:
-            warp = pose(seen, good.picture)
+            warp = pose(seen, known.template)
             laid = lay(good.picture, seen, warp)
             variation = None
             if good.variation is not None:
@@ -74,21 +77,20 @@ class GoldenRegistrar:
     def _golden(self, name: str) -> _Known:
         """The decoded golden picture; known by its content, so that a new file under the name counts at once."""
         data = self._load(name)
-        key = hashlib.sha256(data).hexdigest()
         with self._lock:
-            if key in self._known:
-                self._known.move_to_end(key)
-                return self._known[key]
+            known = next((known for known in self._known if known.file == data), None)
+            if known is not None:
+                self._known.remove(known)
+                self._known.append(known)
+                return known
         try:
             golden = decode(data)
         except ImageRejectedError as error:  # a person can put a sound one there
             raise TransientError(f"the golden picture {name!r} can't be used: {error}") from error
-        seen = replace(measure(Image.fromarray(golden.picture)), digest=key)
-        known = _Known(golden, seen, ground_of(golden.picture), text_of(data))
+        seen = replace(measure(Image.fromarray(golden.picture)), digest=hashlib.sha256(data).hexdigest())
+        known = _Known(data, golden, seen, Template(golden.picture), ground_of(golden.picture), text_of(data))
         with self._lock:
-            self._known[key] = known
-            while len(self._known) > KEPT:
-                self._known.popitem(last=False)
+            self._known = [*self._known, known][-KEPT:]
         return known
 
 

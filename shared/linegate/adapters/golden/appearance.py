@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from linegate.adapters.golden.classes import GoldenClass
 from linegate.adapters.golden.evidence import MOST_CERTAIN, probability
 from linegate.adapters.golden.light import SURROUNDINGS, blocks, in_the_light_of, widened
-from linegate.adapters.golden.materials import Grey, Mask, Picture, evened, lightness
+from linegate.adapters.golden.materials import Grey, Mask, Pair, Picture, enlarged, lightness
 from linegate.inspection import Box
 
-# Pictures are reduced by a whole number so that the shorter side comes nearest to this; lengths below are in pixels there.
-SIDE: Final = 800
+# Lengths are in pixels of the reduced picture (see `linegate.adapters.golden.materials.Pair`).
 # Grey levels that count as nothing, and times the mean difference of flat ground that noise explains.
 LEAST_TOLERANCE, NOISE_FACTOR = 6.0, 5.0
 # How many times the picture's own noise may be at a place; and grey levels from which small differences drown in it.
@@ -75,17 +74,16 @@ class Unlike:
 
 
 def unlike(
-    picture: Picture, golden: Picture, variation: Grey | None = None, even: Picture | None = None
+    picture: Picture, golden: Picture, variation: Grey | None = None, reduced: Pair | None = None
 ) -> tuple[list[Unlike], tuple[str, ...]]:
     """Every region of `picture` that looks unlike `golden`, laid over it, and why there may be more.
 
-    `variation` is by how many grey levels good boards differ from the golden one, at each pixel; `even` is the picture
-    without glare, if that is known already.
+    `variation` is by how many grey levels good boards differ from the golden one, at each pixel; `reduced` are the two
+    pictures, if they were reduced already.
     """
-    if even is None:
-        even = evened(picture, golden)
-    step = max(1, round(min(golden.shape[:2]) / SIDE))
-    pair = _Pair.of(_reduced(picture, step), None if even is picture else _reduced(even, step), _reduced(golden, step))
+    reduced = reduced or Pair.of(picture, golden)
+    step = reduced.step
+    pair = _Pair.of(reduced)
     noise = _noise(pair)
     doubts: tuple[str, ...] = ()
     if (typical := float(np.median(noise))) > DROWNING:
@@ -124,10 +122,10 @@ class _Pair:
     doubtful: Grey  # grey levels by which light and glare may be wrong
 
     @classmethod
-    def of(cls, picture: Picture, even: Picture | None, golden: Picture) -> "_Pair":
-        """`even` is the picture without glare, None where there is none."""
-        glare = None if even is None else lightness(np.asarray(cv2.subtract(picture, even), np.uint8))
-        have, want = smooth(picture if even is None else even), smooth(golden)
+    def of(cls, pair: Pair) -> "_Pair":
+        glare = None if pair.glare is None else enlarged(pair.glare, pair.picture)
+        even = pair.picture if glare is None else cv2.subtract(pair.picture, cv2.merge([glare] * 3))
+        have, want = smooth(np.asarray(even, np.uint8)), smooth(pair.golden)
         want, doubtful = in_the_light_of(have, want)
         have, want = luminance_and_colour(have), luminance_and_colour(want)
         if glare is not None:
@@ -140,20 +138,13 @@ class _Pair:
         return cls(have, want, apart, explained, flat, doubtful)
 
 
-def _reduced(picture: Picture, step: int) -> Picture:
-    if step == 1:
-        return picture
-    size = picture.shape[1] // step, picture.shape[0] // step
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def _reduced_variation(variation: Grey | None, step: int) -> Grey | None:
     """The largest nearby: where good boards differ, they do so a little further on as well."""
     if variation is None:
         return None
-    widened = np.asarray(cv2.dilate(variation, np.ones((2 * step + 1,) * 2, np.uint8)), np.uint8)
-    size = variation.shape[1] // step, variation.shape[0] // step
-    return widened if step == 1 else np.asarray(cv2.resize(widened, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    nearby = cv2.dilate(variation, np.ones((2 * step + 1,) * 2, np.uint8))
+    height, width = (side // step * step for side in variation.shape)
+    return np.asarray(nearby[:height:step, :width:step], np.uint8).copy()
 
 
 def smooth(picture: Picture) -> Picture:

@@ -9,7 +9,7 @@ compared once more, in colour and without any notion of copper (`appearance`). W
 or `changed`; what both see has the copper's name and the greater of the two confidences.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,17 +20,7 @@ from numpy.typing import NDArray
 from linegate.adapters.golden.appearance import unlike
 from linegate.adapters.golden.classes import GoldenClass
 from linegate.adapters.golden.evidence import MOST_CERTAIN, probability
-from linegate.adapters.golden.materials import (
-    Copper,
-    Grey,
-    Mask,
-    Picture,
-    bare_metal,
-    coloured,
-    copper_masks,
-    evened,
-    two_levels,
-)
+from linegate.adapters.golden.materials import Copper, Grey, Mask, Pair, Picture, bare_metal, copper_masks, two_levels
 from linegate.adapters.golden.topology import (
     Region,
     class_of_extra,
@@ -39,6 +29,7 @@ from linegate.adapters.golden.topology import (
     disc,
     hole_is_covered,
 )
+from linegate.adapters.golden.windows import Window, where
 from linegate.errors import RegistrationError
 from linegate.inspection import Box, Detection
 
@@ -113,11 +104,11 @@ def examine(
     dark and everything else as bright. `variation` is by how many grey levels good boards differ from the golden one.
     Raises RegistrationError where so much differs that it can't be defects.
     """
-    even = evened(picture, golden)
-    differences, doubts = _candidates(picture, even, golden, copper, variation)
+    pair = Pair.of(picture, golden)
+    differences, doubts = _candidates(picture, golden, pair, copper, variation)
     found = [Detection(one.class_name, round(one.confidence, 3), one.box) for one in differences]
     if not two_levels(golden):  # a scan is all copper and ground
-        others, more = unlike(picture, golden, variation, even)
+        others, more = unlike(picture, golden, variation, pair)
         found = _merged(found, [Detection(one.class_name, round(one.confidence, 3), one.box) for one in others])
         doubts += more
     sure = (detection for detection in found if detection.confidence >= LEAST_CONFIDENCE)
@@ -150,39 +141,42 @@ def candidates(
 
     Raises RegistrationError as `examine` does.
     """
-    return _candidates(picture, evened(picture, golden), golden, copper, variation)
+    return _candidates(picture, golden, Pair.of(picture, golden), copper, variation)
 
 
 def _candidates(
-    picture: Picture, even: Picture, golden: Picture, copper: Copper, variation: Grey | None
+    picture: Picture, golden: Picture, pair: Pair, copper: Copper, variation: Grey | None
 ) -> tuple[list[Candidate], tuple[str, ...]]:
-    have, want = copper_masks(even, golden, copper, variation)
+    have, want = copper_masks(picture, golden, copper, variation, pair)
     scale = float(np.clip(min(want.shape) / 640, 0.75, 4))
-    depths = _Depths(_depth(want), _depth(1 - want), _depth(have), _depth(1 - have))
-    edges = depths.raggedness(have, want, scale)
+    differs = cv2.bitwise_xor(have, want)
+    windows = where(np.asarray(differs, np.uint8), _room(scale) + round(SAME_EDGE * scale))
+    depths = _Depths.of(have, want, windows)
+    edges = depths.raggedness(have, want, windows, scale)
     if edges.typical > MAXIMUM_RAGGEDNESS * scale:
         raise RegistrationError(
             f"edges lie {edges.typical:.1f} px from those of the golden picture: they do not show the same board, or "
             "one of them is out of focus"
         )
     sides = (
-        (True, want & (1 - have), depths.in_want, depths.beside_have),
-        (False, have & (1 - want), depths.beside_want, depths.in_have),
+        (True, cv2.bitwise_and(want, differs), depths.in_want, depths.beside_have),
+        (False, cv2.bitwise_and(have, differs), depths.beside_want, depths.in_have),
     )
     seeded = [
-        difference & np.asarray(np.maximum(deep, far) > REACH * edges.typical, np.uint8)
-        for _, difference, deep, far in sides
+        (gone, window, np.asarray(difference[window], np.uint8), _beyond(deep[window], far[window], edges), deep, far)
+        for gone, difference, deep, far in sides
+        for window in windows
     ]
-    differing = sum(float(seeds.mean()) for seeds in seeded)
+    differing = sum(cv2.countNonZero(difference & seeds) for _, _, difference, seeds, _, _ in seeded) / want.size
     if differing > MAXIMUM_DIFFERING:  # before a flood of regions is looked at one by one
         raise RegistrationError(
             f"{differing:.0%} of the picture differ from the golden picture: they do not show the same board"
         )
     found = []
-    for (gone, difference, deep, far), seeds in zip(sides, seeded, strict=True):
-        for region in _regions(seeds, difference, scale):
+    for gone, window, difference, seeds, deep, far in seeded:
+        for region in _regions(difference & seeds, difference, window, scale):
             name: GoldenClass = class_of_missing(region, want, have) if gone else class_of_extra(region, want)
-            if gone and _hole_is_covered(region, picture, golden):
+            if gone and pair.coloured and _hole_is_covered(region, picture, golden):
                 name = "missing_hole"
             evidence = _evidence(region, name, deep, far, edges)
             found.append(Candidate(name, _box(region, scale, picture.shape), evidence))
@@ -200,38 +194,66 @@ class _Edges:
     """How far the edges of the two pictures lie apart: everywhere, and on each pixel of an edge of the golden one."""
 
     typical: float
-    apart: Distance  # NaN away from edges
+    apart: Distance  # and 1 more; 0 away from edges
 
 
 @dataclass(frozen=True, slots=True)
 class _Depths:
-    """For each pixel, how deep it lies in the copper of either picture, or in what lies beside the copper."""
+    """For each pixel, how deep it lies in the copper of either picture, or in what lies beside the copper.
+
+    Known inside the windows, as far as the room around what differs there; 0 elsewhere.
+    """
 
     in_want: Distance
     beside_want: Distance
     in_have: Distance
     beside_have: Distance
 
-    def raggedness(self, have: Mask, want: Mask, scale: float) -> _Edges:
-        """Root of the mean square distance of each picture's edges from the other's; defects hardly count."""
-        distances = []
-        on_golden = np.full(want.shape, np.nan, np.float32)
-        for mask, inside, other, within, beside in (
-            (have, self.in_have, want, self.in_want, self.beside_want),
-            (want, self.in_want, have, self.in_have, self.beside_have),
+    @classmethod
+    def of(cls, have: Mask, want: Mask, windows: Sequence[Window]) -> "_Depths":
+        depths = []
+        for mask in (want, have):
+            for value in (1, 0):
+                depth = np.zeros(mask.shape, np.float32)  # takes no memory where nothing is written
+                for window in windows:
+                    seen = mask[window]
+                    depth[window] = _depth(seen if value else 1 - seen, window, mask.shape)
+                depths.append(depth)
+        return cls(*depths)
+
+    def raggedness(self, have: Mask, want: Mask, windows: Sequence[Window], scale: float) -> _Edges:
+        """Root of the mean square distance of each picture's edges from the other's; defects hardly count.
+
+        Outside of the windows the edges lie on one another.
+        """
+        count, squares = 0, 0.0
+        on_golden = np.zeros(want.shape, np.float32)
+        for mask, other, within, beside in (
+            (have, want, self.in_want, self.beside_want),
+            (want, have, self.in_have, self.beside_have),
         ):
-            edge = (mask > 0) & (inside < 1.5)
-            edge[[0, -1]], edge[:, [0, -1]] = False, False  # the picture ends there, not the copper
-            where = np.flatnonzero(edge)
-            # An edge pixel that lies on the other's edge too has a depth of 1 there.
-            apart = np.where(other.ravel()[where] > 0, within.ravel()[where] - 1, beside.ravel()[where])
-            same = apart <= SAME_EDGE * scale
-            distances.append(np.minimum(apart[same], OUTLIER * scale))
-            if mask is want:
-                on_golden.ravel()[where[same]] = distances[-1]
-        known = np.concatenate(distances)
-        typical = _rms(known) if known.size else 0.0
+            edge = cv2.subtract(mask, cv2.erode(mask, np.ones((3, 3), np.uint8)))
+            edge[[0, -1]], edge[:, [0, -1]] = 0, 0  # the picture ends there, not the copper
+            count += cv2.countNonZero(edge)
+            for window in windows:
+                on = np.flatnonzero(edge[window])
+                # An edge pixel that lies on the other's edge too has a depth of 1 there.
+                inside = other[window].ravel()[on] > 0
+                apart = np.where(inside, within[window].ravel()[on] - 1, beside[window].ravel()[on])
+                same = apart <= SAME_EDGE * scale
+                count -= on.size - int(np.count_nonzero(same))
+                near = np.minimum(apart[same], OUTLIER * scale)
+                squares += float(np.square(near, dtype=np.float64).sum())
+                if mask is want:
+                    told = np.zeros(edge[window].shape, np.float32)
+                    told.ravel()[on[same]] = near + 1
+                    on_golden[window] = told
+        typical = float(np.sqrt(squares / count)) if count else 0.0
         return _Edges(max(LEAST_RAGGEDNESS, typical), on_golden)
+
+
+def _beyond(deep: Distance, far: Distance, edges: _Edges) -> Mask:
+    return np.asarray(cv2.max(deep, far) > REACH * edges.typical, np.uint8)
 
 
 def _evidence(region: Region, class_name: str, deep: Distance, far: Distance, edges: _Edges) -> dict[str, float]:
@@ -249,7 +271,7 @@ def _evidence(region: Region, class_name: str, deep: Distance, far: Distance, ed
     thickness = float(_depth(region.pixels).max()) / unit
     beside = dilated(region.pixels, disc(3)) == 0
     nearby = edges.apart[region.window][beside]
-    nearby = nearby[~np.isnan(nearby)]
+    nearby = nearby[nearby > 0] - 1
     local = _rms(nearby) if nearby.size > 20 else unit
     return {
         "bias": 1.0,
@@ -268,14 +290,20 @@ def _evidence(region: Region, class_name: str, deep: Distance, far: Distance, ed
 
 
 def _hole_is_covered(region: Region, picture: Picture, golden: Picture) -> bool:
-    if not coloured(golden):
-        return False
     have, want = (bare_metal(shown[region.window]) for shown in (picture, golden))
     return hole_is_covered(region, have, want)
 
 
-def _regions(seeds: Mask, difference: Mask, scale: float) -> Iterator[Region]:
-    """Seeds are differences beyond the raggedness; each is grown to the whole of the difference around it."""
+def _room(scale: float) -> int:
+    """Pixels around a region that are looked at to name it."""
+    return max(1, round(MERGE_DISTANCE * scale)) + 2 * round(GROWTH * scale) + round(6 * scale)
+
+
+def _regions(seeds: Mask, difference: Mask, window: Window, scale: float) -> Iterator[Region]:
+    """Seeds are differences beyond the raggedness; each is grown to the whole of the difference around it.
+
+    Both are those of the window.
+    """
     if not cv2.hasNonZero(seeds):
         return
     growth, merge = round(GROWTH * scale), max(1, round(MERGE_DISTANCE * scale))
@@ -284,17 +312,22 @@ def _regions(seeds: Mask, difference: Mask, scale: float) -> Iterator[Region]:
     joined = _grown(grown, merge)
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     height, width = seeds.shape
-    room = merge + 2 * growth + round(6 * scale)
+    down, across = (side.start for side in window)
+    room = _room(scale)
     for label in range(1, count):
         left, top, wide, high, _ = (int(value) for value in statistics[label])
-        window = (
+        rows, columns = (
             slice(max(0, top - room), min(height, top + high + room)),
             slice(max(0, left - room), min(width, left + wide + room)),
         )
-        pixels = np.asarray((labels[window] == label) & (grown[window] > 0), np.uint8)
+        pixels = np.asarray((labels[rows, columns] == label) & (grown[rows, columns] > 0), np.uint8)
         x, y, w, h = cv2.boundingRect(pixels)
-        corner_x, corner_y = window[1].start + x, window[0].start + y
-        yield Region(window, pixels, (corner_x, corner_y, corner_x + w, corner_y + h))
+        corner_x, corner_y = across + columns.start + x, down + rows.start + y
+        seen = (
+            slice(down + rows.start, down + rows.stop),
+            slice(across + columns.start, across + columns.stop),
+        )
+        yield Region(seen, pixels, (corner_x, corner_y, corner_x + w, corner_y + h))
 
 
 def _box(region: Region, scale: float, shape: tuple[int, ...]) -> Box:
@@ -305,13 +338,27 @@ def _box(region: Region, scale: float, shape: tuple[int, ...]) -> Box:
     return Box((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
 
 
-def _depth(mask: Mask) -> Distance:
+def _depth(mask: Mask, window: Window | None = None, shape: tuple[int, ...] = ()) -> Distance:
     """How far each pixel of the mask lies from the next pixel outside of it: 1 at its edge, 0 outside.
 
-    Beyond the picture anything may lie, so the picture's outermost pixels are edges too.
+    Beyond the picture anything may lie, so the picture's outermost pixels are edges too. Of a `window` of a picture of
+    this `shape` that holds on those sides where the picture ends.
     """
-    padded = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,))
-    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1], np.float32)
+    top, bottom, left, right = (
+        (1, 1, 1, 1)
+        if window is None
+        else (
+            int(window[0].start == 0),
+            int(window[0].stop == shape[0]),
+            int(window[1].start == 0),
+            int(window[1].stop == shape[1]),
+        )
+    )
+    padded = cv2.copyMakeBorder(mask, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0,))
+    # Where nothing lies outside of the mask the distance is endless.
+    endless = float(sum(padded.shape))
+    depth = cv2.threshold(cv2.distanceTransform(padded, cv2.DIST_L2, 5), endless, 0, cv2.THRESH_TRUNC)[1]
+    return np.asarray(depth[top : top + mask.shape[0], left : left + mask.shape[1]], np.float32)
 
 
 def _grown(mask: Mask, by: int) -> Mask:

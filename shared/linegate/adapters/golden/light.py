@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.adapters.golden.materials import Grey, Picture
+from linegate.adapters.golden.materials import Grey, Picture, reduced
 
 Small = NDArray[np.float32]  # height / BLOCK x width / BLOCK
 
@@ -60,8 +60,7 @@ def in_the_light_of(have: Picture, want: Picture) -> tuple[Picture, Grey]:
 
 def blocks(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The means of BLOCK x BLOCK pixels."""
-    size = max(1, picture.shape[1] // BLOCK), max(1, picture.shape[0] // BLOCK)
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return reduced(picture, BLOCK)
 
 
 def widened(small: NDArray[np.uint8], picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

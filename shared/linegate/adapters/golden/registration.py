@@ -1,30 +1,32 @@
 """Laying the golden picture over a picture of another board of the same design."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.adapters.golden.materials import lightness
+from linegate.adapters.golden.materials import lightness, reduced, resized
 from linegate.errors import RegistrationError
 from linegate.sight import TILES
 
 Picture = NDArray[np.uint8]  # height x width x 3, RGB
-Grey = NDArray[np.float32]  # height x width
+Grey = NDArray[np.uint8]  # height x width
 Vector = NDArray[Any]  # one number for each edge pixel
 Warp = NDArray[np.float32]  # 2 x 3, from picture to golden coordinates
 
 SMALLEST_SIDE = 32  # pixels; below, there is hardly an edge to go by
 # Side to which the longer side is reduced to find the pose, and which motions are tried, in this order, with how many
 # iterations.
-COARSE_SIDE = 160
+COARSE_SIDE = 128
 MOTIONS = {cv2.MOTION_EUCLIDEAN: 50, cv2.MOTION_TRANSLATION: 30}
+# Levels of a golden picture that are kept: three for each size of picture.
+MOST_LEVELS: Final = 6
 # Sides at which the pose is refined on the edges, with how many steps.
 FINE = {320: 5, 640: 3}
 # Edge pixels that a step looks at; a part of the strongest gradient makes an edge.
-EDGE_PIXELS, EDGE_STRENGTH = 12_000, 0.15
+EDGE_PIXELS, EDGE_STRENGTH = 8_000, 0.15
 # Pixels of displacement at which an edge counts half: a defect's edges lie elsewhere altogether.
 HALF_WEIGHT = 1.0
 # Below this many edge pixels nothing is refined; a step must better the mean weight by this much; and of a motion that is
@@ -42,6 +44,8 @@ MAXIMUM_SHIFT, MAXIMUM_STRETCH = 0.12, 0.06
 # Part of the picture, and of the golden picture, that must show what the other shows: what lies outside is not
 # inspected. A shift of a dozen pixels, 3 degrees and 2 % together leave a tenth of a picture of 640 x 640.
 MINIMUM_COMMON = 0.9
+# Pixels of the golden picture at its border that are not compared.
+BORDER: Final = 1.5
 # Shorter side at which it is looked for what the picture does not show, and blur beforehand, in pixels there.
 UNSEEN_SIDE, UNSEEN_BLUR = 640, 1.5
 # A tile is unseen where, across or down, the picture's edges have less than the first part of the golden picture's energy,
@@ -57,24 +61,59 @@ def register(picture: Picture, golden: Picture) -> Picture:
     return lay(golden, picture, pose(picture, golden))
 
 
-def pose(picture: Picture, golden: Picture) -> Warp:
+class Template:
+    """A golden picture with what registration needs of it: its levels, each made once and kept."""
+
+    def __init__(self, golden: Picture) -> None:
+        self.shape = golden.shape[:2]
+        self._grey = _grey(golden)
+        self._levels: dict[float, _Level] = {}
+
+    def level(self, scale: float) -> "_Level":
+        """Reduced by `scale`."""
+        known = self._levels.get(scale)
+        if known is None:
+            if len(self._levels) >= MOST_LEVELS:
+                self._levels.clear()
+            known = self._levels[scale] = _Level.of(_reduced(self._grey, scale))
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """One level of a golden picture, and its edges."""
+
+    grey: Grey
+    edges: "_Edges"
+
+    @classmethod
+    def of(cls, grey: Grey) -> "_Level":
+        return cls(grey, _Edges.of(_smooth(grey)))
+
+
+def pose(picture: Picture, golden: Picture | Template) -> Warp:
     """The affine warp, from picture to golden coordinates, under which the golden picture lies on `picture`.
 
     It is found on reduced pictures by maximising the enhanced correlation coefficient (Evangelidis and Psarakis
     2008), which light that differs in gain and offset leaves alone, starting at the shift that phase correlation finds;
     then it becomes affine on the edges of finer pictures. Raises RegistrationError when the two do not match.
     """
-    for what, shown in (("picture", picture), ("golden picture", golden)):
-        if min(shown.shape[:2]) < SMALLEST_SIDE:
-            height, width = shown.shape[:2]
+    for what, shape in (("picture", picture.shape), ("golden picture", golden.shape)):
+        if min(shape[:2]) < SMALLEST_SIDE:
+            height, width = shape[:2]
             raise RegistrationError(f"the {what} of {width} x {height} pixels is too small to be compared")
-    moving, fixed = _grey(golden), _grey(picture)
+    template = golden if isinstance(golden, Template) else Template(golden)
     lies = np.array(
-        [[golden.shape[1] / picture.shape[1], 0, 0], [0, golden.shape[0] / picture.shape[0], 0]], np.float32
+        [[template.shape[1] / picture.shape[1], 0, 0], [0, template.shape[0] / picture.shape[0], 0]], np.float32
     )
     longest = max(picture.shape[:2])
-    coarse = min(1.0, COARSE_SIDE / longest)
-    target, source = _reduced(fixed, coarse), _reduced(moving, coarse)
+    finest = _grey(picture)
+    levels: dict[float, Grey] = {}  # each made of the next finer one
+    for side in sorted((COARSE_SIDE, *FINE), reverse=True):
+        scale = min(1.0, side / longest)
+        levels[scale] = finest = resized(finest, tuple(round(scale * side) for side in picture.shape[:2]))
+    coarse = min(levels)
+    target, source = levels[coarse], template.level(coarse).grey
     if source.std() < FEATURELESS:
         return lies
     found = _climb(_Pose.of(lies, target, source), lies, target, source)
@@ -86,8 +125,8 @@ def pose(picture: Picture, golden: Picture) -> Warp:
     warp = _at_scale(found.warp, 1 / coarse)
     for side, steps in FINE.items():
         fine = min(1.0, side / longest)
-        target, source = _reduced(fixed, fine), _reduced(moving, fine)
-        found = _Pose.of(_on_edges(_at_scale(warp, fine), lies, target, source, steps), target, source)
+        target, level = levels[fine], template.level(fine)
+        found = _Pose.of(_on_edges(_at_scale(warp, fine), lies, target, level.edges, steps), target, level.grey)
         if found.correlation < MINIMUM_CORRELATION:
             raise RegistrationError(
                 f"the picture does not match the golden picture: they correlate by {found.correlation:.2f}, "
@@ -107,9 +146,14 @@ class _Pose:
     @classmethod
     def of(cls, warp: Warp, target: Grey, moving: Grey) -> "_Pose":
         laid = _laid(moving, warp, target.shape)
-        deviations = (target - target.mean(), laid - laid.mean())
-        norm = float(np.linalg.norm(deviations[0]) * np.linalg.norm(deviations[1]))
-        return cls(warp, float((deviations[0] * deviations[1]).sum()) / norm if norm > 0 else 0.0)
+        (mean, spread), (laid_mean, laid_spread) = (
+            (float(told[0][0, 0]), float(told[1][0, 0])) for told in map(cv2.meanStdDev, (target, laid))
+        )
+        if spread * laid_spread == 0:
+            return cls(warp, 0.0)
+        # By the spread of their difference, which takes no picture in between.
+        apart = cv2.norm(target, laid, cv2.NORM_L2SQR) / target.size - (mean - laid_mean) ** 2
+        return cls(warp, (spread**2 + laid_spread**2 - apart) / (2 * spread * laid_spread))
 
 
 def _climb(pose: _Pose, lies: Warp, target: Grey, moving: Grey) -> _Pose:
@@ -133,16 +177,13 @@ def _climb(pose: _Pose, lies: Warp, target: Grey, moving: Grey) -> _Pose:
     return pose
 
 
-def _on_edges(warp: Warp, lies: Warp, target: Grey, moving: Grey, steps: int) -> Warp:
+def _on_edges(warp: Warp, lies: Warp, target: Grey, edges: "_Edges", steps: int) -> Warp:
     """The best warp among Gauss-Newton steps on the edges' displacement along their normals, affine.
 
     Each pixel of an edge of the golden picture looks where it lies in the picture, and says how far it is off; the farther,
     the less it counts (Cauchy's weights), so defects hardly do.
     """
-    smooth_target, smooth_moving = (
-        np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.5), np.float32) for grey in (target, moving)
-    )
-    edges = _Edges.of(smooth_moving)
+    smooth_target = _smooth(target)
     best, least = warp, np.inf
     for _ in range(steps):
         if edges.level.size < FEWEST_EDGES:
@@ -174,7 +215,7 @@ class _Edges:
     gradient: NDArray[np.float32]
 
     @classmethod
-    def of(cls, grey: Grey) -> "_Edges":
+    def of(cls, grey: NDArray[np.float32]) -> "_Edges":
         along_x, along_y = (cv2.Sobel(grey, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
         strength = cv2.magnitude(along_x, along_y)
         where = np.flatnonzero(strength > max(2.0, EDGE_STRENGTH * float(strength.max())))
@@ -231,8 +272,9 @@ def _plausible(warp: Warp, lies: Warp, target: Grey) -> bool:
 def _shifted(warp: Warp, moving: Grey, target: Grey) -> Warp:
     """`warp` with the shift that phase correlation sees between the reduced pictures."""
     window = cv2.createHanningWindow(target.shape[::-1], cv2.CV_32F)
-    # A copy: phaseCorrelate multiplies the window into its arguments in place.
-    (shift_x, shift_y), _ = cv2.phaseCorrelate(target.copy(), _laid(moving, warp, target.shape), window)
+    # Copies: phaseCorrelate multiplies the window into its arguments in place.
+    laid = _laid(moving, warp, target.shape).astype(np.float32)
+    (shift_x, shift_y), _ = cv2.phaseCorrelate(target.astype(np.float32), laid, window)
     moved = warp.copy()
     moved[:, 2] += warp[:, :2] @ np.array([shift_x, shift_y], np.float32)
     return moved
@@ -241,7 +283,7 @@ def _shifted(warp: Warp, moving: Grey, target: Grey) -> Warp:
 def _laid(moving: Grey, warp: Warp, shape: tuple[int, ...]) -> Grey:
     flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
     laid = cv2.warpAffine(moving, warp, (shape[1], shape[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(laid, np.float32)
+    return np.asarray(laid, np.uint8)
 
 
 def lay(golden: Picture, picture: Picture, warp: Warp) -> Picture:
@@ -252,10 +294,8 @@ def lay(golden: Picture, picture: Picture, warp: Warp) -> Picture:
     height, width = picture.shape[:2]
     flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
     laid = cv2.warpAffine(golden, warp, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    inside = cv2.warpAffine(np.full(golden.shape[:2], 255, np.uint8), warp, (width, height), flags=flags)
-    # Interpolation mixes the last pixels with what lies beyond.
-    outside = cv2.dilate(np.asarray(inside < 255, np.uint8), np.ones((3, 3), np.uint8)) > 0
-    common = 1 - float(outside.mean())
+    outside = _outside(golden.shape, warp, (height, width))
+    common = 1 - cv2.countNonZero(outside) / outside.size
     # The same area in pixels of the golden picture: the determinant is how many there are for one of the picture.
     seen = common * abs(float(np.linalg.det(warp[:, :2]))) * outside.size / (golden.shape[0] * golden.shape[1])
     if min(common, seen) < MINIMUM_COMMON:
@@ -263,8 +303,20 @@ def lay(golden: Picture, picture: Picture, warp: Warp) -> Picture:
             f"the picture and the golden picture show only {min(common, seen):.0%} of the board in common, "
             f"{MINIMUM_COMMON:.0%} is needed"
         )
-    laid[outside] = picture[outside]
-    return np.asarray(laid, np.uint8)
+    return np.asarray(cv2.copyTo(picture, outside, laid), np.uint8)
+
+
+def _outside(golden: tuple[int, ...], warp: Warp, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """1 where a picture of this shape shows what lies outside of the golden one, and along its border."""
+    height, width = golden[:2]
+    # Interpolation mixes the last pixels with what lies beyond.
+    corners = np.array([(x, y) for x, y in ((BORDER, BORDER), (width - 1 - BORDER, BORDER))], np.float64)
+    corners = np.vstack([corners, [(width - 1 - BORDER, height - 1 - BORDER), (BORDER, height - 1 - BORDER)]])
+    there = (corners - warp[:, 2]) @ np.linalg.inv(warp[:, :2]).T
+    outside = np.ones(shape, np.uint8)
+    bits = 4  # of a pixel's fraction
+    cv2.fillConvexPoly(outside, (there * 2**bits).round().astype(np.int32), (0,), shift=bits)
+    return outside
 
 
 def lay_variation(variation: NDArray[np.uint8], shape: tuple[int, ...], warp: Warp) -> NDArray[np.uint8]:
@@ -290,25 +342,41 @@ def unseen(picture: Picture, laid: Picture) -> tuple[int, ...]:
     What is covered, hazy or blurred has no edges there, or soft ones; what is coarse, shaken or a negative has others.
     """
     scale = min(1.0, UNSEEN_SIDE / min(picture.shape[:2]))
-    have, want = (cv2.GaussianBlur(_reduced(lightness(shown), scale), (0, 0), UNSEEN_BLUR) for shown in (picture, laid))
+    have, want = (cv2.GaussianBlur(_fewer(shown, scale), (0, 0), UNSEEN_BLUR) for shown in (picture, laid))
     energies = []
     for order in ((1, 0), (0, 1)):
         of_have, of_want = (cv2.Sobel(grey, cv2.CV_32F, *order) for grey in (have, want))
         products = (of_want * of_want, of_have * of_have, of_have * of_want)
-        energies.append([cv2.resize(product, (TILES, TILES), interpolation=cv2.INTER_AREA) for product in products])
+        energies.append([_tiles(product) for product in products])
     wanted, kept, followed = np.moveaxis(np.asarray(energies), 1, 0)  # each 2 x TILES x TILES
     blind = (wanted > TELLING * wanted.mean()) & ((kept < FADED * wanted) | (followed < FOLLOWING * wanted))
     return tuple(int(tile) for tile in np.flatnonzero(blind.any(axis=0)))
+
+
+def _tiles(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The means of TILES x TILES parts; of parts that are as large as each other, the last rows and columns left out."""
+    height, width = (max(TILES, side // TILES * TILES) for side in values.shape)
+    means = cv2.resize(values[:height, :width], (TILES, TILES), interpolation=cv2.INTER_AREA)
+    return np.asarray(means, np.float32)
+
+
+def _fewer(picture: Picture, scale: float) -> Grey:
+    """The lightness of a picture, reduced by `scale`; first in colour by a whole number, which is quicker."""
+    return resized(
+        lightness(reduced(picture, int(1 / scale))), tuple(round(scale * side) for side in picture.shape[:2])
+    )
 
 
 def _grey(picture: Picture) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _reduced(picture: NDArray[np.uint8], scale: float) -> Grey:
-    if scale == 1.0:
-        return picture.astype(np.float32)
-    return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.float32)
+def _smooth(grey: Grey) -> NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.5), np.float32)
+
+
+def _reduced(picture: Grey, scale: float) -> Grey:
+    return resized(picture, tuple(round(scale * side) for side in picture.shape[:2]))
 
 
 def _at_scale(warp: Warp, scale: float) -> Warp:
