@@ -10,11 +10,13 @@ import pytest
 from linegate.samples import (
     DEFECTS,
     FINISHES,
+    LOST_PRINT,
     MASKS,
     OVERSAMPLING,
     SIZE,
     Design,
     Photograph,
+    Spread,
     golden_board,
     jpeg,
     sample,
@@ -186,6 +188,37 @@ def test_the_colours_of_a_board_change_nothing_of_its_design() -> None:
         golden_board(5, mask="pink")
     with pytest.raises(ValueError, match="no finish 'lead'; there is copper, tin, gold"):
         golden_board(5, finish="lead")
+
+
+def test_without_a_spread_a_photograph_is_the_one_it_ever_was() -> None:
+    drawn = sample(golden_board(5, mask="white", finish="tin"), np.random.default_rng(9), DEFECTS)
+    assert hashlib.sha256(drawn.picture.tobytes()).hexdigest()[:16] == "02055e05651af87a"
+
+
+def test_boards_of_one_design_differ_in_copper_print_and_mask_and_keep_their_nets() -> None:
+    board = golden_board(5)
+    drawn = [sample(board, np.random.default_rng(seed), (), Spread(etch=0.5)) for seed in range(6)]
+    areas = [int((one.copper > 0).sum()) for one in drawn]
+    assert min(areas) < int((board.copper > 0).sum()) < max(areas)
+    assert {conductors(one.copper) for one in drawn} == {conductors(board.copper)}
+    straight = [sample(board, np.random.default_rng(seed), (), Spread(0, 0, 5)).picture for seed in range(6)]
+    masks = {tuple(np.median(picture[300:310, 40:60], axis=(0, 1)).astype(int)) for picture in straight}
+    assert len(masks) == len(straight)
+
+
+def test_lost_print_is_where_the_truth_says() -> None:
+    board = golden_board(5)
+    for seed in SEEDS:
+        good, bad = (
+            sample(board, np.random.default_rng(seed), names, Spread(0, 0, 0)) for names in ((), (LOST_PRINT,))
+        )
+        ((name, box),) = bad.truth
+        assert name == LOST_PRINT
+        left, top, right, bottom = (round(edge) for edge in box.corners)
+        assert min(right - left, bottom - top) >= 6
+        assert np.array_equal(good.copper, bad.copper)
+        inside = np.s_[top + 2 : bottom - 2, left + 2 : right - 2]
+        assert bad.picture[inside].max() < 140  # white print is brighter
 
 
 def test_the_green_board_is_drawn_as_ever() -> None:

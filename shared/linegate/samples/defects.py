@@ -15,6 +15,9 @@ TRIES: Final = 400
 BITE: Final = (0.3, 0.6)  # how much of the width a mouse bite takes
 RING: Final = 5  # a bite of a narrower annular ring would be smaller than a defect is
 
+LOST_PRINT: Final = "lost_print"  # not among DEFECTS, which all are of the copper
+LOST: Final = (24, 60)  # how much of a text is lost
+
 Placed = tuple[str, NDArray[np.float64]]  # a defect and the 4 x 2 corners of what it changed; oversampled
 
 
@@ -35,8 +38,27 @@ def place(
         left, top, width, height = cv2.boundingRect((trial ^ conductors) | (drilled ^ holes))
         if width:
             conductors[:], holes[:] = trial, drilled
-            return np.array([(x, y) for x in (left, left + width) for y in (top, top + height)], np.float64)
+            return _corners(left, top, width, height)
     raise ValueError(f"there is no place left on this board for a {name}")
+
+
+def lose_print(design: Design, rng: np.random.Generator, ground: Mask) -> NDArray[np.float64]:
+    """Take a stretch of a text off the ground; the 4 x 2 corners of what is gone, oversampled."""
+    before = ground.copy()
+    for _ in range(TRIES):
+        across, down = rng.uniform(190, 500), 598
+        corner, end = design.pixel(across, down - 20), design.pixel(across + rng.uniform(*LOST), down + 20)
+        stretch = np.s_[corner[1] : end[1], corner[0] : end[0]]
+        ground[stretch] = design.bare_ground[stretch]
+        left, top, width, height = cv2.boundingRect(before ^ ground)
+        if min(width, height) > 6 * design.unit:
+            return _corners(left, top, width, height)
+        ground[:] = before
+    raise ValueError("there is no print on this board that could be lost")
+
+
+def _corners(left: int, top: int, width: int, height: int) -> NDArray[np.float64]:
+    return np.array([(x, y) for x in (left, left + width) for y in (top, top + height)], np.float64)
 
 
 def _count(conductors: Mask) -> int:

@@ -27,6 +27,7 @@ CONVEYOR: Final[Colour] = (44, 45, 48)
 _DRILLED: Final[Colour] = (22, 20, 20)
 _WHITE_PRINT: Final[Colour] = (222, 226, 216)
 _BLACK_PRINT: Final[Colour] = (34, 34, 36)
+PRINT: Final = (("LINEGATE  DEMO BOARD", (190, 606)), ("A1", (560, 606)))  # each text and where it begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +136,35 @@ class Design:
         return photograph(self.surface(self.conductors, self.holes), pose_of(self.size, 0, 0, 0, 1), CONVEYOR)
 
     @cached_property
-    def ground(self) -> Mask:
-        """What lies where there is no copper: the number of its colour instead of 0 or 255."""
+    def bare_ground(self) -> Mask:
+        """The ground without print."""
         kinds = np.full((self.canvas,) * 2, _CONVEYOR, np.uint8)
         edge = round(MARGIN * self.unit)
         kinds[edge:-edge, edge:-edge] = _MASK
-        scale, stroke = self.unit / OVERSAMPLING, round(self.unit)
-        for text, spot in (("LINEGATE  DEMO BOARD", (190, 606)), ("A1", (560, 606))):
-            cv2.putText(kinds, text, self.pixel(*spot), cv2.FONT_HERSHEY_SIMPLEX, scale, _SILK, stroke, cv2.LINE_8)
         return kinds
 
-    def surface(self, conductors: Mask, holes: Mask) -> Picture:
-        """The board as the camera would see it without any optics; canvas x canvas x 3."""
-        code = self.ground | (conductors & _IS_COPPER) | (self.pad_area & _IS_PAD) | (holes & _IS_HOLE)
-        return np.asarray(cv2.applyColorMap(code, self.palette.seen()), np.uint8)
+    @cached_property
+    def ground(self) -> Mask:
+        """What lies where there is no copper: the number of its colour instead of 0 or 255."""
+        return self.printed(0, 0)
+
+    def printed(self, across: float, down: float) -> Mask:
+        """The ground with its print this far from where it belongs."""
+        kinds = self.bare_ground.copy()
+        scale, stroke = self.unit / OVERSAMPLING, round(self.unit)
+        for text, (x, y) in PRINT:
+            spot = self.pixel(x + across, y + down)
+            cv2.putText(kinds, text, spot, cv2.FONT_HERSHEY_SIMPLEX, scale, _SILK, stroke, cv2.LINE_8)
+        return kinds
+
+    def surface(
+        self, conductors: Mask, holes: Mask, ground: Mask | None = None, palette: Palette | None = None
+    ) -> Picture:
+        """The board as the camera would see it without any optics, on its own ground and in its own colours if not said
+        otherwise; canvas x canvas x 3."""
+        ground = self.ground if ground is None else ground
+        code = ground | (conductors & _IS_COPPER) | (self.pad_area & _IS_PAD) | (holes & _IS_HOLE)
+        return np.asarray(cv2.applyColorMap(code, (palette or self.palette).seen()), np.uint8)
 
     def pixel(self, x: float, y: float) -> tuple[int, int]:
         """The oversampled pixel of a point of the design."""
