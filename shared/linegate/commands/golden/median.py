@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 
 from linegate import imaging, sight
+from linegate.adapters.golden.light import in_the_light_of
 from linegate.adapters.golden.materials import lightness
 from linegate.adapters.golden.picture import Golden, encode
 from linegate.adapters.golden.proof import kept_in, summary
@@ -121,7 +122,7 @@ def build(pictures: Sequence[Picture], names: Sequence[str]) -> Built:
     progress = Console(stderr=True)
     for name, picture in track(others, "laying boards over each other", console=progress, transient=True):
         try:
-            laid.append(_in_the_light_of(first, register(first, picture)))
+            laid.append(in_the_light_of(first, register(first, picture))[0])
         except RegistrationError as error:
             raise UsageError(f"{name} can't be laid over {names[0]}: {error}; leave it out") from error
     golden = np.empty_like(first)
@@ -150,14 +151,6 @@ def _variation(golden: Picture, laid: Sequence[Picture]) -> NDArray[np.uint8]:
 
 def _bands(picture: Picture) -> list[slice]:
     return [np.s_[top : top + BAND] for top in range(0, len(picture), BAND)]
-
-
-def _in_the_light_of(first: Picture, picture: Picture) -> Picture:
-    """`picture` with the mean and the contrast of `first`, channel by channel."""
-    mean, spread = picture.mean((0, 1)), picture.std((0, 1)) + 1e-6
-    wanted_mean, wanted_spread = first.mean((0, 1)), first.std((0, 1))
-    changed = (picture.astype(np.float32) - mean) * (wanted_spread / spread) + wanted_mean
-    return np.asarray(np.clip(changed, 0, 255), np.uint8)
 
 
 def _read(file: Path) -> Picture:
