@@ -174,3 +174,30 @@ def test_a_picture_that_looks_otherwise_all_over_is_a_doubt_not_a_flood_of_boxes
     detections, doubts = unlike(tested, golden)
     assert detections == []
     assert "look unlike the golden picture" in doubts[0]
+
+
+@pytest.mark.parametrize("drowns", [False, True])
+def test_where_a_white_board_is_too_bright_to_show_anything_it_does_not_pass(drowns: bool) -> None:
+    board = golden_board(63, mask="white", finish="tin")
+    picture = sample(board, np.random.default_rng(5)).picture.astype(np.float32)
+    if drowns:
+        cv2.ellipse(picture, (320, 400), (70, 50), 0, 0, 360, (255, 255, 255), -1)
+    tested = np.clip(picture, 0, 255).astype(np.uint8)
+    detections, doubts = examine(tested, register(tested, board.picture))
+    sure = [detection for detection in detections if detection.confidence >= Recipe().confidence]
+    assert bool(doubts) == drowns
+    assert drowns or sure == []
+    if drowns:
+        assert "so bright that nothing can be seen" in doubts[0]
+
+
+@pytest.mark.parametrize("mask", ["black", "white"])
+def test_glare_on_a_board_without_colour_is_no_defect(mask: str) -> None:
+    board = golden_board(64, mask=mask, finish="copper")
+    picture = sample(board, np.random.default_rng(6)).picture.astype(np.float32)
+    spot = np.zeros(picture.shape[:2], np.float32)
+    cv2.ellipse(spot, (300, 250), (60, 25), 20, 0, 360, (1,), -1)
+    soft = cv2.GaussianBlur(spot, (0, 0), 25)
+    lit = np.clip(picture + 80 * (soft / soft.max())[..., None], 0, 255).astype(np.uint8)
+    detections, _ = examine(lit, register(lit, board.picture))
+    assert [one for one in detections if one.confidence >= Recipe().confidence] == []

@@ -147,3 +147,11 @@ def test_what_can_not_be_used_is_named(
     assert main(["golden", "build", *files, "-o", str(tmp_path / "golden.png")]) == 64
     assert said in capsys.readouterr().err
     assert not (tmp_path / "golden.png").exists()
+
+
+def test_uneven_light_on_good_boards_is_not_taken_for_what_boards_differ_by() -> None:
+    design = golden_board(22, mask="white", finish="tin")
+    pictures = [sample(design, np.random.default_rng(seed)).picture for seed in range(5)]
+    variation = build(pictures, [str(seed) for seed in range(5)]).golden.variation
+    assert variation is not None
+    assert np.percentile(variation[60:-60, 60:-60], 75) <= 5  # the light on them differs by up to 40 grey levels

@@ -62,9 +62,9 @@ def fit(fitted: Sequence[Case]) -> dict[str, float]:
     return {name: round(float(weight), 1) for name, weight in zip(WEIGHTS, weights, strict=True)}
 
 
-def faint(design: Design, mask: str) -> Design:
-    """With covered tracks that differ from the mask beside them by FAINT grey levels."""
-    levels = -FAINT if mask == "white" else FAINT
+def faint(design: Design, mask: str, by: int = FAINT) -> Design:
+    """With covered tracks that differ from the mask beside them by so many grey levels."""
+    levels = -by if mask == "white" else by
     red, green, blue = design.palette.mask
     return replace(design, palette=replace(design.palette, copper=(red + levels, green + levels, blue + levels)))
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from linegate.adapters.golden.classes import GoldenClass
 from linegate.adapters.golden.evidence import MOST_CERTAIN, probability
 from linegate.adapters.golden.light import SURROUNDINGS, blocks, in_the_light_of, widened
-from linegate.adapters.golden.materials import Grey, Mask, Pair, Picture, enlarged, lightness
+from linegate.adapters.golden.materials import CLIPPED, Grey, Mask, Pair, Picture, drowned, enlarged, lightness
 from linegate.inspection import Box
 
 # Lengths are in pixels of the reduced picture (see `linegate.adapters.golden.materials.Pair`).
@@ -86,8 +86,12 @@ def unlike(
     pair = _Pair.of(reduced)
     noise = _noise(pair)
     doubts: tuple[str, ...] = ()
-    if (typical := float(np.median(noise))) > DROWNING:
+    if lost := cv2.countNonZero(pair.lost):
         doubts = (
+            f"{max(0.01, lost / pair.lost.size):.0%} of the picture are so bright that nothing can be seen there.",
+        )
+    if (typical := float(np.median(noise))) > DROWNING:
+        doubts += (
             f"The picture differs from the golden picture all over: differences under {typical:.0f} grey levels can't be seen.",
         )
     allowed = _tolerance(pair, noise, _reduced_variation(variation, step))
@@ -120,6 +124,7 @@ class _Pair:
     explained: Grey  # grey levels that edges explain, by the contrast within reach
     flat: Mask  # 255 where there is little contrast within reach
     doubtful: Grey  # grey levels by which light and glare may be wrong
+    lost: Mask  # 255 where the picture is too bright to show anything
 
     @classmethod
     def of(cls, pair: Pair) -> "_Pair":
@@ -132,10 +137,15 @@ class _Pair:
             around = np.ones((GLARE_REACH,) * 2, np.uint8)
             slope = cv2.subtract(cv2.dilate(glare, around), cv2.erode(glare, around))
             doubtful = np.asarray(cv2.add(doubtful, cv2.addWeighted(glare, GLARE, slope, GLARE, 0)), np.uint8)
+            # What is clipped was brighter still: by how much glare there is, at most.
+            clipped = cv2.threshold(lightness(pair.picture), CLIPPED, 255, cv2.THRESH_BINARY)[1]
+            doubtful = np.asarray(cv2.add(doubtful, cv2.bitwise_and(glare, clipped)), np.uint8)
+        lost = drowned(pair.picture, pair.golden)
+        doubtful = np.asarray(cv2.max(doubtful, cv2.dilate(lost, np.ones((GLARE_REACH,) * 2, np.uint8))), np.uint8)
         apart = lightness(np.asarray(cv2.absdiff(have, want), np.uint8))
         explained, flat = _edges(want, apart)
         explained = np.asarray(cv2.max(explained, blurred_away(want)), np.uint8)
-        return cls(have, want, apart, explained, flat, doubtful)
+        return cls(have, want, apart, explained, flat, doubtful, lost)
 
 
 def _reduced_variation(variation: Grey | None, step: int) -> Grey | None:

@@ -24,6 +24,8 @@ TINT: Final = 0.25
 _WHITE: Final = np.ceil((1 - TINT) * np.arange(256)).astype(np.uint8)  # the least that the darkest channel is then
 # Side to which the shorter side is reduced to look for glare, and the window there whose median is taken.
 GLARE_SIDE, GLARE_WINDOW = 320, 15
+# Grey levels above which a channel is clipped, and pixels across of a white spot that may be solder.
+CLIPPED, SPOT = 251, 13
 # Bare metal is grey: its channels differ by less than this part of the brightest, which shadows are too dark to tell. It
 # can be told from a board of which at least this part is coloured.
 GREY, SHADOW, COLOURED = 0.4, 60, 0.5
@@ -49,8 +51,7 @@ class Pair:
     def of(cls, picture: Picture, golden: Picture) -> "Pair":
         step = max(1, round(min(golden.shape[:2]) / SIDE))
         smaller, wanted, colour = reduced(picture, step), reduced(golden, step), coloured(golden)
-        told = colour and not bilevel(golden)
-        return cls(step, smaller, wanted, glare(smaller, wanted) if told else None, colour)
+        return cls(step, smaller, wanted, None if two_levels(golden) else glare(smaller, wanted), colour)
 
 
 def resized(grey: Grey, shape: tuple[int, ...]) -> Grey:
@@ -80,7 +81,8 @@ def copper_masks(
     """
     scan = bilevel(golden)
     want, have = lightness(golden), lightness(picture)
-    if pair is not None and pair.glare is not None:
+    # Copper on a grey board brightens as glare does.
+    if pair is not None and pair.glare is not None and pair.coloured and not scan:
         have = np.asarray(cv2.subtract(have, enlarged(pair.glare, have)), np.uint8)
     if scan:
         threshold, least = 127.0, 0.0  # also where the golden scan is all of one kind, which tells no threshold
@@ -124,6 +126,17 @@ def glare(picture: Picture, golden: Picture) -> Grey | None:
     side = GLARE_SIDE / min(white.shape)
     small = resized(np.asarray(white, np.uint8), tuple(round(side * length) for length in white.shape))
     return np.asarray(cv2.GaussianBlur(cv2.medianBlur(small, GLARE_WINDOW), (0, 0), 1.0), np.uint8)
+
+
+def drowned(picture: Picture, golden: Picture) -> Mask:
+    """255 where all that the golden picture shows is white on the picture: glare or exposure left nothing to compare.
+
+    Small white spots are no such places: they may be solder.
+    """
+    darkest = (np.minimum(np.minimum(shown[..., 0], shown[..., 1]), shown[..., 2]) for shown in (picture, golden))
+    have, want = (cv2.threshold(level, CLIPPED, 255, cv2.THRESH_BINARY)[1] for level in darkest)
+    lost = cv2.morphologyEx(cv2.subtract(have, want), cv2.MORPH_OPEN, np.ones((SPOT, SPOT), np.uint8))
+    return np.asarray(lost, np.uint8)
 
 
 def enlarged(small: Grey, picture: NDArray[np.uint8]) -> Grey:

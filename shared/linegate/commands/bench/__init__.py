@@ -1,4 +1,4 @@
-"""`linegate bench`: where the time of a board goes, and how many boards a second there may be."""
+"""`linegate bench`: where the time of a board goes, how many boards a second there may be, and on which materials."""
 
 import argparse
 import json
@@ -22,6 +22,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--cold", action="store_true", help="instances of a function instead: from their start to the first verdict"
     )
     parser.add_argument(
+        "--materials",
+        action="store_true",
+        help="how well instead: drawn boards of every mask colour and finish, by the golden comparison",
+    )
+    parser.add_argument(
         "--images", type=Path, metavar="DIR", help="pictures for --throughput, as `demo --images` takes them"
     )
     parser.add_argument("--golden", type=Path, metavar="FILE", help="golden picture for those without NAME_temp beside")
@@ -35,8 +40,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--images and --golden belong to --throughput")
     if options.golden and not options.images:
         raise UsageError("--golden FILE goes with --images DIR")
-    if sum((bool(options.services), options.throughput, options.cold)) > 1:
-        raise UsageError("--services, --throughput and --cold measure different things; choose one")
+    if sum((bool(options.services), options.throughput, options.cold, options.materials)) > 1:
+        raise UsageError("--services, --throughput, --cold and --materials measure different things; choose one")
     clean_up_first()
     logs.configure("CRITICAL" if options.services else "ERROR")
     told: RenderableType
@@ -45,6 +50,11 @@ def run(options: argparse.Namespace) -> int:
 
         report = throughput.measure(options.images, options.golden)
         told = throughput.sentence(report)
+    elif options.materials:
+        from linegate.commands.bench import materials
+
+        report = materials.measure()
+        told = materials.table(report)
     elif options.cold:
         from linegate.commands.bench import cold
 
