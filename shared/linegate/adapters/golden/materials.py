@@ -75,9 +75,10 @@ def reduced(picture: Picture, step: int) -> Picture:
 def copper_masks(
     picture: Picture, golden: Picture, copper: Copper, variation: Grey | None, pair: Pair | None = None
 ) -> tuple[Mask, Mask]:
-    """Copper of the picture (without the glare that their `pair` tells) and of the golden picture, by one threshold, in the same light.
+    """Copper of the picture and of the golden picture, by one threshold, in the same light.
 
-    `variation` is by how many grey levels good boards differ from the golden one, at each pixel.
+    `pair` tells the glare that is taken out first, `variation` by how many grey levels good boards differ from the golden
+    one, at each pixel.
     """
     scan = bilevel(golden)
     want, have = lightness(golden), lightness(picture)

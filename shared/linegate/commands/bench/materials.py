@@ -9,7 +9,7 @@ from rich.table import Table
 
 from linegate.adapters.golden.materials import Picture
 from linegate.adapters.golden.picture import Golden
-from linegate.commands.golden import build
+from linegate.commands.golden.median import build
 from linegate.evaluation.materials import WAYS, Looked, look_at, tally
 from linegate.samples import FINISHES, MASKS
 from linegate.settings import CORES
