@@ -87,6 +87,11 @@ def spot(at: tuple[int, int], axes: tuple[int, int]) -> np.ndarray:
     return shape
 
 
+def test_a_golden_picture_that_is_plain_all_over_has_no_background() -> None:
+    plain = np.full((640, 640, 3), 255, np.uint8)
+    assert not ground_of(plain).plain.any()
+
+
 def test_glare_that_leaves_nothing_to_see_is_lost() -> None:
     shape = spot((300, 300), (45, 30))
     strong = cv2.GaussianBlur(shape, (0, 0), 8)[..., None] * np.array((230, 210, 220), np.float32)

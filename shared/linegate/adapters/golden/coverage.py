@@ -79,8 +79,8 @@ def ground_of(golden: Picture) -> Ground:
     outermost = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     around = np.asarray(np.isin(labels, outermost[outermost > 0]), np.uint8)
     product = cv2.findNonZero(1 - around)
-    spanned = float(cv2.contourArea(cv2.convexHull(product))) if 0 in around else np.inf
-    if len(product) < FILLED * spanned:  # what lies between the tracks is no background
+    # What lies between tracks is no background, and neither is a stretch of a product that shows nothing else.
+    if not cv2.hasNonZero(1 - around) or len(product) < FILLED * cv2.contourArea(cv2.convexHull(product)):
         around[:] = 0
     return Ground(around, size, step)
 
