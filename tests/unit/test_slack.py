@@ -16,7 +16,21 @@ from linegate.adapters.exchange import Http
 from linegate.adapters.targets.endpoint import Endpoint
 from linegate.adapters.targets.slack import SlackTarget, message
 from linegate.errors import TransientError
-from linegate.inspection import DETECT, Answer, Check, Inspection, Manifest, ObjectRef, Place, Result, Revision
+from linegate.inspection import (
+    DETECT,
+    Answer,
+    Check,
+    Coverage,
+    Detection,
+    Inspection,
+    Loss,
+    Manifest,
+    Measure,
+    ObjectRef,
+    Place,
+    Result,
+    Revision,
+)
 from linegate.notification import notification_body
 from linegate.sections import Storage
 from linegate.verdict import decide
@@ -33,10 +47,12 @@ def event(
     serial: str = "PCB-0042",
     storage: Storage = LINK,
     number: int = 1,
+    like: Detection | None = None,
+    coverage: Coverage | None = None,
 ) -> Any:
-    found = [replace(detection(), confidence=0.91) for _ in results]
+    found = [like or replace(detection(), confidence=0.91) for _ in results]
     checks = {index: Check(index, result, reason) for index, result in enumerate(results)}
-    manifest = Manifest.of(found, width=64, height=64, answers=(Answer("d", "d"),))
+    manifest = Manifest.of(found, width=64, height=64, answers=(Answer("d", "d", coverage=coverage),))
     image = ObjectRef("uploads", "uploads/smt-1/aoi/x.jpg", 7)
     place = Place("smt-1", "aoi-3", serial)
     board = Inspection(image.inspection_id, image, place, "pcb", START, START, START, manifest=manifest)
@@ -66,12 +82,6 @@ def test_a_glance_tells_board_line_verdict_defects_reasons_time_and_picture() ->
     assert "orrect" not in said
 
 
-def test_a_measure_is_told_by_its_number() -> None:
-    told = event()
-    told["data"]["defects"][0]["measure"] = {"name": "gap", "value": 2.34, "unit": "mm", "low": 1.0, "high": 2.0}
-    assert "❌ short (2.34 mm, defect): the track is cut" in shown(message(told))
-
-
 def test_a_correction_says_so_in_its_first_words_and_what_it_corrects() -> None:
     content = message(event(number=2))
     assert content["blocks"][0]["text"]["text"].startswith("Correction: FAIL")
@@ -91,13 +101,43 @@ def test_what_does_not_fit_is_counted() -> None:
     assert f"and {300 - listed} more" in findings
 
 
+def measured(measure: Measure, result: Result = Result.FAIL) -> dict[str, Any]:
+    gauge = replace(detection(), class_name="gap", confidence=1.0, measure=measure)
+    return message(event((result,), reason="it is too wide", like=gauge))
+
+
+def test_a_measure_is_told_with_its_limits_in_the_place_of_a_confidence() -> None:
+    gap = Measure("gap", 0.31, "mm", 0.2, 0.3)
+    assert "❌ gap 0.31 mm (0.2 … 0.3), defect: it is too wide" in shown(measured(gap))
+    assert "❔ gap 0.31 mm (0.2 … 0.3), not judged: " in shown(measured(gap, Result.UNSURE))
+    assert "✔ gap 0.31 mm (0.2 … 0.3): " in shown(measured(gap, Result.PASS)), (
+        "nobody suspected it, so it is not cleared"
+    )
+    assert "❌ gap, offset 3.00 (at most 2), defect: " in shown(
+        measured(replace(gap, name="offset", value=3, unit="", low=None, high=2))
+    )
+
+
+def test_coverage_is_told_where_it_is_less_than_everything() -> None:
+    lost = Coverage(0.931, (Loss("outside the golden picture", 0.05), Loss("glare", 0.019)))
+    said = shown(message(event(coverage=lost)))
+    assert "Coverage\\n93.1 % (5.0 % outside the golden picture, 1.9 % glare)" in said
+    for full in (None, Coverage()):
+        assert "overage" not in shown(message(event(coverage=full)))
+    old = event()
+    del old["data"]["coverage"]
+    assert "overage" not in shown(message(old)), "what an earlier release wrote is still sent"
+
+
 SMUGGLED = "<!channel> & *<https://evil.example|click>* `x` :bomb: evil.example a@evil.example ~no~ _so_ <@U1>"
 
 
 def test_names_and_reasons_stand_where_slack_formats_nothing() -> None:
-    content = message(event(reason=SMUGGLED, serial=SMUGGLED))
+    gauge = replace(detection(), measure=Measure(SMUGGLED, 1, SMUGGLED))
+    lost = Coverage(0.5, (Loss(SMUGGLED, 0.5),))
+    content = message(event(reason=SMUGGLED, serial=SMUGGLED, like=gauge, coverage=lost))
     texts = list(objects(content["blocks"]))
-    assert sum(SMUGGLED in text["text"] for text in texts if text["type"] == "plain_text") > 2
+    assert sum(SMUGGLED in text["text"] for text in texts if text["type"] == "plain_text") > 3
     (formatted,) = (text for text in texts if text["type"] == "mrkdwn")
     assert formatted["verbatim"] is True
     assert "evil" not in formatted["text"]

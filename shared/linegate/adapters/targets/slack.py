@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from linegate.adapters.targets.http import HttpTarget
 from linegate.errors import DeferredError
+from linegate.inspection import Coverage, Loss, Measure
 from linegate.kind import Surroundings
 from linegate.ports import Target
 from linegate.texts import visible
@@ -92,6 +93,7 @@ def message(event: Mapping[str, Any]) -> dict[str, Any]:
         ("Line / station", " / ".join(filter(None, (data["line"], data["station"])))),
         ("Defects", data["fail_count"]),
         ("Revision", data["revision"]),
+        *_coverage(data.get("coverage")),
     )
     fields = [_plain(f"{key}\n{str(value) or 'unknown'}", FIELD) for key, value in facts]
     blocks.append({"type": "section", "fields": fields})
@@ -110,12 +112,7 @@ def _defects(data: Mapping[str, Any]) -> str:
     findings = data["defects"]
     for finding in findings[:SHOWN]:
         note = f" ({finding['note']})" if finding.get("note") else ""
-        measure = finding.get("measure")
-        sure = (
-            f"{measure['value']:.2f} {measure['unit']}".rstrip() if measure else f"{100 * finding['confidence']:.0f} %"
-        )
-        name, result = finding["class"].replace("_", " "), finding["result"]
-        line = visible(f"{_RESULTS[result]} {name} ({sure}, {_WORDS[result]}): {finding['reason']}{note}")
+        line = visible(f"{_RESULTS[finding['result']]} {_found(finding)}: {finding['reason']}{note}")
         if sum(map(len, lines)) + len(line) > SECTION - 100:
             break
         lines.append(line)
@@ -123,6 +120,24 @@ def _defects(data: Mapping[str, Any]) -> str:
     if more:
         lines.append(f"\u2026 and {more} more")
     return "\n".join(lines)
+
+
+def _found(finding: Mapping[str, Any]) -> str:
+    """What was found, and what was said of it; a number that was measured stands in the place of a confidence."""
+    name, result, measured = finding["class"].replace("_", " "), finding["result"], finding.get("measure")
+    if not measured:
+        return f"{name} ({100 * finding['confidence']:.0f} %, {_WORDS[result]})"
+    measure = Measure(*(measured.get(key) for key in ("name", "value", "unit", "low", "high")))
+    what = str(measure) if measure.name in (name, finding["class"]) else f"{name}, {measure}"
+    return what if result == "PASS" else f"{what}, {_WORDS[result]}"
+
+
+def _coverage(told: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """The fact for a person, where a part of the picture could not be judged."""
+    if told is None or told["part"] >= 1:
+        return []
+    lost = tuple(Loss(loss["why"], loss["part"]) for loss in told["lost"])
+    return [("Coverage", str(Coverage(told["part"], lost)))]
 
 
 def _context(data: Mapping[str, Any]) -> str:
