@@ -92,18 +92,29 @@ def test_the_report_tells_escapes_and_false_calls_and_shows_them(
     assert report["localisation"]["recall"] == pytest.approx(2 / 3)
     assert report["before_verification"]["boards"]["total"] == 5
     assert report["confusion"]["short"] == {"open_circuit": 0, "short": 1, "spur": 0, "(none)": 1}
+    assert report["coverage"]["known"] == 5
+    assert 0.98 <= report["coverage"]["least"] <= report["coverage"]["p50"] <= 1
+    assert report["coverage"]["below"] == []
+    assert all(0.98 <= board["coverage"]["part"] <= 1 for board in report["boards_list"])
+    (only,) = report["detectors"]
+    assert (only["detector"], only["answered"]) == ("golden", 5)
+    assert (only["true_alone"], only["false_alone"], only["true_together"]) == (2, 1, 0)
     assert report["latency_ms"]["board"]["p50"] > 0
     assert report["cost"]["crops_per_board"] == pytest.approx(3 / 5)
     (fault,) = report["dataset"]["faults"]
     assert (Path(fault["file"]).name, fault["line"], report["dataset"]["bad_labels"]) == ("found.txt", 2, 1)
 
     assert "1 escapes, 1 false calls" in told.out
+    assert re.search(r"coverage: least \d+\.\d %, p5 .* %, p50 .* %; 0 boards of 5 below 98.0 %", told.out)
+    assert "by it alone" not in told.out, "there is one detector only"
     assert re.search(r"for a recall of 0.6 or more, paste into the recipe:  confidence: 0\.\d+", told.out)
     # (1 - p)³ + 3p(1 - p)² is 0.05 at p = 0.8647
     assert "escapes at the recipe's own confidences: 1 of 3 bad boards, at most 87 % with 95 % certainty" in told.out
     assert "found.txt:2: 3 values" in told.err
 
     page = files[1].read_text()
+    assert "How much of the pictures could be judged" in page
+    assert "What each detector brings" not in page
     for title, name in (("Escapes", "escape"), ("False calls", "false-call")):
         part = page.split(f"<h2>{title}: 1</h2>")[1].split("<h2>")[0]
         assert f"<b>{name}</b>" in part

@@ -440,7 +440,7 @@ def test_a_good_part_is_summed_up_by_its_measures_and_counts_as_no_false_call() 
     manifest = Manifest.of(found(shown(), width()), width=WIDTH, height=HEIGHT)
     decision = decide(manifest, {})
     assert (decision.verdict, decision.summary) == (Verdict.PASS, "No defect: 1 measure inside the limits.")
-    part = InspectedBoard("part", (), manifest, manifest.detections, Verdict.PASS)
+    part = InspectedBoard("part", (), manifest, manifest.detections, Verdict.PASS, own=frozenset({0}))
     assert part.found(verified=False, counts=lambda _: True) == []
     assert part.decided(verified=False, counts=lambda _: True) is Verdict.PASS
 

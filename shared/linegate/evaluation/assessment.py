@@ -11,12 +11,15 @@ from typing import Any
 import linegate
 from linegate.evaluation import metrics
 from linegate.evaluation.clearing import cleared, clearing
+from linegate.evaluation.coverage import coverage, coverage_of
+from linegate.evaluation.detectors import by_detector
 from linegate.evaluation.labels import Dataset, Kind, class_name, shown, warnings
 from linegate.evaluation.outcomes import Outcome, floor_of
 from linegate.evaluation.percentiles import percentiles
 from linegate.evaluation.promise import promise
 from linegate.evaluation.thresholds import choices
-from linegate.inspection import Detection
+from linegate.inspection import Check, Detection
+from linegate.notification import covered
 from linegate.redaction import redact
 from linegate.settings import Recipe, Settings
 
@@ -114,6 +117,8 @@ def assess(
         "iou": request.iou,
         **after,
         "before_verification": before,
+        "coverage": coverage(boards, recipe.least_coverage),
+        "detectors": by_detector(boards, [detector.called for detector in recipe.detectors], request.iou, counts),
         "not_judged": metrics.why_not_judged(boards, counts),
         "choose": choices(after, request.recall),
         "promise": promise(
@@ -206,10 +211,13 @@ def _board(outcome: Outcome, counts: Callable[[Detection], bool]) -> dict[str, A
         "found": len(board.found(verified=True, counts=counts)),
         "verdict": verdict.value,
         "reasons": list(board.not_judged(counts)),
+        "coverage": covered(coverage_of(board)),
         "decided_ms": round(outcome.inspection.timings.decided_ms, 1),
     }
 
 
-def _checks(outcome: Outcome) -> Sequence[Any]:
-    revision = outcome.inspection.revision
-    return revision.decision.checks if revision else ()
+def _checks(outcome: Outcome) -> Sequence[Check]:
+    """What a verifier said."""
+    revision, own = outcome.inspection.revision, outcome.board.own
+    checks = revision.decision.checks if revision else ()
+    return [check for index, check in enumerate(checks) if index not in own]

@@ -37,8 +37,9 @@ def cleared(outcomes: Iterable[Outcome], counts: Callable[[Detection], bool]) ->
     for outcome in outcomes:
         revision = outcome.inspection.revision
         checks = revision.decision.checks if revision else ()
-        for detection, check in zip(outcome.board.detections, checks, strict=False):
-            if said_pass(check) and detection.measure is None and counts(detection):
+        board = outcome.board
+        for index, (detection, check) in enumerate(zip(board.detections, checks, strict=False)):
+            if said_pass(check) and index not in board.own and counts(detection):
                 defect = any(overlap(detection.box, truth.box) > 0 for truth in outcome.sample.truths)
                 some.append(Cleared(class_name(detection.class_name), detection.confidence, defect))
     return some

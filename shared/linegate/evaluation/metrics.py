@@ -23,7 +23,8 @@ class InspectedBoard:
     """One labelled board and what the gate made of it.
 
     `detections` carry their result as `settled`. Where the detector gave no answer there is no `manifest`, and `verdict`
-    with its `reasons` is all there is.
+    with its `reasons` is all there is. `own` are the indices of those whose result no verifier gave: what a detector or the
+    recipe settled is the same before and after verification, and a number inside its limits is at no time a defect.
     """
 
     name: str
@@ -32,20 +33,18 @@ class InspectedBoard:
     detections: tuple[Detection, ...]
     verdict: Verdict
     reasons: tuple[str, ...] = ()
+    own: frozenset[int] = frozenset()
 
     @property
     def bad(self) -> bool:
         return bool(self.truths)
 
     def found(self, *, verified: bool, counts: Callable[[Detection], bool]) -> list[Detection]:
-        """The detections that count; once verified, without those that a check has cleared. The surest first.
-
-        A measure inside its limits was never suspected.
-        """
+        """The detections that count; once verified, without those that a check has cleared. The surest first."""
         left = [
             detection
-            for detection in self.detections
-            if counts(detection) and not ((verified or detection.measure) and _cleared(detection))
+            for index, detection in enumerate(self.detections)
+            if counts(detection) and not ((verified or index in self.own) and _cleared(detection))
         ]
         return sorted(left, key=lambda detection: -detection.confidence)
 
@@ -69,9 +68,9 @@ class InspectedBoard:
             return None
         kept = tuple(
             detection
-            if verified or detection.measure
+            if verified or index in self.own
             else replace(detection, settled=Check(0, Result.FAIL, "Not verified."))
-            for detection in self.detections
+            for index, detection in enumerate(self.detections)
             if counts(detection)
         )
         return decide(replace(self.manifest, detections=kept, expected=0), {})

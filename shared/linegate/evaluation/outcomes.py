@@ -14,6 +14,7 @@ from linegate.edge.runtime import Runtime
 from linegate.errors import TransientError, UsageError
 from linegate.evaluation.labels import Sample, class_name, shown
 from linegate.evaluation.metrics import InspectedBoard
+from linegate.handlers.policy import by_verifier
 from linegate.inspection import Inspection
 from linegate.sections import Line
 from linegate.settings import Recipe, Settings
@@ -28,10 +29,11 @@ COPIES: Final = 64  # pictures that lie in the temporary folder at the same time
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One labelled picture, and the inspection that the gate made of it."""
+    """One labelled picture, and the inspection that the gate made of it by this recipe."""
 
     sample: Sample
     inspection: Inspection
+    recipe: Recipe
 
     @property
     def board(self) -> InspectedBoard:
@@ -43,8 +45,13 @@ class Outcome:
             replace(detection, class_name=class_name(detection.class_name), settled=check)
             for detection, check in zip(manifest.detections if manifest else (), decision.checks, strict=False)
         )
+        own = frozenset(
+            index
+            for index, detection in enumerate(manifest.detections if manifest else ())
+            if detection.settled is not None and not by_verifier(self.recipe, detection)
+        )
         return InspectedBoard(
-            self.sample.name, self.sample.truths, manifest, detections, decision.verdict, decision.reasons
+            self.sample.name, self.sample.truths, manifest, detections, decision.verdict, decision.reasons, own
         )
 
 
@@ -91,7 +98,7 @@ def inspect_all(
                     serial = inspection.place.serial
                     del under_way[serial]
                     done.append((time.monotonic(), inspection))
-                    yield Outcome(waiting.pop(serial)[0], inspection)
+                    yield Outcome(waiting.pop(serial)[0], inspection, recipe)
                 if time.monotonic() > looked + TROUBLE_S:
                     looked = time.monotonic()
                     for each in faults(runtime.app.context.inspections):

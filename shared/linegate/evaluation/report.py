@@ -12,7 +12,7 @@ from linegate.evaluation.gallery import galleries
 from linegate.evaluation.metrics import NONE
 from linegate.evaluation.outcomes import Outcome
 from linegate.evaluation.pages import STYLE, table
-from linegate.evaluation.terminal import counted, header, measures, rows
+from linegate.evaluation.terminal import counted, header, judged, measures, rows, share
 from linegate.evaluation.thresholds import UNKNOWN, number
 from linegate.inspection import Detection
 
@@ -33,6 +33,8 @@ def page(
             *(f'<p class="warning"><b>Note:</b> {escape(line)}</p>' for line in report["dataset"]["warnings"]),
             _headline(report),
             _not_judged(report["not_judged"]),
+            _coverage(report["coverage"]),
+            _detectors(report),
             "<h2>What verification buys and costs</h2>",
             _before_and_after(report),
             "<h2>By class</h2>",
@@ -83,6 +85,29 @@ def _not_judged(reasons: Sequence[dict[str, Any]]) -> str:
     listed = [(each["verdict"], each["count"], each["reason"], ", ".join(each["boards"][:MOST])) for each in reasons]
     listing = table(("verdict", "boards", "reason", "which"), listed[:MOST], kind="words")
     return f"<h2>Why boards were not judged</h2>{listing}"
+
+
+def _coverage(told: dict[str, Any]) -> str:
+    if not told["known"]:
+        return ""
+    said = f"<p>Least {judged(told['least'])}, p5 {judged(told['p5'])}, p50 {judged(told['p50'])}, of {told['known']} boards. "
+    said += f"Below the recipe's {judged(told['wanted'])}: {len(told['below'])}.</p>"
+    if told["below"]:
+        more = f" and {len(told['below']) - MOST} more" if len(told["below"]) > MOST else ""
+        said += f"<p>{escape(', '.join(told['below'][:MOST]))}{more}</p>"
+    causes = [(cause["why"], share(cause["part"]), share(cause["most"]), cause["boards"]) for cause in told["lost"]]
+    listing = table(("lost to", "on average", "at most", "boards"), causes) if causes else ""
+    return f"<h2>How much of the pictures could be judged</h2>{said}{listing}"
+
+
+def _detectors(report: dict[str, Any]) -> str:
+    if len(report["detectors"]) < 2:
+        return ""
+    keys = ("detector", "answered", "true_alone", "true_together", "false_alone", "false_together")
+    listed = [(*(each[key] for key in keys), each["took_ms"]["p50"] or UNKNOWN) for each in report["detectors"]]
+    head = ("detector", "boards", "defects alone", "with others", "false alone", "with others", "ms, median")
+    caption = "Findings before verification. What is alone a detector's would be missing without it."
+    return f"<h2>What each detector brings</h2>{table(head, listed, caption=caption)}"
 
 
 def _before_and_after(report: dict[str, Any]) -> str:

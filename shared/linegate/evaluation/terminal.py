@@ -8,6 +8,7 @@ from rich.text import Text
 
 from linegate.console import console
 from linegate.evaluation.thresholds import UNKNOWN, advice, number
+from linegate.inspection import Coverage
 
 MOST: Final = 10  # faults, reasons and boards of one reason that are listed; --json holds all
 
@@ -80,6 +81,8 @@ def show(report: dict[str, Any]) -> None:
         line_out(f"    {', '.join(reason['boards'][:MOST])}{more}")
     if len(report["not_judged"]) > MOST:
         line_out(f"… and {len(report['not_judged']) - MOST} more reasons; --json lists all")
+    for line in beside(report):
+        line_out(line)
     latency, cost = report["latency_ms"], report["cost"]
     line_out(
         f"latency: board p50 {_ms(latency['board']['p50'])}, p95 {_ms(latency['board']['p95'])}, detector p50 "
@@ -89,6 +92,43 @@ def show(report: dict[str, Any]) -> None:
     for line in advice(report):
         line_out(line)
     _faults(report["dataset"])
+
+
+def beside(report: dict[str, Any]) -> list[str]:
+    """How much could be judged, and what each of several detectors brought; nothing where there is nothing to tell."""
+    told, detectors = report["coverage"], report["detectors"]
+    lines = []
+    if told["known"]:
+        lines.append(
+            f"coverage: least {judged(told['least'])}, p5 {judged(told['p5'])}, p50 {judged(told['p50'])}; "
+            f"{_plural(len(told['below']), 'board')} of {told['known']} below {judged(told['wanted'])}"
+        )
+        lines += [
+            f"    lost to {cause['why']}: {share(cause['part'])} on average, at most {share(cause['most'])} "
+            f"({_plural(cause['boards'], 'board')})"
+            for cause in told["lost"][:MOST]
+        ]
+        more = f" and {len(told['below']) - MOST} more" if len(told["below"]) > MOST else ""
+        if told["below"]:
+            lines.append(f"    below: {', '.join(told['below'][:MOST])}{more}")
+    if len(detectors) > 1:
+        lines += [
+            f"detector {each['detector']}: {each['true_alone']} defects found by it alone, {each['true_together']} with others; "
+            f"{each['false_alone']} false findings alone, {each['false_together']} with others; "
+            f"p50 {_ms(each['took_ms']['p50'])}, answered {each['answered']} of {report['boards']['total']} boards"
+            for each in detectors
+        ]
+    return lines
+
+
+def judged(value: float) -> str:
+    """A coverage in percent, never more than it is."""
+    return str(Coverage(value))
+
+
+def share(value: float) -> str:
+    """A part of the picture in percent; next to nothing is not told as nothing."""
+    return f"{100 * value:.1f} %" if value >= 0.0005 or not value else "< 0.1 %"
 
 
 def _boards(boards: dict[str, Any]) -> str:

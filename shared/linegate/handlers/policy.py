@@ -130,12 +130,12 @@ def _leashed(recipe: Recipe, detection: Detection) -> Detection:
 
     What a detector has settled by itself is not on the leash: there is nobody to disagree with.
     """
-    if detection.settled is not None and not _by_verifier(recipe, detection):
+    if detection.settled is not None and not by_verifier(recipe, detection):
         return detection
     return replace(detection, clear_below=recipe.clearable_below(detection.class_name))
 
 
-def _by_verifier(recipe: Recipe, detection: Detection) -> bool:
+def by_verifier(recipe: Recipe, detection: Detection) -> bool:
     """Whether a result that came with the detection is what the recipe takes for its verifier's."""
     judging = {detector.called for detector in recipe.detectors if detector.type == recipe.verifier.of_detector}
     return detection.measure is None and bool(judging & set(detection.found_by) if detection.found_by else judging)
