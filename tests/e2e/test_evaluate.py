@@ -228,6 +228,57 @@ def test_with_services_one_sees_what_verification_buys_and_costs(
     assert "gemini.service_tier=flex, recipes.pcb.golden=golden.png" in capsys.readouterr().out
 
 
+def test_outlines_are_judged_by_mask_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    boards = tmp_path / "boards"
+    for folder in ("good", "short"):
+        (boards / folder).mkdir(parents=True)
+    (boards / "good/clean.png").write_bytes(encoded(marked(None)))
+    (boards / "short/bad.png").write_bytes(encoded(marked("short")))
+    truth = Image.new("L", marked(None).size)
+    ImageDraw.Draw(truth).rectangle((60, 70, 90, 100), 255)
+    truth.save(boards / "short/bad_mask.png")
+
+    def find(picture: Image.Image) -> list[roboflow.Prediction]:
+        """The marks, each with the half of it below its diagonal as its outline."""
+        found = roboflow.find_marks(picture)
+        for each in found:
+            left, right = each["x"] - each["width"] / 2, each["x"] + each["width"] / 2
+            top, bottom = each["y"] - each["height"] / 2, each["y"] + each["height"] / 2
+            each["points"] = [{"x": x, "y": y} for x, y in ((left, top), (right, bottom), (left, bottom))]
+        return found
+
+    file, page = tmp_path / "report.json", tmp_path / "report.html"
+    with Service(roboflow.Workflows(find)) as detector:
+        recipe = {"detector": "roboflow", "verifier": "none", "workflow": {"id": roboflow.WORKFLOW}, "mm_per_px": 0.1}
+        configuration = {
+            "roboflow": {"api_url": detector.url, "workspace": roboflow.WORKSPACE, "api_key": roboflow.KEY},
+            "recipes": {"pcb": recipe},
+            "lines": {"smt-1": {"recipe": "pcb"}},
+        }
+        (tmp_path / "linegate.yaml").write_text(yaml.safe_dump(configuration))
+        arguments = [
+            "evaluate",
+            str(boards),
+            "--format",
+            "masks",
+            "--config",
+            str(tmp_path / "linegate.yaml"),
+            "--iou",
+            "0.4",
+        ]
+        assert main([*arguments, "--json", str(file), "--html", str(page)]) == 0
+    report = json.loads(file.read_text())
+    assert report["overall"]["recall"] == 1.0
+    masks = report["masks"]
+    assert (masks["labelled"], masks["found"], masks["unit"], masks["overall"]["recall"]) == (1, 1, "mm²", 1.0)
+    assert masks["overall"]["mean_box_iou"] > 0.9
+    assert 0.45 < masks["overall"]["mean_iou"] < 0.55
+    assert masks["overall"]["area"]["labelled"] == pytest.approx(9.61)
+    assert masks["overall"]["area"]["error"] == pytest.approx(-4.8, abs=0.4)
+    assert re.search(r"of 1 hit mean IoU 0\.[45]\d+, of their boxes [01]\.\d+", capsys.readouterr().out)
+    assert "How well outlines fit" in page.read_text()
+
+
 def yolo_board(folder: Path, name: str, defects: tuple[str, ...] = (), *, seed: int = 1, board: Design = BOARD) -> None:
     """A drawn board in YOLO's layout, labelled with the truth."""
     drawn = sample(board, np.random.default_rng(seed), defects)

@@ -154,7 +154,7 @@ def test_each_detector_is_told_with_what_it_brought_alone_and_together() -> None
     keys = ("answered", "true_alone", "true_together", "false_alone", "false_together")
     assert [golden[key] for key in keys] == [2, 0, 1, 0, 1]
     assert [mine[key] for key in keys] == [1, 1, 1, 1, 1]
-    report = {"coverage": coverage(boards, 0.98), "detectors": [golden, mine], "boards": {"total": 2}}
+    report = {"masks": None, "coverage": coverage(boards, 0.98), "detectors": [golden, mine], "boards": {"total": 2}}
     seen, *_, below, _, of_mine = beside(report)
     assert seen == "coverage: least 90.0 %, p5 90.0 %, p50 90.0 %; 1 board of 1 below 98.0 %"
     assert below == "    below: board"

@@ -15,7 +15,7 @@ from linegate.commands.arguments import positive, whole
 from linegate.commands.recipes import recipe_of
 from linegate.errors import TransientError, UsageError
 from linegate.evaluation.assessment import Gate, Request
-from linegate.evaluation.datasets import read
+from linegate.evaluation.datasets import READERS, read
 from linegate.evaluation.goldens import KEYS, Naming, assign
 from linegate.evaluation.labels import Dataset, Kind, Sample, shown
 from linegate.evaluation.outcomes import Outcome, inspect_all
@@ -23,14 +23,13 @@ from linegate.files import writing
 from linegate.settings import ROLES, Recipe, Settings, type_of
 
 UNNAMED: Final = "evaluate"
-FORMATS: Final = ("deeppcb", "coco", "voc", "yolo")
 
 
 def add_dataset(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """The labelled pictures, and the gate that they go through."""
     anyhow: dict[str, Any] = {"nargs": "?"} if optional else {}
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of labelled pictures", **anyhow)
-    parser.add_argument("--format", required=not optional, choices=FORMATS)
+    parser.add_argument("--format", required=not optional, choices=tuple(READERS))
     parser.add_argument("--config", type=Path, metavar="FILE", help="take the recipe of a line from this file")
     parser.add_argument("--line", metavar="LINE", help="which line of the file (the first)")
     parser.add_argument(

@@ -15,6 +15,7 @@ from linegate.evaluation.coverage import coverage, coverage_of
 from linegate.evaluation.detectors import by_detector
 from linegate.evaluation.labels import Dataset, Kind, class_name, shown, warnings
 from linegate.evaluation.outcomes import Outcome, floor_of
+from linegate.evaluation.outlines import outlines
 from linegate.evaluation.percentiles import percentiles
 from linegate.evaluation.promise import promise
 from linegate.evaluation.thresholds import choices
@@ -116,6 +117,7 @@ def assess(
         },
         "iou": request.iou,
         **after,
+        "masks": outlines(boards, request.iou, counts),
         "before_verification": before,
         "coverage": coverage(boards, recipe.least_coverage),
         "detectors": by_detector(boards, [detector.called for detector in recipe.detectors], request.iou, counts),

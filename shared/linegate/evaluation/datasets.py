@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from linegate.errors import UsageError
-from linegate.evaluation import text_labels, tree_labels
+from linegate.evaluation import mask_pictures, text_labels, tree_labels
 from linegate.evaluation.labels import Dataset, note_duplicates, shown
 
 
@@ -35,10 +35,12 @@ READERS: Final[Mapping[str, Callable[[Path, Dataset, bool], None]]] = {
     "coco": tree_labels.coco,
     "voc": tree_labels.voc,
     "yolo": text_labels.yolo,
+    "masks": mask_pictures.masks,
 }
 EXPECTED: Final = {
     "deeppcb": "NAME_test.jpg, NAME_temp.jpg, NAME.txt",
     "coco": "_annotations.coco.json or instances*.json with its pictures",
     "voc": "NAME.xml with its pictures",
     "yolo": "data.yaml, images/NAME.jpg, labels/NAME.txt",
+    "masks": "CLASS/NAME.jpg with CLASS/NAME_mask.png, good/NAME.jpg",
 }

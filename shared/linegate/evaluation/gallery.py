@@ -123,6 +123,11 @@ def _drawn(outcome: Outcome, around: Box | None, truths: Sequence[Truth], found:
         corners = box.corners
         placed = [round((corners[i] - (left if i % 2 == 0 else top)) * scale) for i in range(4)]
         _outline(draw, placed, colour, dashed=dashed)
+    covered = [(border, BLUE) for truth in truths if truth.mask for border in truth.mask.borders()]
+    covered += [(detection.outline, ORANGE) for detection in found]
+    for line, colour in covered:
+        points = [((x - left) * scale, (y - top) * scale) for x, y in line]
+        draw.line(points + points[:1], colour, 2)
     buffer = io.BytesIO()
     shown.save(buffer, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -9,11 +9,13 @@ from typing import Any, Final
 from PIL import Image
 
 from linegate.evaluation.labels import Dataset, Kind, Sample, Truth, class_name, shown
+from linegate.evaluation.masks import Mask, Points, filled
 from linegate.inspection import Box
 
 PICTURES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 Corners = tuple[float, float, float, float]  # left, top, right, bottom in pixels
-Parse = Callable[[str, tuple[int, int]], tuple[str, Corners]]
+# Of a line of labels and the picture's size: the class, the box, and the polygon (in pixels) where there is one
+Parse = Callable[[str, tuple[int, int]], tuple[str, Corners, Points]]
 
 
 def add(
@@ -36,7 +38,8 @@ def add(
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             try:
-                truths.append(truth_of(*parse(line, size), size))
+                class_, corners, polygon = parse(line, size)
+                truths.append(truth_of(class_, corners, size, filled([polygon], size) if polygon else None))
             except ValueError as error:
                 dataset.fault(labels, number, str(error))
     dataset.add(Sample(shown(name), picture, tuple(truths), golden), since)
@@ -53,7 +56,7 @@ def finite(values: Iterable[Any]) -> list[float]:
     return numbers
 
 
-def truth_of(name: str, corners: Corners, size: tuple[int, int]) -> Truth:
+def truth_of(name: str, corners: Corners, size: tuple[int, int], mask: Mask | None = None) -> Truth:
     """Raises ValueError for a box without area or outside the picture."""
     width, height = size
     left, right = (min(max(edge, 0.0), float(width)) for edge in (corners[0], corners[2]))
@@ -61,7 +64,7 @@ def truth_of(name: str, corners: Corners, size: tuple[int, int]) -> Truth:
     if not (right > left and bottom > top):  # also where a number is none
         told = " ".join(f"{value:g}" for value in corners)
         raise ValueError(f"the box {told} (left top right bottom) has no area inside the picture of {width} x {height}")
-    return Truth(class_name(name), Box((left + right) / 2, (top + bottom) / 2, right - left, bottom - top))
+    return Truth(class_name(name), Box((left + right) / 2, (top + bottom) / 2, right - left, bottom - top), mask)
 
 
 def size_of(picture: Path, dataset: Dataset) -> tuple[int, int] | None:

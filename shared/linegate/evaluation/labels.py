@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from linegate.evaluation.masks import Mask
 from linegate.inspection import Box
 from linegate.texts import printable
 
@@ -55,10 +56,11 @@ NOUNS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """One labelled defect."""
+    """One labelled defect; `mask` is what it covers, where the labels tell that."""
 
     class_name: str
     box: Box
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -100,14 +101,28 @@ def overlap(one: Box, other: Box) -> float:
     return shared / (one.width * one.height + other.width * other.height - shared)
 
 
-def match(detections: Iterable[Detection], truths: Sequence[Truth], iou: float, *, class_aware: bool) -> list[Match]:
-    """Each detection, the surest first, takes the truth that it overlaps most, by `iou` at least and once only."""
+def _boxes(detection: Detection, truth: Truth) -> float:
+    return overlap(detection.box, truth.box)
+
+
+def match(
+    detections: Iterable[Detection],
+    truths: Sequence[Truth],
+    iou: float,
+    *,
+    class_aware: bool,
+    alike: Callable[[Detection, Truth], float] = _boxes,
+) -> list[Match]:
+    """Each detection, the surest first, takes the truth that it overlaps most, by `iou` at least and once only.
+
+    `alike` tells how far the two overlap, 0 … 1.
+    """
     free = list(truths)
     matches = []
     for detection in detections:
         offered = [truth for truth in free if not class_aware or truth.class_name == detection.class_name]
-        best = max(offered, key=lambda truth: overlap(detection.box, truth.box), default=None)
-        if best is not None and overlap(detection.box, best.box) >= iou:
+        best = max(offered, key=partial(alike, detection), default=None)
+        if best is not None and alike(detection, best) >= iou:
             free.remove(best)
             matches.append(Match(detection, best))
         else:

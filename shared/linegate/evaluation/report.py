@@ -12,7 +12,7 @@ from linegate.evaluation.gallery import galleries
 from linegate.evaluation.metrics import NONE
 from linegate.evaluation.outcomes import Outcome
 from linegate.evaluation.pages import STYLE, table
-from linegate.evaluation.terminal import counted, header, judged, measures, rows, share
+from linegate.evaluation.terminal import counted, header, judged, measures, off, rows, share
 from linegate.evaluation.thresholds import UNKNOWN, number
 from linegate.inspection import Detection
 
@@ -33,6 +33,7 @@ def page(
             *(f'<p class="warning"><b>Note:</b> {escape(line)}</p>' for line in report["dataset"]["warnings"]),
             _headline(report),
             _not_judged(report["not_judged"]),
+            _masks(report["masks"]),
             _coverage(report["coverage"]),
             _detectors(report),
             "<h2>What verification buys and costs</h2>",
@@ -85,6 +86,27 @@ def _not_judged(reasons: Sequence[dict[str, Any]]) -> str:
     listed = [(each["verdict"], each["count"], each["reason"], ", ".join(each["boards"][:MOST])) for each in reasons]
     listing = table(("verdict", "boards", "reason", "which"), listed[:MOST], kind="words")
     return f"<h2>Why boards were not judged</h2>{listing}"
+
+
+def _masks(told: dict[str, Any] | None) -> str:
+    if told is None:
+        return ""
+    listed = [
+        (
+            name,
+            *(number(each[key]) for key in ("precision", "recall", "f1")),
+            each["compared"],
+            *(number(each[key]) for key in ("mean_iou", "mean_box_iou")),
+            off(each["area"], told["unit"]) if each["compared"] else UNKNOWN,
+        )
+        for name, each in (("class and place", told["overall"]), ("place alone", told["localisation"]))
+    ]
+    head = ("", "precision", "recall", "F1", "compared", "mean IoU", "of their boxes", "area")
+    caption = (
+        f"{told['labelled']} labelled defects have a mask, {told['found']} findings an outline; where either lacks, boxes count. "
+        "Compared are the hits that have both."
+    )
+    return f"<h2>How well outlines fit</h2>{table(head, listed, caption=caption)}"
 
 
 def _coverage(told: dict[str, Any]) -> str:

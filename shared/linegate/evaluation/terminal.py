@@ -95,9 +95,9 @@ def show(report: dict[str, Any]) -> None:
 
 
 def beside(report: dict[str, Any]) -> list[str]:
-    """How much could be judged, and what each of several detectors brought; nothing where there is nothing to tell."""
+    """How well outlines fit, how much could be judged, what each of several detectors brought; where there is such to tell."""
     told, detectors = report["coverage"], report["detectors"]
-    lines = []
+    lines = _masks(report["masks"])
     if told["known"]:
         lines.append(
             f"coverage: least {judged(told['least'])}, p5 {judged(told['p5'])}, p50 {judged(told['p50'])}; "
@@ -119,6 +119,33 @@ def beside(report: dict[str, Any]) -> list[str]:
             for each in detectors
         ]
     return lines
+
+
+def _masks(told: dict[str, Any] | None) -> list[str]:
+    if told is None:
+        return []
+    outlined = _plural(told["found"], "finding")
+    lines = [
+        f"masks: {told['labelled']} labelled defects have one, {outlined} an outline; where either lacks, boxes count"
+    ]
+    for name, each in (("class and place", told["overall"]), ("place alone", told["localisation"])):
+        line = f"    {name}: precision {number(each['precision'])}, recall {number(each['recall'])}"
+        if each["compared"]:
+            line += f"; of {_plural(each['compared'], 'hit')} mean IoU {number(each['mean_iou'])}, of their boxes "
+            line += f"{number(each['mean_box_iou'])}; {off(each['area'], told['unit'])}"
+        lines.append(line)
+    return lines
+
+
+def off(area: dict[str, float], unit: str) -> str:
+    """By how much areas are off."""
+    error, mean, of = (_area(area[key]) for key in ("absolute_error", "error", "labelled"))
+    sign = "+" * (area["error"] > 0)
+    return f"area off by {error} {unit} on average (mean {sign}{mean}), of {of} {unit}"
+
+
+def _area(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
 def judged(value: float) -> str:

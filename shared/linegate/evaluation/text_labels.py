@@ -9,6 +9,7 @@ import yaml
 from linegate.errors import UsageError
 from linegate.evaluation.label_files import Corners, add, finite, name_of, pictures_in, size_of
 from linegate.evaluation.labels import Dataset, Kind, shown
+from linegate.evaluation.masks import Points
 
 # DeepPCB numbers its types.
 DEEPPCB: Final = {
@@ -53,14 +54,14 @@ def _is_list_of_defects(file: Path) -> bool:
     return True
 
 
-def _deeppcb_line(text: str, _: tuple[int, int]) -> tuple[str, Corners]:
+def _deeppcb_line(text: str, _: tuple[int, int]) -> tuple[str, Corners, Points]:
     numbers = text.replace(",", " ").split()
     if len(numbers) != 5:
         raise ValueError(f"{len(numbers)} values instead of the five of x1 y1 x2 y2 type")
     if numbers[4] not in DEEPPCB:
         raise ValueError(f"type {numbers[4]!r} is none of 1 … 6")
     left, top, right, bottom = finite(numbers[:4])
-    return DEEPPCB[numbers[4]], (left, top, right, bottom)
+    return DEEPPCB[numbers[4]], (left, top, right, bottom), ()
 
 
 def yolo(path: Path, dataset: Dataset, missing_are_good: bool) -> None:
@@ -73,9 +74,9 @@ def yolo(path: Path, dataset: Dataset, missing_are_good: bool) -> None:
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"{shown(listing)} does not tell the classes' names: {error}") from error
 
-    def line(text: str, size: tuple[int, int]) -> tuple[str, Corners]:
+    def line(text: str, size: tuple[int, int]) -> tuple[str, Corners, Points]:
         first, *rest = text.split()
-        values = finite(rest)
+        values, polygon = finite(rest), list[tuple[float, float]]()
         if int(first) not in classes:
             raise ValueError(f"class {first} is none of the {len(classes)} in {listing.name}")
         if len(values) == 4:
@@ -83,11 +84,12 @@ def yolo(path: Path, dataset: Dataset, missing_are_good: bool) -> None:
             corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
         elif len(values) >= 6 and len(values) % 2 == 0:  # a polygon
             corners = (min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2]))
+            polygon = [(x * size[0], y * size[1]) for x, y in zip(values[::2], values[1::2], strict=True)]
         else:
             raise ValueError(f"{len(values)} numbers after the class; a box has 4, a polygon 6 or more")
         if max(map(abs, corners)) > 2:
             raise ValueError("coordinates are parts of the picture, 0 … 1")
-        return str(classes[int(first)]), _scaled(corners, size)
+        return str(classes[int(first)]), _scaled(corners, size), polygon
 
     known: set[Path] = set()
     folders: set[Path] = set()

@@ -7,12 +7,17 @@ import xml.sax
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from xml.sax.handler import ContentHandler
 from xml.sax.xmlreader import Locator
 
-from linegate.evaluation.label_files import finite, name_of, pictures_in, size_of, truth_of
+from linegate.adapters.rle import runs_of
+from linegate.evaluation.label_files import Corners, finite, name_of, pictures_in, size_of, truth_of
 from linegate.evaluation.labels import Dataset, Kind, Sample, Truth, shown
+from linegate.evaluation.masks import Mask, filled, of_runs
+
+# By how many pixels a mask may reach beyond its box, and by which part of the box
+BEYOND: Final = (4.0, 0.25)
 
 
 def voc(path: Path, dataset: Dataset, missing_are_good: bool) -> None:
@@ -181,11 +186,44 @@ def _coco_truths(
     for annotation in annotations:
         try:
             left, top, width, height = finite(annotation["bbox"])
-            yield truth_of(classes[annotation["category_id"]], (left, top, left + width, top + height), size)
+            box = left, top, left + width, top + height
+            name = classes[annotation["category_id"]]
+            yield truth_of(name, box, size, _coco_mask(annotation.get("segmentation"), box, size))
         except (KeyError, TypeError) as error:
             dataset.fault(file, annotation["line"], f"annotations[{annotation['index']}] lacks {error}")
         except ValueError as error:
             dataset.fault(file, annotation["line"], f"annotations[{annotation['index']}]: {error}")
+
+
+def _coco_mask(told: object, box: Corners, size: tuple[int, int]) -> Mask | None:
+    """Of a list of polygons or of runs; None where there is neither. Raises ValueError.
+
+    A mask that lies elsewhere than its box belongs to another label.
+    """
+    if told is None or told == []:
+        return None
+    if isinstance(told, list):
+        polygons = [_coco_polygon(polygon) for polygon in told]
+        corners = [corner for polygon in polygons for corner in polygon]
+        mask = filled(polygons, size)
+    else:
+        mask = of_runs(runs_of(told, size), size)
+        if mask is None:
+            raise ValueError("its mask is empty")
+        left, top, right, bottom = mask.box.corners
+        corners = [(left, top), (right, bottom)]
+    allowed = max(BEYOND[0], BEYOND[1] * max(box[2] - box[0], box[3] - box[1]))
+    for x, y in corners:
+        if not (box[0] - allowed <= x <= box[2] + allowed and box[1] - allowed <= y <= box[3] + allowed):
+            raise ValueError("its mask lies elsewhere than its box")
+    return mask
+
+
+def _coco_polygon(values: object) -> list[tuple[float, float]]:
+    if not isinstance(values, list) or len(values) < 6 or len(values) % 2 or {*map(type, values)} - {int, float}:
+        raise ValueError("a polygon of its mask is no list of three or more x, y")
+    numbers = finite(values)
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _lines_of(text: str, key: str) -> Iterator[int]:

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from linegate.adapters import strict
 from linegate.adapters.exchange import ServiceError
-from linegate.adapters.roboflow.masks import MaskError, outline_of
+from linegate.adapters.rle import MaskError
+from linegate.adapters.roboflow.masks import outline_of
 from linegate.adapters.roboflow.service import Workflow
 from linegate.inspection import Box, Check, Detection, Result
 from linegate.kind import RecipeBase
