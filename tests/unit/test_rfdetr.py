@@ -17,10 +17,11 @@ from PIL import Image
 
 from linegate import bootstrap
 from linegate.adapters.onnx import opened
+from linegate.adapters.outlines import MOST
 from linegate.adapters.rfdetr.detector import RfdetrDetector
 from linegate.adapters.rfdetr.kind import RfdetrDetection
 from linegate.adapters.rfdetr.model import DEVIATION, MEAN, RfdetrModel, prepared
-from linegate.adapters.rfdetr.outlines import MOST_POINTS, outline
+from linegate.adapters.rfdetr.outlines import outline
 from linegate.commands.main import main
 from linegate.config import load, parse
 from linegate.errors import ConfigError, PermanentError, TransientError
@@ -159,7 +160,7 @@ def test_an_outline_goes_around_what_the_mask_covers(tmp_path: Path) -> None:
 def test_an_outline_of_a_torn_mask_has_few_corners_inside_the_picture(size: tuple[int, int]) -> None:
     logits = np.random.default_rng(1).normal(0.3, 1, (24, 24)).astype(np.float32)
     corners = outline(logits, *size)
-    assert 3 <= len(corners) <= MOST_POINTS
+    assert 3 <= len(corners) <= MOST
     assert all(0 <= x <= size[0] and 0 <= y <= size[1] for x, y in corners)
 
 

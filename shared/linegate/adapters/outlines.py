@@ -1,71 +1,45 @@
-"""Masks ▶ outlines of few points, for pictures, stores and messages."""
+"""Masks ▶ outlines of few corners, for pictures, stores and messages."""
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 from linegate.inspection import Outline
 
-MOST: Final = 64  # points of an outline
-MOST_GIVEN: Final = 4000  # of more, only every so many counts
-TOLERANCE: Final = 0.5  # pixels by which an outline may be off, or more where it would have too many points
+MOST: Final = 64  # corners of an outline
+TOLERANCE: Final = 0.5  # pixels by which an outline may be off at first, and more where it would have too many corners
 
-Points = Sequence[tuple[float, float]]
-
-
-def simplified(points: Points, most: int = MOST) -> Outline:
-    """The polygon with at most `most` points, off by as little as that takes (after Douglas and Peucker)."""
-    points = points[:: 1 + len(points) // MOST_GIVEN]
-    tolerance = TOLERANCE
-    while True:
-        kept = _fewer(points, tolerance)
-        if len(kept) <= most:
-            return kept
-        tolerance *= 1.5
+Corners = NDArray[np.float64]  # count x 2, across and down
 
 
-def _fewer(points: Points, tolerance: float) -> Outline:
-    """Opened at its two ends that lie furthest apart, so that each half is a line to be followed."""
-    if len(points) < 4:
-        return tuple(points)
-    far = max(range(len(points)), key=lambda index: math.dist(points[0], points[index]))
-    ring = [*points, points[0]]
-    keep = {0, far}
-    halves = [(0, far), (far, len(points))]
-    while halves:
-        first, last = halves.pop()
-        worst, off = first, tolerance
-        for index in range(first + 1, last):
-            distance = _off(ring[index], ring[first], ring[last])
-            if distance > off:
-                worst, off = index, distance
-        if worst != first:
-            keep.add(worst)
-            halves += [(first, worst), (worst, last)]
-    return tuple(points[index] for index in sorted(keep))
+def simplified(corners: Corners | Sequence[tuple[float, float]], most: int = MOST) -> Corners:
+    """At most `most` of these corners of a polygon, off by as little as that takes (after Douglas and Peucker)."""
+    given = np.asarray(corners, np.float32).reshape(-1, 1, 2)
+    kept, off = given, TOLERANCE
+    while len(kept) > most:
+        kept = np.asarray(cv2.approxPolyDP(given, off, closed=True), np.float32)
+        off *= 1.5
+    return np.asarray(kept[:, 0], np.float64)
 
 
-def _off(point: tuple[float, float], start: tuple[float, float], end: tuple[float, float]) -> float:
-    """Distance of a point from a stretch, in pixels."""
-    across, down = end[0] - start[0], end[1] - start[1]
-    length = across * across + down * down
-    if length == 0:
-        return math.dist(point, start)
-    along = ((point[0] - start[0]) * across + (point[1] - start[1]) * down) / length
-    along = min(1.0, max(0.0, along))
-    return math.dist(point, (start[0] + along * across, start[1] + along * down))
+def around(covered: NDArray[np.bool_] | NDArray[np.uint8]) -> Corners | None:
+    """The border of the largest region of a mask (height x width), along the edges of its pixels; None where it is empty.
+
+    OpenCV follows the middles of pixels, which makes a small region smaller: it is shown pixels, edges and corners at twice
+    the size, so that the middles it follows are corners.
+    """
+    rows, columns = covered.shape
+    twice = np.zeros((2 * rows + 1, 2 * columns + 1), np.uint8)
+    twice[1::2, 1::2] = covered
+    twice = np.asarray(cv2.dilate(twice, np.ones((3, 3), np.uint8)), np.uint8)
+    found, _ = cv2.findContours(twice, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if not found:
+        return None
+    return np.asarray(max(found, key=cv2.contourArea)[:, 0], np.float64) / 2
 
 
-def largest(runs: Sequence[int], width: int, height: int) -> Outline:
-    """The outline of the largest part of a mask, told as runs outside and inside it in turn, down the columns; empty if it is."""
-    import cv2
-    import numpy as np
-
-    flat = np.repeat((np.arange(len(runs)) % 2).astype(np.uint8), runs)
-    contours, _ = cv2.findContours(
-        np.ascontiguousarray(flat.reshape(width, height).T), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
-    if not contours:
-        return ()
-    contour = max(contours, key=cv2.contourArea)[:, 0, :]
-    return simplified([(float(x), float(y)) for x, y in contour])
+def outlined(corners: Corners) -> Outline:
+    return tuple((float(x), float(y)) for x, y in corners)

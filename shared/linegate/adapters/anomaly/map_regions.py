@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from linegate.adapters.anomaly.calibration import Threshold
 from linegate.adapters.anomaly.scores import Scores
-from linegate.inspection import Box, Detection
+from linegate.adapters.outlines import around, outlined, simplified
+from linegate.inspection import Box, Detection, Outline
 
 CLASS: Final = "anomaly"
-# Corners of an outline at most; a region with more is told more roughly.
-CORNERS: Final = 64
 # Longest side of the picture of a map; and where, of its 256 colours, the threshold lies.
 HEATMAP_SIDE, AT_THRESHOLD = 640, 128
 
@@ -55,23 +54,11 @@ def _regions(places: NDArray[np.float32], threshold: Threshold, size: tuple[int,
         )
 
 
-def _outline(
-    region: NDArray[np.uint8], scale: NDArray[np.float64], corner: tuple[int, int]
-) -> tuple[tuple[float, float], ...]:
+def _outline(region: NDArray[np.uint8], scale: NDArray[np.float64], corner: tuple[int, int]) -> Outline:
     """The outer border of a region of cells (rows x columns, inside its window), in pixels of the picture."""
-    # Four times as fine, so that the border runs along the cells' edges and not through their middles.
-    fine = np.asarray(np.pad(np.kron(region, np.ones((4, 4), np.uint8)), 1), np.uint8)
-    borders, _ = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    border = max(borders, key=cv2.contourArea)
-    rough = 1.0
-    while len(points := cv2.approxPolyDP(border, rough, closed=True)) > CORNERS:
-        rough *= 1.5
-    # A contour runs through the middles of border pixels; it is moved out to their edges about the region's middle.
-    at = points.reshape(-1, 2).astype(np.float64) - 1
-    middle = (np.array(region.shape[::-1]) * 4 - 1) / 2
-    at = np.where(at > middle, at + 1, at) / 4
-    placed = (at + np.array(corner)) * scale
-    return tuple((float(x), float(y)) for x, y in placed)
+    border = around(region)
+    assert border is not None, "a region has cells"
+    return outlined((simplified(border) + corner) * scale)
 
 
 def heatmap(places: NDArray[np.float32], threshold: Threshold, size: tuple[int, int]) -> bytes:

@@ -3,13 +3,12 @@
 import math
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from linegate.adapters.outlines import around, outlined, simplified
 from linegate.inspection import Outline
 
-MOST_POINTS: Final = 64  # of an outline
 # A mask that covers more of a picture is looked at in steps of several pixels.
 MOST_PIXELS: Final = 1 << 20
 
@@ -20,7 +19,7 @@ def outline(logits: Floats, width: int, height: int) -> Outline:
     """Around the largest region in which a mask, made as large as the picture, is positive; empty where it is nowhere.
 
     `logits` is height x width of the mask and covers a picture of `width` by `height`. Values between are linear, as `predict`
-    has them. Corners lie on the edges of pixels, and are no more than `MOST_POINTS`.
+    has them. Corners lie on the edges of pixels, and are few (see `simplified`).
     """
     inside = logits > 0
     if not inside.any():
@@ -30,11 +29,11 @@ def outline(logits: Floats, width: int, height: int) -> Outline:
     left, right = _span(columns, logits.shape[1], width)
     step = max(1, math.ceil(math.sqrt((bottom - top) * (right - left) / MOST_PIXELS)))
     covered = _enlarged(logits, (width, height), np.arange(left, right, step), np.arange(top, bottom, step)) > 0
-    region = _largest(covered)
+    region = around(covered)
     if region is None:
         return ()
-    corners = _simplified(region) * step + (left, top)
-    return tuple((min(float(x), float(width)), min(float(y), float(height))) for x, y in corners)
+    corners = simplified(region) * step + (left, top)
+    return outlined(np.minimum(corners, (width, height)))
 
 
 def _span(cells: NDArray[np.intp], count: int, length: int) -> tuple[int, int]:
@@ -55,29 +54,3 @@ def _enlarged(logits: Floats, size: tuple[int, int], xs: NDArray[np.intp], ys: N
     top, bottom, down = between(ys, logits.shape[0], size[1])
     wide = logits[:, left] + across * (logits[:, right] - logits[:, left])
     return np.asarray(wide[top] + down[:, None] * (wide[bottom] - wide[top]), np.float32)
-
-
-def _largest(covered: NDArray[np.bool_]) -> NDArray[np.float64] | None:
-    """The corners of the largest region, on the edges of its pixels; None where there is none.
-
-    OpenCV follows the middles of pixels, which makes a small region smaller: it is shown pixels, edges and corners at twice
-    the size, so that the middles it follows are corners.
-    """
-    rows, columns = covered.shape
-    twice = np.zeros((2 * rows + 1, 2 * columns + 1), np.uint8)
-    twice[1::2, 1::2] = covered
-    twice = np.asarray(cv2.dilate(twice, np.ones((3, 3), np.uint8)), np.uint8)
-    found, _ = cv2.findContours(twice, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if not found:
-        return None
-    return np.asarray(max(found, key=cv2.contourArea)[:, 0], np.float64) / 2
-
-
-def _simplified(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Off by half a pixel at first, and by twice as much until few enough are left."""
-    line, off = corners.astype(np.float32)[:, None], 0.5
-    kept = line
-    while len(kept) > MOST_POINTS:
-        kept = np.asarray(cv2.approxPolyDP(line, off, closed=True), np.float32)
-        off *= 1.5
-    return np.asarray(kept[:, 0], np.float64)

@@ -6,8 +6,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
+
 from linegate.adapters import strict
-from linegate.adapters.outlines import largest, simplified
+from linegate.adapters.outlines import around, outlined, simplified
 from linegate.adapters.rle import MaskError, runs_of
 from linegate.inspection import Box, Outline
 
@@ -41,13 +43,14 @@ def _polygon(points: object) -> Outline:
     for point in points:
         if not isinstance(point, Mapping) or not strict.number(point.get("x")) or not strict.number(point.get("y")):
             raise MaskError("an outline's point is no place")
-    return simplified([(float(point["x"]), float(point["y"])) for point in points])
+    return outlined(simplified([(float(point["x"]), float(point["y"])) for point in points]))
 
 
 def _decoded(rle: object, size: tuple[float, float]) -> Outline:
     width, height = round(size[0]), round(size[1])
     runs = runs_of(rle, (width, height))
-    outline = largest(runs, width, height)
-    if not outline:
+    flat = np.repeat((np.arange(len(runs)) % 2).astype(np.uint8), runs)
+    border = around(flat.reshape(width, height).T)
+    if border is None:
         raise MaskError("a mask is empty")
-    return outline
+    return outlined(simplified(border))
