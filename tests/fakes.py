@@ -10,7 +10,6 @@ from PIL.Image import Image
 from linegate.challenges import Challenge
 from linegate.errors import ObjectMissingError, PermanentError, TargetGoneError, TransientError
 from linegate.inspection import (
-    Box,
     Check,
     Detection,
     Inspection,
@@ -23,6 +22,7 @@ from linegate.inspection import (
     Verdict,
 )
 from linegate.ports import Found, Judgement, Message, Reference, Undelivered, begins_an_id
+from linegate.shapes import Box
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -10,8 +10,8 @@ from PIL.ExifTags import Base
 
 from linegate import containers, entropy
 from linegate.errors import ImageRejectedError
-from linegate.inspection import Box
 from linegate.pixels import rgb8
+from linegate.shapes import Box
 
 ALLOWED_FORMATS: Final = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MINIMUM_SIDE: Final = 16

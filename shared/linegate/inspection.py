@@ -1,4 +1,4 @@
-"""The domain: what an inspection is. Imports nothing of Linegate but texts."""
+"""The domain: what an inspection is. Imports nothing of Linegate but texts, shapes and answers."""
 
 import hashlib
 import math
@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
+from linegate.answers import Review
+from linegate.shapes import Box, Outline
 from linegate.texts import printable, visible
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
 
@@ -73,26 +74,6 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle in pixels of the upright picture; `x`, `y` are its centre, as Roboflow returns it."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    @property
-    def corners(self) -> tuple[float, float, float, float]:
-        """(left, top, right, bottom) in pixels."""
-        return (
-            self.x - self.width / 2,
-            self.y - self.height / 2,
-            self.x + self.width / 2,
-            self.y + self.height / 2,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Check:
     """What verification said of the detection with this `index` in the manifest."""
 
@@ -104,29 +85,6 @@ class Check:
     latency_ms: float = 0.0
     tokens: int = 0
     overruled: bool = False  # the verifier cleared it, and was not to: see `Detection.clear_below`
-
-
-class _Flat:
-    """How the codec keeps an outline: x and y in turn, since Firestore holds no list of lists."""
-
-    def __get_pydantic_core_schema__(self, source: object, handler: "GetCoreSchemaHandler") -> "CoreSchema":
-        from pydantic_core import core_schema
-
-        def paired(given: object) -> object:
-            flat = isinstance(given, list | tuple) and all(isinstance(one, int | float) for one in given)
-            return list(zip(given[::2], given[1::2], strict=True)) if flat else given  # type: ignore[index]
-
-        return core_schema.no_info_before_validator_function(
-            paired,
-            handler(source),
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda outline: [round(float(value), 1) for point in outline for value in point]
-            ),
-        )
-
-
-# A polygon: the (x, y) of its corners in pixels of the upright picture
-Outline = Annotated[tuple[tuple[float, float], ...], _Flat()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +345,7 @@ class Revision:
     decision: Decision
     annotated: str = ""  # object name in the results bucket
     annotated_why: str = ""  # why there is none
+    review: Review | None = None  # what a person said, where one decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,6 +372,7 @@ class Inspection:
     revision: Revision | None = None  # the latest
     told: tuple[str, ...] = ()  # targets that were sent any revision
     timings: Timings = field(default_factory=Timings)
+    contradicted: str = ""  # what a machine that came late found on a product that a person had passed
 
     @property
     def complete(self) -> bool:
@@ -472,22 +432,5 @@ def archived_file(file: str, generation: int) -> str:
     return name
 
 
-def area(outline: Outline) -> float:
-    """Of a polygon, in square pixels."""
-    turned = zip(outline, (*outline[1:], *outline[:1]), strict=True)
-    return abs(sum(x * next_y - next_x * y for (x, y), (next_x, next_y) in turned)) / 2
-
-
 def outbox_id(inspection_id: str, revision: int, target: str) -> str:
     return f"{inspection_id}_r{revision}_{target}"
-
-
-def whereabouts(box: Box, width: int, height: int) -> str:
-    """In which ninth of the picture the centre of a box lies: "upper left", "centre", "lower edge" …"""
-    column = min(2, max(0, int(3 * box.x / max(1, width))))
-    row = min(2, max(0, int(3 * box.y / max(1, height))))
-    return (
-        ("upper left", "upper edge", "upper right"),
-        ("left edge", "centre", "right edge"),
-        ("lower left", "lower edge", "lower right"),
-    )[row][column]

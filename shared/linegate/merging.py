@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from linegate.inspection import Box, Check, Detection, Result
+from linegate.inspection import Check, Detection, Result
+from linegate.shapes import Box
 
 # Part of the smaller box that lies in the other one: detectors draw boxes with margins of their own.
 SAME_PLACE: Final = 0.5

@@ -6,8 +6,9 @@ from datetime import UTC
 from typing import Any, Final
 
 from linegate import __version__
-from linegate.inspection import Answer, Check, Coverage, Detection, Inspection, Result, Revision, archived_name, area
+from linegate.inspection import Answer, Check, Coverage, Detection, Inspection, Result, Revision, archived_name
 from linegate.sections import Storage
+from linegate.shapes import area
 from linegate.texts import printable
 
 # Standard Webhooks asks for payloads below 20 kB; what does not fit is counted, not lost in silence.

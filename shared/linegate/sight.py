@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image, ImageChops
 
-from linegate.inspection import Box, Figures, whereabouts
+from linegate.inspection import Figures
 from linegate.sections import Limits
+from linegate.shapes import Box, whereabouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from linegate.codec import codec
 from linegate.errors import TransientError
-from linegate.inspection import Inspection, Manifest, Revision
+from linegate.inspection import Detection, Inspection, Manifest, Revision
 from linegate.logs import log
 from linegate.texts import brief
 
@@ -38,20 +38,24 @@ def _several_detectors(manifest: Document) -> Document:
 UPGRADES: Final[Sequence[Upgrade]] = ({Manifest: _several_detectors},)
 SCHEMA: Final = 1 + len(UPGRADES)
 
-# What few findings have takes no room in the others.
-_SELDOM: Final = ("outline", "measure", "heatmap", "found_by")
+# What few have takes no room in the others.
+_SELDOM: Final = {
+    Detection: ("outline", "measure", "heatmap", "found_by"),
+    Revision: ("review",),
+    Inspection: ("contradicted",),
+}
 
 _INSIDE: Final[Mapping[type, Mapping[str, type]]] = {Inspection: {"manifest": Manifest, "revision": Revision}}
 
 
 def dump(value: object) -> Document:
     """The document of a value: maps, lists, texts, numbers; times as times."""
-    return _marked(type(value), _slim(_plain(codec(type(value)).dump_python(value))))
+    return _marked(type(value), _slim(type(value), _plain(codec(type(value)).dump_python(value))))
 
 
 def dump_json(value: object) -> str:
     """The document of a value as JSON; times as ISO 8601 texts."""
-    document = _marked(type(value), _slim(json.loads(codec(type(value)).dump_json(value))))
+    document = _marked(type(value), _slim(type(value), json.loads(codec(type(value)).dump_json(value))))
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -103,13 +107,16 @@ def _marked(cls: type, document: Document) -> Document:
     return {"schema": SCHEMA, **document, **inside}
 
 
-def _slim(document: Document) -> Document:
-    """Without what its findings do not have."""
-    manifest = document.get("manifest", document) or {}
-    for finding in manifest.get("detections", ()):
-        for key in _SELDOM:
-            if not finding[key]:
-                del finding[key]
+def _slim(cls: type, document: Document) -> Document:
+    """Without what it does not have."""
+    for key in _SELDOM.get(cls, ()):
+        if not document[key]:
+            del document[key]
+    for name, part in _INSIDE.get(cls, {}).items():
+        if document[name]:
+            _slim(part, document[name])
+    for finding in document["detections"] if cls is Manifest else ():
+        _slim(Detection, finding)
     return document
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from linegate.inspection import Check, Decision, Detection, LeftOut, Manifest, Result, Verdict, whereabouts
+from linegate.inspection import Check, Decision, Detection, LeftOut, Manifest, Result, Verdict
+from linegate.shapes import whereabouts
 
 # Of all reasons of a decision, and of all its checks' reasons, each: Firestore holds a mebibyte for a board, manifest and
 # all. Up to 120 findings no reason is ever cut.

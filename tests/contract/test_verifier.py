@@ -7,8 +7,9 @@ import pytest
 from linegate import imaging
 from linegate.adapters.golden.verifier import GoldenVerifier
 from linegate.errors import LinegateError
-from linegate.inspection import Box, Detection, Result
+from linegate.inspection import Detection, Result
 from linegate.ports import Verifier
+from linegate.shapes import Box
 from tests.boards import draw
 
 DEFECT = Detection("open_circuit", 0.9, Box(56, 92, 20, 24))

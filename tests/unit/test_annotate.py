@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
 from linegate.annotate import BANNERS, STYLES, annotate
-from linegate.inspection import Box, Check, Coverage, Detection, Loss, Measure, Result, Verdict
+from linegate.inspection import Check, Coverage, Detection, Loss, Measure, Result, Verdict
+from linegate.shapes import Box
 
 GREY = (90, 90, 90)
 

@@ -17,7 +17,7 @@ from linegate.adapters.anomaly.learned import Still, Surface, learn
 from linegate.adapters.anomaly.scores import Scores
 from linegate.config import parse
 from linegate.errors import ConfigError, ImageRejectedError
-from linegate.inspection import area
+from linegate.shapes import area
 
 AT_ONE = Threshold(1.0, 0.5)
 

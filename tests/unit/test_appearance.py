@@ -14,9 +14,10 @@ from linegate.adapters.golden.appearance import unlike
 from linegate.adapters.golden.comparison import examine
 from linegate.adapters.golden.registration import register
 from linegate.adapters.golden.verifier import GoldenVerifier
-from linegate.inspection import Box, Detection, Result
+from linegate.inspection import Detection, Result
 from linegate.samples import DEFECTS, MASKS, Design, golden_board, sample
 from linegate.settings import Recipe
+from linegate.shapes import Box
 
 
 def faint(mask: str, levels: int, seed: int = 61) -> Design:

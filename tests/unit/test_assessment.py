@@ -16,7 +16,6 @@ from linegate.evaluation.terminal import beside
 from linegate.inspection import (
     DETECT,
     Answer,
-    Box,
     Check,
     Coverage,
     Detection,
@@ -31,6 +30,7 @@ from linegate.inspection import (
     Verdict,
 )
 from linegate.settings import Recipe
+from linegate.shapes import Box
 from linegate.verdict import decide
 from tests.fakes import START
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from linegate.errors import MessageError
 from linegate.events import parse, push_body, to_message
-from linegate.inspection import Box, Check, Detection, ObjectRef, Result
+from linegate.inspection import Check, Detection, ObjectRef, Result
 from linegate.messages import CheckMade, CropReady, Event, ImageUploaded, NotificationDue, SweepDue
+from linegate.shapes import Box
 
 PUBSUB = "google.cloud.pubsub.topic.v1.messagePublished"
 FINALIZED = "google.cloud.storage.object.v1.finalized"

@@ -18,10 +18,11 @@ from linegate.adapters.gemini.composed import GAP, compose
 from linegate.adapters.gemini.service import Gemini
 from linegate.adapters.gemini.verifier import PROMPT, SCHEMA, GeminiClient, GeminiVerifier
 from linegate.errors import DeferredError, ImageRejectedError
-from linegate.inspection import Box, Detection, Result
+from linegate.inspection import Detection, Result
 from linegate.ports import Judgement
 from linegate.sections import ClassPolicy
 from linegate.settings import Recipe
+from linegate.shapes import Box
 from tests.standins.gemini import KEY, MODEL, NO_VERDICTS, Model, answer, judged, pictures, texts
 from tests.standins.service import Reply, Service, all_faults, always, close, first, on_reuse, status
 

@@ -18,11 +18,12 @@ from linegate.adapters.golden.registration import register
 from linegate.adapters.golden.verifier import GoldenVerifier
 from linegate.errors import PermanentError, RegistrationError, TransientError
 from linegate.evaluation.confidence import roughened
-from linegate.inspection import Box, Detection, Result
+from linegate.inspection import Detection, Result
 from linegate.ports import Found
 from linegate.samples import DEFECTS, Design, golden_board, jpeg, sample
 from linegate.sections import Limits
 from linegate.settings import Recipe
+from linegate.shapes import Box
 from tests.boards import encoded
 
 BOARD = golden_board(11)

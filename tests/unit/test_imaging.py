@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, ImageDraw, JpegImagePlugin
 
 from linegate.errors import ImageRejectedError
 from linegate.imaging import cut, decode, padded
-from linegate.inspection import Box
+from linegate.shapes import Box
 from tests.boards import draw, encoded
 
 ORIENTATION = 0x0112

@@ -7,18 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linegate.inspection import (
-    Answer,
-    Box,
-    Check,
-    Detection,
-    Manifest,
-    ObjectRef,
-    Result,
-    Verdict,
-    place_of,
-    whereabouts,
-)
+from linegate.inspection import Answer, Check, Detection, Manifest, ObjectRef, Result, Verdict, place_of
+from linegate.shapes import Box, whereabouts
 from linegate.verdict import decide, recipients, rejected
 
 results = st.sampled_from(Result)

@@ -12,10 +12,11 @@ from linegate.adapters.roboflow.kind import RoboflowDetection, WorkflowVerificat
 from linegate.adapters.roboflow.service import Workflow
 from linegate.config import parse
 from linegate.handlers.policy import apply
-from linegate.inspection import Box, Check, Manifest, Measure, Result, Verdict
+from linegate.inspection import Check, Manifest, Measure, Result, Verdict
 from linegate.ports import Found
 from linegate.sections import ClassPolicy
 from linegate.settings import Recipe
+from linegate.shapes import Box
 from linegate.stages import CHECKS, CROPS, UPLOADS
 from linegate.stored import dump, load
 from linegate.verdict import decide

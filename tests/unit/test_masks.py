@@ -12,7 +12,8 @@ from linegate.evaluation.masks import Mask, filled, of_runs, regions
 from linegate.evaluation.metrics import InspectedBoard
 from linegate.evaluation.outlines import outlines
 from linegate.evaluation.terminal import beside
-from linegate.inspection import Box, Check, Detection, Manifest, Outline, Result, Verdict
+from linegate.inspection import Check, Detection, Manifest, Result, Verdict
+from linegate.shapes import Box, Outline
 
 SIZE = (40, 30)
 

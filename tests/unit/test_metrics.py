@@ -5,7 +5,8 @@ import pytest
 from linegate.evaluation import metrics
 from linegate.evaluation.labels import Truth
 from linegate.evaluation.metrics import NONE, InspectedBoard, choose, evaluate
-from linegate.inspection import Box, Check, Detection, Manifest, Result, Verdict
+from linegate.inspection import Check, Detection, Manifest, Result, Verdict
+from linegate.shapes import Box
 
 
 def box(left: float, width: float = 20) -> Box:

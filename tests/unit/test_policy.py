@@ -8,10 +8,11 @@ import pytest
 from linegate.adapters.roboflow.kind import RoboflowDetection
 from linegate.adapters.roboflow.service import Workflow
 from linegate.handlers.policy import apply
-from linegate.inspection import DETECT, Answer, Box, Check, LeftOut, Manifest, Result, Revision, Verdict
+from linegate.inspection import DETECT, Answer, Check, LeftOut, Manifest, Result, Revision, Verdict
 from linegate.ports import Found
 from linegate.sections import ClassPolicy, Zone
 from linegate.settings import Recipe
+from linegate.shapes import Box
 from linegate.stages import UPLOADS
 from linegate.stored import dump
 from linegate.texts import brief

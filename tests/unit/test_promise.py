@@ -11,7 +11,8 @@ from linegate.evaluation.labels import Truth
 from linegate.evaluation.metrics import InspectedBoard
 from linegate.evaluation.promise import halves, promise, sequence
 from linegate.evaluation.thresholds import advice
-from linegate.inspection import Box, Check, Detection, Manifest, Result, Verdict
+from linegate.inspection import Check, Detection, Manifest, Result, Verdict
+from linegate.shapes import Box
 
 RATE, CERTAINTY, FLOOR = 0.02, 0.95, 0.02
 BOX = Box(10, 10, 20, 20)

@@ -26,7 +26,7 @@ from linegate.commands.main import main
 from linegate.config import load, parse
 from linegate.errors import ConfigError, PermanentError, TransientError
 from linegate.handlers.detect import detect
-from linegate.inspection import area
+from linegate.shapes import area
 from tests.boards import encoded
 from tests.harness import Gate
 from tests.rfdetr_graphs import CLASSES, SIDE, answering, tiny

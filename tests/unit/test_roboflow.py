@@ -19,10 +19,11 @@ from linegate.adapters.roboflow.detector import RoboflowDetector
 from linegate.adapters.roboflow.kind import RoboflowDetection
 from linegate.adapters.roboflow.service import Roboflow, Workflow
 from linegate.errors import TransientError
-from linegate.inspection import Box, Result
+from linegate.inspection import Result
 from linegate.ports import Found
 from linegate.sections import ClassPolicy
 from linegate.settings import Recipe
+from linegate.shapes import Box
 from tests.standins.roboflow import KEY, MARKS, WORKFLOW, WORKSPACE, Workflows, fixed, prediction
 from tests.standins.service import Service, all_faults, always, body, first, status
 

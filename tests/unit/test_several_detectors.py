@@ -10,9 +10,10 @@ from PIL import Image
 
 from linegate.config import parse
 from linegate.errors import ConfigError, PermanentError, TransientError
-from linegate.inspection import Box, Check, Coverage, Detection, Loss, Measure, Result
+from linegate.inspection import Check, Coverage, Detection, Loss, Measure, Result
 from linegate.merging import merged
 from linegate.ports import Found, Reference
+from linegate.shapes import Box
 from linegate.stages import CROPS, UPLOADS
 from tests.fakes import StaticDetector, detection
 from tests.harness import BOTH, CONFIG, Gate

@@ -14,7 +14,6 @@ from linegate.errors import TransientError
 from linegate.events import parse, push_body, to_message
 from linegate.inspection import (
     Answer,
-    Box,
     Check,
     Coverage,
     Decider,
@@ -36,6 +35,7 @@ from linegate.inspection import (
     Verdict,
 )
 from linegate.messages import CheckMade, CropReady, Event, NotificationDue
+from linegate.shapes import Box
 from linegate.stored import SCHEMA, dump, dump_json, load, load_json
 from tests.fakes import START, holds
 

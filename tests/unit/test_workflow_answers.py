@@ -16,8 +16,8 @@ from linegate.adapters.roboflow.kind import RoboflowDetection
 from linegate.adapters.roboflow.service import Workflow
 from linegate.commands.main import main
 from linegate.commands.workflow import NAMES
-from linegate.inspection import Box, area
 from linegate.settings import Recipe
+from linegate.shapes import Box, area
 
 SENT, SIZE = (100, 80), (400, 320)  # the picture was reduced to a quarter
 

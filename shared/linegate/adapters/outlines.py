@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.inspection import Outline
+from linegate.shapes import Outline
 
 MOST: Final = 64  # corners of an outline
 TOLERANCE: Final = 0.5  # pixels by which an outline may be off at first, and more where it would have too many corners

@@ -21,8 +21,8 @@ from linegate.adapters.golden.evidence import probability
 from linegate.adapters.golden.materials import Picture
 from linegate.adapters.golden.registration import register
 from linegate.evaluation.confidence import regression
-from linegate.inspection import Box
 from linegate.samples import DEFECTS, FINISHES, MASKS, Design, golden_board, sample
+from linegate.shapes import Box
 
 # Seeds of designs
 FITTED, HELD_OUT = range(1, 4), range(301, 303)

@@ -15,7 +15,8 @@ from linegate.evaluation.labels import Truth
 from linegate.evaluation.metrics import InspectedBoard, Match, match
 from linegate.evaluation.outcomes import Outcome
 from linegate.evaluation.thresholds import UNKNOWN
-from linegate.inspection import Box, Detection, Result, Verdict
+from linegate.inspection import Detection, Result, Verdict
+from linegate.shapes import Box
 
 BOARD_SIDE, PLACE_SIDE = 520, 240  # pixels of the longer side of a picture
 CONTEXT: Final = 1.5  # of a place, how much of its surroundings is shown on each side

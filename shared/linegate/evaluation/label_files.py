@@ -10,7 +10,7 @@ from PIL import Image
 
 from linegate.evaluation.labels import Dataset, Kind, Sample, Truth, class_name, shown
 from linegate.evaluation.masks import Mask, Points, filled
-from linegate.inspection import Box
+from linegate.shapes import Box
 
 PICTURES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 Corners = tuple[float, float, float, float]  # left, top, right, bottom in pixels

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from linegate.evaluation.masks import Mask
-from linegate.inspection import Box
+from linegate.shapes import Box
 from linegate.texts import printable
 
 ALIASES: Final = {"open": "open_circuit", "mousebite": "mouse_bite", "copper": "spurious_copper", "pinhole": "pin_hole"}

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.inspection import Box
+from linegate.shapes import Box
 
 FAR: Final = 1e9  # pixels: where numbers from outside still can be reckoned with
 

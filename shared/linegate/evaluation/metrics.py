@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linegate.evaluation.labels import Truth
-from linegate.inspection import Box, Check, Decision, Detection, Manifest, Result, Verdict
+from linegate.inspection import Check, Decision, Detection, Manifest, Result, Verdict
+from linegate.shapes import Box
 from linegate.verdict import decide
 
 NONE: Final = "(none)"  # in the confusion matrix: nothing there, nothing found

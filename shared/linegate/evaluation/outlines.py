@@ -7,7 +7,8 @@ from typing import Any
 from linegate.evaluation.labels import Truth
 from linegate.evaluation.masks import Mask, filled
 from linegate.evaluation.metrics import InspectedBoard, match, overlap, rates
-from linegate.inspection import Detection, Outline
+from linegate.inspection import Detection
+from linegate.shapes import Outline
 
 # A finding and a labelled defect that were matched, and what either covers
 Compared = tuple[Detection, Truth, Mask, Mask]

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
-from linegate.inspection import Box, Check, Detection, LeftOut, Result
+from linegate.inspection import Check, Detection, LeftOut, Result
 from linegate.logs import log
 from linegate.sections import Zone
 from linegate.settings import Recipe
+from linegate.shapes import Box
 
 # A document of Firestore holds a mebibyte: a third of it for the manifest, the rest for the decision (see `decide`). What each
 # detection takes there besides its texts, names of fields included.

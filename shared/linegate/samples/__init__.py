@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.inspection import Box
 from linegate.samples.camera import OVERSAMPLING, Picture, expose, jpeg, photograph, pose_of, seen
 from linegate.samples.defects import DEFECTS, LOST_PRINT, Placed, lose_print, place
 from linegate.samples.design import CONVEYOR, FINISHES, MASKS, SIZE, Design, Mask, Palette, drilled_copper, golden_board
 from linegate.samples.spread import Made, Spread, made
+from linegate.shapes import Box
 
 __all__ = [
     "DEFECTS",

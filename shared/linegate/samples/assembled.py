@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.inspection import Box
 from linegate.samples.camera import OVERSAMPLING, Picture, expose, photograph, pose_of, seen
 from linegate.samples.components import (
     Component,
@@ -25,6 +24,7 @@ from linegate.samples.components import (
 )
 from linegate.samples.golden import write_golden
 from linegate.samples.product import Drawn, Product
+from linegate.shapes import Box
 
 SIZE: Final = 640
 MARGIN: Final = 22

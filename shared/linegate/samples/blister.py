@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.inspection import Box
 from linegate.samples.camera import OVERSAMPLING, Picture, expose, photograph, pose_of, seen
 from linegate.samples.components import Component, Pen, put, toned
 from linegate.samples.golden import write_golden
 from linegate.samples.product import Drawn, Product
+from linegate.shapes import Box
 
 SIZE: Final = 640
 CONVEYOR: Final = (40, 42, 46)

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.inspection import Box
 from linegate.samples.camera import Picture, seen
 from linegate.samples.product import Drawn, Product
+from linegate.shapes import Box
 
 WIDTH, HEIGHT = 480, 720  # pixels of a picture
 MM_PER_PX: Final = 0.1

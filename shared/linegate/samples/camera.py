@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.inspection import Box
+from linegate.shapes import Box
 
 Picture = NDArray[np.uint8]  # height x width x 3, RGB
 

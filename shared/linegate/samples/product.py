@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from linegate.inspection import Box
 from linegate.samples.camera import Picture
+from linegate.shapes import Box
 
 
 @dataclass(frozen=True, slots=True)

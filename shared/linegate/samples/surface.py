@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.inspection import Box
 from linegate.samples.camera import expose
 from linegate.samples.product import Drawn, Product
+from linegate.shapes import Box
 
 SIZE: Final = 480
 MODEL: Final = "surface.npz"

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from linegate.adapters.anomaly.calibration import Threshold
 from linegate.adapters.anomaly.scores import Scores
 from linegate.adapters.outlines import around, outlined, simplified
-from linegate.inspection import Box, Detection, Outline
+from linegate.inspection import Detection
+from linegate.shapes import Box, Outline
 
 CLASS: Final = "anomaly"
 # Longest side of the picture of a map; and where, of its 256 colours, the threshold lies.

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from linegate.adapters.assembly.matching import Grey, Picture, Pose, View
 from linegate.adapters.golden.light import in_the_light_of
-from linegate.inspection import Box
 from linegate.sections import Zone
+from linegate.shapes import Box
 
 Affine = NDArray[np.float64]  # 2 x 3
 

@@ -7,10 +7,11 @@ from pydantic import Field
 from linegate.adapters.gemini.models import family_of
 from linegate.adapters.gemini.service import Gemini
 from linegate.errors import LinegateError
-from linegate.inspection import Box, Detection, Result
+from linegate.inspection import Detection, Result
 from linegate.kind import Prices, RecipeBase, Surroundings, VerifierKind
 from linegate.ports import Verifier
 from linegate.sections import Section
+from linegate.shapes import Box
 
 if TYPE_CHECKING:
     from linegate.adapters.gemini.verifier import GeminiClient

@@ -19,7 +19,7 @@ from linegate.adapters.golden.classes import GoldenClass
 from linegate.adapters.golden.evidence import MOST_CERTAIN, probability
 from linegate.adapters.golden.light import SURROUNDINGS, blocks, in_the_light_of, widened
 from linegate.adapters.golden.materials import CLIPPED, Grey, Mask, Pair, Picture, drowned, enlarged, lightness
-from linegate.inspection import Box
+from linegate.shapes import Box
 
 # Lengths are in pixels of the reduced picture (see `linegate.adapters.golden.materials.Pair`).
 # Grey levels that count as nothing, and times the mean difference of flat ground that noise explains.

@@ -31,7 +31,8 @@ from linegate.adapters.golden.topology import (
 )
 from linegate.adapters.golden.windows import Window, where
 from linegate.errors import RegistrationError
-from linegate.inspection import Box, Detection
+from linegate.inspection import Detection
+from linegate.shapes import Box
 
 Distance = NDArray[np.float32]  # height x width, in pixels
 

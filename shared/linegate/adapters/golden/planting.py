@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from linegate.adapters.golden.layers import Layer, Layers
 from linegate.adapters.golden.materials import Mask, Picture
-from linegate.inspection import Box
+from linegate.shapes import Box
 
 Points = NDArray[np.float64]  # n x 2, across and down
 

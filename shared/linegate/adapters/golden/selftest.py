@@ -26,7 +26,8 @@ from linegate.adapters.golden.registration import lay, lay_variation, pose
 from linegate.adapters.golden.verifier import GoldenVerifier
 from linegate.bounds import lower
 from linegate.errors import RegistrationError
-from linegate.inspection import Box, Detection, Result
+from linegate.inspection import Detection, Result
+from linegate.shapes import Box
 
 CERTAINTY: Final = 0.95
 # Sizes in pixels at a side of 640; of scratches, and how many grey levels a stain differs by, and its diameter.

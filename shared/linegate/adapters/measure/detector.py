@@ -9,8 +9,9 @@ from PIL import Image
 from linegate.adapters.measure.gauges import Gauge
 from linegate.adapters.measure.judging import judge, reading_in, unit_of
 from linegate.adapters.measure.tools import Outcome, measure
-from linegate.inspection import Box, Check, Detection, Measure, Result
+from linegate.inspection import Check, Detection, Measure, Result
 from linegate.ports import Found, Reference
+from linegate.shapes import Box
 
 MODEL: Final = "measure"
 VERSION: Final = "1"

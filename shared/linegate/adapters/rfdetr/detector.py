@@ -9,8 +9,9 @@ from PIL.Image import Image
 from linegate.adapters.rfdetr.model import Raw, RfdetrModel, refused
 from linegate.adapters.rfdetr.outlines import outline
 from linegate.errors import TransientError
-from linegate.inspection import Box, Detection
+from linegate.inspection import Detection
 from linegate.ports import Found, Reference
+from linegate.shapes import Box
 
 STEEPEST: Final = 88.0  # beyond this a logit's probability is 0 or 1, and its exponential no number
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linegate.adapters.outlines import around, outlined, simplified
-from linegate.inspection import Outline
+from linegate.shapes import Outline
 
 # A mask that covers more of a picture is looked at in steps of several pixels.
 MOST_PIXELS: Final = 1 << 20

@@ -17,8 +17,9 @@ from linegate.adapters.exchange import ServiceError
 from linegate.adapters.rle import MaskError
 from linegate.adapters.roboflow.masks import outline_of
 from linegate.adapters.roboflow.service import Workflow
-from linegate.inspection import Box, Check, Detection, Result
+from linegate.inspection import Check, Detection, Result
 from linegate.kind import RecipeBase
+from linegate.shapes import Box
 from linegate.texts import brief, printable
 
 SMALLEST: Final = 2.0  # pixels of the picture; what is narrower is made as wide

@@ -11,7 +11,7 @@ import numpy as np
 from linegate.adapters import strict
 from linegate.adapters.outlines import around, outlined, simplified
 from linegate.adapters.rle import MaskError, runs_of
-from linegate.inspection import Box, Outline
+from linegate.shapes import Box, Outline
 
 MOST_POINTS: Final = 100_000
 # By how many pixels a mask may reach beyond its box, and by which part of the box

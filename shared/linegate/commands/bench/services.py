@@ -21,10 +21,10 @@ from linegate.adapters.roboflow.service import Roboflow, Workflow
 from linegate.commands.bench.setup import LINE, SEED, Setup
 from linegate.edge.runtime import Runtime
 from linegate.errors import UsageError
-from linegate.inspection import Box
 from linegate.samples import golden_board
 from linegate.sections import Line, http_url
 from linegate.settings import Recipe, Settings
+from linegate.shapes import Box
 
 FINDINGS: Final = (0, 1, 8, 32, 64)
 WORKSPACE, WORKFLOW, MODEL = "plant", "pcb", "stand-in-flash"
