@@ -34,7 +34,7 @@ resource "google_firestore_backup_schedule" "daily" {
 
 # A sub-collection is not covered by its parent's TTL: each has its own.
 resource "google_firestore_field" "expiry" {
-  for_each = toset(["inspections", "checks", "revisions", "outbox", "challenges"])
+  for_each = toset(["inspections", "checks", "revisions", "refusals", "outbox", "challenges"])
 
   database   = google_firestore_database.gate.name
   collection = each.key
@@ -50,6 +50,8 @@ resource "google_firestore_field" "unindexed" {
     manifest = { collection = "inspections", field = "manifest" }
     latest   = { collection = "inspections", field = "revision" }
     decision = { collection = "revisions", field = "decision" }
+    review   = { collection = "revisions", field = "review" }
+    refused  = { collection = "refusals", field = "review" }
     body     = { collection = "outbox", field = "body" }
   }
 

@@ -131,6 +131,15 @@ module "aggregate" {
   depends_on = [module.notify]
 }
 
+module "review" {
+  source = "./modules/stage"
+  gate   = local.gate
+  stage  = local.wiring["review"]
+  retry  = local.defaults.retry
+
+  depends_on = [module.notify]
+}
+
 module "sweep" {
   source = "./modules/stage"
   gate   = local.gate
@@ -159,12 +168,13 @@ module "detect" {
 }
 
 locals {
-  deployed = { detect = module.detect, verify = module.verify, aggregate = module.aggregate, notify = module.notify, sweep = module.sweep }
+  deployed = { detect = module.detect, verify = module.verify, aggregate = module.aggregate, review = module.review, notify = module.notify, sweep = module.sweep }
   # By themselves, so that what a function may do is granted while it is built, and not after all of them are.
   members = {
     detect    = module.detect.service_account.member
     verify    = module.verify.service_account.member
     aggregate = module.aggregate.service_account.member
+    review    = module.review.service_account.member
     notify    = module.notify.service_account.member
     sweep     = module.sweep.service_account.member
   }
@@ -172,6 +182,7 @@ locals {
     detect    = module.detect.topic.name
     verify    = module.verify.topic.name
     aggregate = module.aggregate.topic.name
+    review    = module.review.topic.name
     notify    = module.notify.topic.name
     sweep     = module.sweep.topic.name
   }

@@ -86,8 +86,8 @@ resource "google_storage_notification" "uploads" {
 
 locals {
   bucket_access = merge(
-    { for stage in ["detect", "aggregate", "sweep"] : "${stage}-uploads" => { stage = stage, bucket = "uploads", role = "roles/storage.objectViewer" } },
-    { for stage in ["detect", "aggregate", "sweep"] : "${stage}-results" => { stage = stage, bucket = "results", role = "roles/storage.objectUser" } },
+    { for stage in ["detect", "aggregate", "review", "sweep"] : "${stage}-uploads" => { stage = stage, bucket = "uploads", role = "roles/storage.objectViewer" } },
+    { for stage in ["detect", "aggregate", "review", "sweep"] : "${stage}-results" => { stage = stage, bucket = "results", role = "roles/storage.objectUser" } },
     { for name in compact([local.golden]) : "detect-golden" => { stage = "detect", bucket = "golden", role = "roles/storage.objectViewer" } },
   )
 }

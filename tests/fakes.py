@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL.Image import Image
 
+from linegate.answers import Refusal
 from linegate.challenges import Challenge
 from linegate.errors import ObjectMissingError, PermanentError, TargetGoneError, TransientError
 from linegate.inspection import (
@@ -131,6 +132,7 @@ class MemoryInspections:
     recorded: dict[str, dict[int, Check]] = field(default_factory=dict)
     history: dict[str, list[Revision]] = field(default_factory=dict)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    refused: dict[str, dict[str, Refusal]] = field(default_factory=dict)
 
     def open(self, inspection: Inspection) -> Inspection:
         return self.inspections.setdefault(inspection.inspection_id, inspection)
@@ -168,6 +170,14 @@ class MemoryInspections:
         self._change(inspection.inspection_id, revision=revision, told=inspection.told)
         self.outbox.held |= {entry.entry_id: entry for entry in outbox}
         return True
+
+    def refuse(self, refusal: Refusal) -> None:
+        kept = self.refused.setdefault(refusal.review.inspection_id, {})
+        kept.setdefault(refusal.review.review_id, refusal)
+
+    def note_late_fails(self, inspection_id: str, indices: Sequence[int]) -> None:
+        known = self.inspections[inspection_id].late_fails
+        self._change(inspection_id, late_fails=tuple(sorted({*known, *indices})))
 
     def overdue(self, now: datetime, limit: int) -> list[Inspection]:
         late = [board for board in self.inspections.values() if board.revision is None and board.deadline <= now]
@@ -215,6 +225,10 @@ class MemoryQueries:
 
     def revisions(self, inspection_id: str) -> list[Revision]:
         return sorted(self.inspections.history.get(inspection_id, []), key=lambda revision: revision.number)
+
+    def refusals(self, inspection_id: str) -> list[Refusal]:
+        kept = self.inspections.refused.get(inspection_id, {}).values()
+        return sorted(kept, key=lambda refusal: refusal.refused_at)
 
     def notifications(self, inspection_id: str) -> list[OutboxEntry]:
         found = [entry for entry in self._entries if entry.inspection_id == inspection_id]

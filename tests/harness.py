@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from linegate.answers import Review
 from linegate.config import parse
 from linegate.events import parse as parse_event
 from linegate.events import push_body, to_message
@@ -14,14 +15,15 @@ from linegate.handlers.aggregate import aggregate
 from linegate.handlers.context import Context
 from linegate.handlers.detect import detect
 from linegate.handlers.notify import notify
+from linegate.handlers.review import review
 from linegate.handlers.sweep import sweep
 from linegate.handlers.verify import verify
 from linegate.inspection import Inspection, ObjectRef
-from linegate.messages import CheckMade, CropReady, ImageUploaded, NotificationDue
+from linegate.messages import CheckMade, CropReady, ImageUploaded, NotificationDue, ReviewGiven
 from linegate.ports import Found, Message, Reference, Registrar
 from linegate.settings import Recipe, Settings
 from linegate.sight import Sight, measure
-from linegate.stages import CHECKS, CROPS, NOTIFICATIONS, UPLOADS
+from linegate.stages import CHECKS, CROPS, NOTIFICATIONS, REVIEWS, UPLOADS
 from tests.boards import SIDE, draw, encoded
 from tests.fakes import (
     ManualClock,
@@ -145,10 +147,19 @@ class Gate:
             verify(self.context, read(CropReady), lambda _: self.verifier)
         elif topic == CHECKS:
             aggregate(self.context, read(CheckMade))
+        elif topic == REVIEWS:
+            review(self.context, read(ReviewGiven))
         elif topic == NOTIFICATIONS:
             notify(self.context, read(NotificationDue), self.targets.__getitem__)
         else:
             raise AssertionError(topic)
+
+    def answer(self, inspection_id: str, author: str = "Ada", *, seen: int = 1, **said: Any) -> Review:
+        """A person decides; `said` are fields of Review."""
+        decided = Review(inspection_id, author, "test", seen, self.clock.now(), **said)
+        line = self.inspections.inspections[inspection_id].place.line
+        self.bus.publish(REVIEWS, [to_message(ReviewGiven(inspection_id, line, decided))])
+        return decided
 
     def sweep(self) -> None:
         sweep(self.context)

@@ -7,8 +7,10 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
+from linegate.answers import Disposition, Review
 from linegate.imaging import jpeg
 from linegate.inspection import Check, Coverage, Detection, Result, Verdict
+from linegate.shapes import Box, Outline
 from linegate.texts import brief
 
 QUALITY: Final = 88
@@ -55,13 +57,20 @@ BANNERS: Final = {
 }
 
 
+RULED: Final = dict.fromkeys(Disposition, STYLES[Result.PASS]) | {Disposition.TRUE_DEFECT: STYLES[Result.FAIL]}
+MISSED: Final = "MISSED"
+
+
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """A detection as it is drawn: its box in pixels of the canvas."""
+    """A detection, or a defect that a person added, as it is drawn: its box in pixels of the canvas, and what its label says."""
 
     box: Rectangle
     style: _Style
-    detection: Detection
+    word: str
+    class_name: str
+    figure: str
+    outline: Outline = ()
 
 
 def annotate(
@@ -75,11 +84,13 @@ def annotate(
     heading: str = "",
     reasons: Sequence[str] = (),
     coverage: Coverage | None = None,
+    review: Review | None = None,
 ) -> bytes:
     """The upright RGB `picture` with its detections below a banner with the verdict, as JPEG.
 
     `heading` says in the banner which board it is; `reasons` are told there if the verdict is REVIEW or ERROR; `coverage` is
-    told there where it is known.
+    told there where it is known. `review` is a person's: their word stands on the label of what they ruled on, and what they
+    missed is boxed as well.
 
     Small boards are enlarged and large ones reduced, to at most `max_side` pixels; the banner comes on top of that, and
     so does a margin beside a board too narrow for words. `checks` belong to the detections in order; a detection without
@@ -95,8 +106,13 @@ def annotate(
     results = [check.result for check in checks[: len(detections)]]
     results += [Result.UNSURE] * (len(detections) - len(results))
     marks = [
-        _Mark(_on_canvas(detection, scale, area), STYLES[result], detection)
-        for detection, result in zip(detections, results, strict=True)
+        _mark(detection, result, review.ruling(index) if review else None, _on_canvas(detection.box, scale, area))
+        for index, (detection, result) in enumerate(zip(detections, results, strict=True))
+    ]
+    marks += [
+        _Mark(_on_canvas(missed.box, scale, area), STYLES[Result.FAIL], MISSED, missed.class_name, "")
+        for missed in (review.missed if review else ())
+        if missed.box is not None
     ]
     marks.sort(key=lambda mark: mark.style.weight)
     width = max(2, text_px // 8)
@@ -109,6 +125,14 @@ def annotate(
     for mark in reversed(marks):
         _label(draw, mark, _small(text_px), field, boxes, labels)
     return jpeg(canvas, QUALITY)
+
+
+def _mark(detection: Detection, result: Result, ruling: Disposition | None, box: Rectangle) -> _Mark:
+    style = STYLES[result] if ruling is None else STYLES[Result.FAIL if ruling.fails else Result.PASS]
+    word = style.word if ruling is None else ruling.words.upper()
+    measure = detection.measure
+    figure = f"{measure.value:.2f} {measure.unit}".rstrip() if measure else f"{detection.confidence:.2f}"
+    return _Mark(box, style, word, detection.class_name, figure, detection.outline)
 
 
 def _resized(picture: Image.Image, scale: float) -> Image.Image:
@@ -160,9 +184,9 @@ def _wrapped(texts: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> 
     return lines if len(lines) <= REASON_LINES + 1 else [*lines[:REASON_LINES], f"{lines[REASON_LINES][:-1]}…"]
 
 
-def _on_canvas(detection: Detection, scale: float, area: Rectangle) -> Rectangle:
+def _on_canvas(box: Box, scale: float, area: Rectangle) -> Rectangle:
     """The pixels of a box on the canvas, inside the board's area and at least three each way."""
-    left, top, right, bottom = (round(value * scale) for value in detection.box.corners)
+    left, top, right, bottom = (round(value * scale) for value in box.corners)
     left = min(max(area[0], area[0] + left), area[2] - 2)
     top = min(max(area[1], area[1] + top), area[3] - 2)
     return left, top, min(max(area[0] + right, left + 2), area[2]), min(max(area[1] + bottom, top + 2), area[3])
@@ -184,7 +208,7 @@ def _frame(draw: ImageDraw.ImageDraw, mark: _Mark, width: int, area: Rectangle) 
 
 def _outline(draw: ImageDraw.ImageDraw, mark: _Mark, width: int, scale: float, area: Rectangle) -> None:
     """What the finding covers inside its box, with a dark line below that keeps it visible on any board."""
-    corners = [(area[0] + x * scale, area[1] + y * scale) for x, y in mark.detection.outline]
+    corners = [(area[0] + x * scale, area[1] + y * scale) for x, y in mark.outline]
     if len(corners) < 3:
         return
     for colour, weight in ((INK, width + 2), (mark.style.colour, max(1, width - 1))):
@@ -223,10 +247,8 @@ def _label(
 
     Not at all only where boxes and labels fill everything around.
     """
-    name = f"{mark.style.word} {brief(mark.detection.class_name.replace('_', ' '))[:LONGEST_NAME]}"
-    measure = mark.detection.measure
-    figure = f"{measure.value:.2f} {measure.unit}".rstrip() if measure else f"{mark.detection.confidence:.2f}"
-    texts = (f"{name} {figure}", name, mark.style.word)
+    name = f"{mark.word} {brief(mark.class_name.replace('_', ' '))[:LONGEST_NAME]}"
+    texts = (f"{name} {mark.figure}".rstrip(), name, mark.word)
     sizes = [(round(font.getlength(words)) + 6, round(font.size * 1.3)) for words in texts]
     for number, find in ((0, _beside), (1, _beside), (0, _inside), (0, _away), (1, _away), (2, _beside), (2, _inside)):
         words, size = texts[number], sizes[number]

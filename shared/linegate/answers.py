@@ -12,8 +12,9 @@ from linegate.shapes import Box
 from linegate.texts import visible
 
 LONGEST_NAME: Final = 200
-LONGEST_COMMENT: Final = 2000
+LONGEST_COMMENT: Final = 1000
 MOST_MISSED: Final = 100
+MACHINE: Final = "machine"  # what targets are told in the place of a person's name
 
 
 class Disposition(StrEnum):
@@ -23,6 +24,11 @@ class Disposition(StrEnum):
     FALSE_CALL = "false_call"
     ACCEPTED = "accepted"  # it is there, and as it is no defect: a process indicator
     REPAIRED = "repaired"
+
+    @property
+    def fails(self) -> bool:
+        """Whether the product is bad for it."""
+        return self is Disposition.TRUE_DEFECT
 
     @property
     def words(self) -> str:
@@ -72,10 +78,14 @@ class Review:
             raise ValueError(
                 f"a review names its author, and each missed defect's class, in 1 … {LONGEST_NAME} letters"
             )
+        if self.author.strip().casefold() == MACHINE:
+            raise ValueError("a person decides under a name of their own")
         if len(self.comment) > LONGEST_COMMENT or not self.comment.encode("utf-8", "replace").decode() == self.comment:
             raise ValueError(f"a comment has {LONGEST_COMMENT} letters at most")
         if self.seen < 0 or min(indices, default=0) < 0 or len(set(indices)) != len(indices):
             raise ValueError("a review has one ruling for a finding at most, and no number below 0")
+        if self.at.tzinfo is None:
+            raise ValueError("a review tells when, with the time zone")
         if len(self.missed) > MOST_MISSED:
             raise ValueError(f"a review names {MOST_MISSED} missed defects at most")
         if not all(math.isfinite(sum(box.corners)) and box.width > 0 and box.height > 0 for box in boxes):
@@ -107,8 +117,8 @@ class Refusal:
     review: Review
     reason: str  # for its author
     refused_at: datetime
-    standing: int = 0  # the revision that stood meanwhile
-    decided_by: str = ""  # who had made the first revision after the one that the author saw
+    standing: int = 0  # the revision that stood when it came
+    first: str = ""  # whose decision the author had not seen: "person:Ada", "check:3"
 
 
 def _sound(name: str) -> bool:

@@ -372,7 +372,16 @@ class Inspection:
     revision: Revision | None = None  # the latest
     told: tuple[str, ...] = ()  # targets that were sent any revision
     timings: Timings = field(default_factory=Timings)
-    contradicted: str = ""  # what a machine that came late found on a product that a person had passed
+    late_fails: tuple[int, ...] = ()  # detections that the machine called defects after the deadline, or after a person
+
+    @property
+    def contradicted(self) -> tuple[int, ...]:
+        """Detections of a product that a person passed, of which the machine said only afterwards that they are defects."""
+        revision = self.revision
+        if revision is None or not revision.decided_by.is_person or revision.decision.verdict is not Verdict.PASS:
+            return ()
+        seen = {check.index for check in revision.decision.checks if check.result is Result.FAIL}
+        return tuple(index for index in self.late_fails if index not in seen)
 
     @property
     def complete(self) -> bool:

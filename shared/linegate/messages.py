@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from linegate.answers import Review
 from linegate.inspection import Check, Detection, ObjectRef
 
 
@@ -41,6 +42,20 @@ class CheckMade:
     line: str
     expected: int
     check: Check
+    deadline: datetime | None = None  # of the board, as its crop told it
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewGiven:
+    """A person decided about an inspection. Raises ValueError where the review is about another one."""
+
+    inspection_id: str
+    line: str
+    review: Review
+
+    def __post_init__(self) -> None:
+        if self.review.inspection_id != self.inspection_id:
+            raise ValueError("the review is about another inspection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +74,4 @@ class SweepDue:
     """The clock struck."""
 
 
-Event = ImageUploaded | CropReady | CheckMade | NotificationDue | SweepDue
+Event = ImageUploaded | CropReady | CheckMade | ReviewGiven | NotificationDue | SweepDue

@@ -6,9 +6,10 @@ from datetime import UTC
 from typing import Any, Final
 
 from linegate import __version__
+from linegate.answers import MACHINE, Disposition, Review
 from linegate.inspection import Answer, Check, Coverage, Detection, Inspection, Result, Revision, archived_name
 from linegate.sections import Storage
-from linegate.shapes import area
+from linegate.shapes import Box, area
 from linegate.texts import printable
 
 # Standard Webhooks asks for payloads below 20 kB; what does not fit is counted, not lost in silence.
@@ -26,7 +27,11 @@ def notification_body(inspection: Inspection, revision: Revision, storage: Stora
     """
     decision, image = revision.decision, inspection.image
     manifest = inspection.manifest
-    pairs = sorted(zip(manifest.detections if manifest else (), decision.checks, strict=True), key=_weight)
+    review, scale = revision.review, manifest.mm_per_px if manifest else None
+    pairs = sorted(
+        zip(manifest.detections if manifest else (), decision.checks, strict=True),
+        key=lambda pair: _weight(pair[0], pair[1], review.ruling(pair[1].index) if review else None),
+    )
     data: dict[str, Any] = {
         "schema": SCHEMA,
         "software": f"linegate {__version__}",
@@ -42,11 +47,13 @@ def notification_body(inspection: Inspection, revision: Revision, storage: Stora
         "complete": decision.complete,
         "coverage": covered(manifest.coverage if manifest else None),
         "detectors": [answered(answer) for answer in (manifest.answers if manifest else ())],
+        "decided_by": revision.decided_by.name or MACHINE,
+        "review": _told(review) if review else None,
         "corrects": {"revision": corrected.number, "verdict": corrected.decision.verdict.value} if corrected else None,
         "summary": printable(decision.summary, LONGEST_SUMMARY),
         "reasons": [printable(reason, LONGEST_SUMMARY) for reason in decision.reasons],
-        "defects": [defect(detection, check, manifest.mm_per_px if manifest else None) for detection, check in pairs],
-        "omitted": {"reasons": 0, "defects": 0, "outlines": 0},
+        "defects": [defect(detection, check, scale, review) for detection, check in pairs],
+        "omitted": {"reasons": 0, "defects": 0, "outlines": 0} | ({"rulings": 0, "missed": 0} if review else {}),
         "image": {
             "bucket": image.bucket,
             "name": printable(image.name, LONGEST_NAME),
@@ -73,12 +80,14 @@ def notification_body(inspection: Inspection, revision: Revision, storage: Stora
                 del each["outline"]
             data["omitted"]["outlines"] = len(outlined)
             continue
-        longest = max(("reasons", "defects"), key=lambda key: len(json.dumps(data[key])))
-        keep = min(len(data[longest]) - 1, len(data[longest]) * MAX_BYTES * 9 // (size * 10))
+        lists = {"reasons": data["reasons"], "defects": data["defects"]}
+        lists |= {key: data["review"][key] for key in ("rulings", "missed") if data["review"]}
+        name, longest = max(lists.items(), key=lambda item: len(json.dumps(item[1])))
+        keep = min(len(longest) - 1, len(longest) * MAX_BYTES * 9 // (size * 10))
         if keep < 0:  # nothing else in it is long: each text has a bound of its own
             return body
-        data["omitted"][longest] += len(data[longest]) - keep
-        data[longest] = data[longest][:keep]
+        data["omitted"][name] += len(longest) - keep
+        del longest[keep:]
 
 
 def _picture(storage: Storage, name: str) -> dict[str, str]:
@@ -92,9 +101,10 @@ def _picture(storage: Storage, name: str) -> dict[str, str]:
     }
 
 
-def _weight(pair: tuple[Detection, Check]) -> tuple[int, float]:
-    detection, check = pair
-    return _ORDER[check.result], -detection.confidence
+def _weight(detection: Detection, check: Check, ruling: Disposition | None) -> tuple[int, float]:
+    """What counts comes first: a person's word counts more than the machine's."""
+    order = _ORDER[check.result] if ruling is None else _ORDER[Result.FAIL if ruling.fails else Result.PASS]
+    return order, -detection.confidence
 
 
 def covered(coverage: Coverage | None) -> dict[str, Any] | None:
@@ -115,18 +125,47 @@ def answered(answer: Answer) -> dict[str, Any]:
     }
 
 
-def defect(detection: Detection, check: Check, mm_per_px: float | None = None) -> dict[str, Any]:
-    """A detection with its check as plain data, as notifications, `inspect` and `show` tell of it.
+def reviewed(review: Review) -> dict[str, Any]:
+    """What a person decided as plain data."""
+    return {
+        "author": review.author,
+        "origin": review.origin,
+        "seen": review.seen,
+        "at": review.at.astimezone(UTC).isoformat(),
+        "rulings": [{"index": ruling.index, "disposition": ruling.disposition.value} for ruling in review.rulings],
+        "missed": [
+            {"class": missed.class_name, "box": _boxed(missed.box) if missed.box else None} for missed in review.missed
+        ],
+        "looked": review.looked,
+        "comment": printable(review.comment, LONGEST_SUMMARY),
+    }
+
+
+def _told(review: Review) -> dict[str, Any]:
+    """The same as targets hear of it: not from where. `decided_by` says who, and their word stands with each defect as well."""
+    return {key: value for key, value in reviewed(review).items() if key not in ("author", "origin")}
+
+
+def _boxed(box: Box) -> dict[str, float]:
+    return {key: round(getattr(box, key), 1) for key in ("x", "y", "width", "height")}
+
+
+def defect(
+    detection: Detection, check: Check, mm_per_px: float | None = None, review: Review | None = None
+) -> dict[str, Any]:
+    """A detection with its check as plain data, as notifications, `inspect` and `show` tell of it; with the person's word on it.
 
     Box and outline are in pixels; with a scale its size is told in mm as well, and in mm² what its outline holds.
     """
-    box, outline = detection.box, detection.outline
+    outline, ruling = detection.outline, review.ruling(check.index) if review else None
     return {
+        "index": check.index,
         "class": detection.class_name,
         "confidence": round(detection.confidence, 4),
-        "box": {key: round(getattr(box, key), 1) for key in ("x", "y", "width", "height")},
+        "box": _boxed(detection.box),
         "result": check.result.value,
         "reason": check.reason,
+        **({"disposition": ruling.value} if ruling else {}),
         **({"note": detection.note} if detection.note else {}),
         **({"measure": asdict(detection.measure)} if detection.measure else {}),
         **({"outline": [[round(x, 1), round(y, 1)] for x, y in outline]} if outline else {}),

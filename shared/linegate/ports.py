@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from linegate.answers import Refusal
 from linegate.challenges import Challenge
 from linegate.inspection import (
     Check,
@@ -153,6 +154,14 @@ class Inspections(Protocol):
         """
         ...
 
+    def refuse(self, refusal: Refusal) -> None:
+        """Keep a review that is no revision, and why; the first refusal of a review counts."""
+        ...
+
+    def note_late_fails(self, inspection_id: str, indices: Sequence[int]) -> None:
+        """Remember detections that the machine called defects when somebody may have decided already."""
+        ...
+
     def overdue(self, now: datetime, limit: int) -> list[Inspection]:
         """Undecided inspections whose deadline has passed, oldest first."""
         ...
@@ -240,6 +249,10 @@ class Queries(Protocol):
 
     def revisions(self, inspection_id: str) -> list[Revision]:
         """All revisions, the first one first."""
+        ...
+
+    def refusals(self, inspection_id: str) -> list[Refusal]:
+        """The reviews of it that became no revision, the first one first."""
         ...
 
     def notifications(self, inspection_id: str) -> list[OutboxEntry]:

@@ -24,6 +24,8 @@ CORES: Final = max(1, os.cpu_count() or 1)
 CHALLENGE_SUFFIX: Final = "-challenge"
 # Pictures that may wait for a remote detector at the same time, if the file says nothing.
 REMOTE_DETECTIONS: Final = 8
+# People are slow: their decisions need no key of their own.
+REVIEWS_AT_ONCE: Final = 4
 # What a worker process needs at most: in time beside the services' own budgets, and in memory.
 WORKER_TIME_S: Final = 60.0
 WORKER_BYTES, WORKER_BYTES_A_PIXEL = 1 << 30, 48
@@ -219,6 +221,7 @@ class Settings(Section):
             "detect": limits.detect or (REMOTE_DETECTIONS if remote else max(1, self.workers or CORES)),
             "verify": limits.verify or checks or 2 * CORES,
             "aggregate": limits.aggregate,
+            "review": REVIEWS_AT_ONCE,
             "notify": limits.notify_per_target * max(1, len(self.targets)),
             "sweep": 1,
         }

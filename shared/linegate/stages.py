@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
-from linegate.messages import CheckMade, CropReady, Event, ImageUploaded, NotificationDue, SweepDue
+from linegate.messages import CheckMade, CropReady, Event, ImageUploaded, NotificationDue, ReviewGiven, SweepDue
 
 # Topics, named after what they carry. `uploads` is fed by the bucket's notifications, `sweeps` by a clock.
 UPLOADS: Final = "uploads"
 CROPS: Final = "crops"
 CHECKS: Final = "checks"
+REVIEWS: Final = "reviews"
 NOTIFICATIONS: Final = "notifications"
 SWEEPS: Final = "sweeps"
 
@@ -92,7 +93,7 @@ STAGES: Final = {
             takes=ImageUploaded,
             type="",
             publishes_to=(CROPS, NOTIFICATIONS),
-            served=5,
+            served=6,
             ports=frozenset({"images", "detector", "registrar"}),
             # Decodes pictures and waits for the detector: a few at a time. What a picture takes is the detector's to say.
             # Four golden pictures are kept, three bytes a pixel each; one of them is reckoned with the picture under it.
@@ -104,7 +105,7 @@ STAGES: Final = {
             takes=CropReady,
             type="crop.ready",
             publishes_to=(CHECKS,),
-            served=3,
+            served=4,
             ports=frozenset({"verifier"}),
             # Waits for the verifier and does little else: many at a time, so that all crops of a board run at once.
             instance=Instance(1024, concurrency=64, most=20, timeout_s=180, message_s=2.0),
@@ -115,10 +116,21 @@ STAGES: Final = {
             takes=CheckMade,
             type="check.made",
             publishes_to=(NOTIFICATIONS,),
-            served=2,
+            served=3,
             ports=frozenset({"images"}),
             # Draws one annotated picture a board; the other checks only write and count.
             instance=Instance(256, concurrency=8, most=20, timeout_s=120, message_s=0.05, bytes_a_pixel=14),
+        ),
+        Stage(
+            "review",
+            topic=REVIEWS,
+            takes=ReviewGiven,
+            type="review.given",
+            publishes_to=(NOTIFICATIONS,),
+            served=2,
+            ports=frozenset({"images"}),
+            # A person's decision now and then: it draws one annotated picture.
+            instance=Instance(256, concurrency=8, most=2, timeout_s=120, message_s=0.3, bytes_a_pixel=14),
         ),
         Stage(
             "notify",
@@ -138,7 +150,7 @@ STAGES: Final = {
             takes=SweepDue,
             type="sweep.due",
             publishes_to=(NOTIFICATIONS,),
-            served=4,
+            served=5,
             ports=frozenset({"images"}),
             # One at a time: a second sweep would only find what the first is deciding.
             instance=Instance(256, concurrency=1, most=1, timeout_s=300, message_s=1.0, bytes_a_pixel=14),

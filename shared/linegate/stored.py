@@ -42,7 +42,7 @@ SCHEMA: Final = 1 + len(UPGRADES)
 _SELDOM: Final = {
     Detection: ("outline", "measure", "heatmap", "found_by"),
     Revision: ("review",),
-    Inspection: ("contradicted",),
+    Inspection: ("late_fails",),
 }
 
 _INSIDE: Final[Mapping[type, Mapping[str, type]]] = {Inspection: {"manifest": Manifest, "revision": Revision}}

@@ -3,11 +3,13 @@
 A board never passes by accident: PASS needs a PASS for every detection of the manifest and a detector without doubts.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from linegate.inspection import Check, Decision, Detection, LeftOut, Manifest, Result, Verdict
+from linegate.answers import Missed, Review
+from linegate.inspection import Check, Decision, Detection, LeftOut, Manifest, Result, Revision, Verdict
 from linegate.shapes import whereabouts
 
 # Of all reasons of a decision, and of all its checks' reasons, each: Firestore holds a mebibyte for a board, manifest and
@@ -94,6 +96,99 @@ def _left_out(left_out: LeftOut) -> str:
 def rejected(reason: str) -> Decision:
     """The decision for a picture that can't be inspected."""
     return Decision(Verdict.ERROR, True, 0, (reason,), f"No inspection took place: {reason}")
+
+
+def lacking(manifest: Manifest | None, seen: Revision, review: Review) -> tuple[str, ...]:
+    """What a review of this revision still has to say, as sentences; nothing can be passed unseen.
+
+    A FAIL needs one defect. A PASS needs a ruling on every detection that the machine did not clear, and a look at the whole
+    product where the machine has doubts, did not see all of it, or a person failed it.
+    """
+    checks = _seen(manifest, seen)
+    unknown = [ruling.index for ruling in review.rulings if ruling.index >= len(checks)]
+    if unknown:
+        return (f"There is no finding {_listed(unknown)}: this product has {_count(len(checks), 'finding')}.",)
+    if _defects(review):
+        return ()
+    called = seen.review.rulings if seen.review else ()
+    open_ones = {check.index for check in checks if check.result is not Result.PASS}
+    open_ones |= {ruling.index for ruling in called if ruling.disposition.fails}
+    unruled = sorted(open_ones - {ruling.index for ruling in review.rulings})
+    said = (f"Nothing is said of finding {_listed(unruled)}.",) if unruled else ()
+    unseen = _unseen(manifest, seen)
+    return said if review.looked or not unseen else (*said, f"Somebody must look at the whole product: {unseen}.")
+
+
+def answered(manifest: Manifest | None, seen: Revision, review: Review) -> Decision:
+    """What a person decides who lacks nothing: FAIL if they found or confirmed a defect, else PASS.
+
+    Its checks are the machine's, as the person saw them; their word on each is in the review.
+    """
+    checks, defects = _seen(manifest, seen), _defects(review)
+    words = [f"{_defect_text(defect, manifest)}: {review.author} says so" for defect in defects]
+    if defects:
+        more = f" and {len(words) - 3} more" if len(words) > 3 else ""
+        places = [_defect_text(defect, manifest) for defect in defects[:3]]
+        summary = f"{review.author} found {_count(len(defects), 'defect')}: {'; '.join(places)}{more}."
+    else:
+        counts = Counter(ruling.disposition.words for ruling in review.rulings)
+        ruled = ", ".join(f"{number} {word}" for word, number in counts.items())
+        summary = f"{review.author} passed this product{f': {ruled}' if ruled else ''}."
+    return Decision(
+        verdict=Verdict.FAIL if defects else Verdict.PASS,
+        complete=True,
+        fail_count=len(defects),
+        reasons=_storable([f"{word}." for word in words]),
+        summary=summary,
+        checks=checks,
+    )
+
+
+def _seen(manifest: Manifest | None, seen: Revision) -> tuple[Check, ...]:
+    """One check for each detection, as whoever looked at the revision saw it."""
+    known = {check.index: check for check in seen.decision.checks}
+    detections = manifest.detections if manifest else ()
+    return tuple(
+        known.get(index, Check(index, Result.UNSURE, "No check when it was decided."))
+        for index in range(len(detections))
+    )
+
+
+def _defects(review: Review) -> list[int | Missed]:
+    """The indices that the person called defects, and what was missed."""
+    return [
+        *(ruling.index for ruling in review.rulings if ruling.disposition.fails),
+        *review.missed,
+    ]
+
+
+def _unseen(manifest: Manifest | None, seen: Revision) -> str:
+    """Why rulings on findings alone pass nothing; empty where they do."""
+    if manifest is None:
+        return "no detector has seen it"
+    if manifest.doubts:
+        return "the machine has doubts"
+    if not seen.decision.complete:
+        return "not all answers had come"
+    if seen.decision.verdict is Verdict.ERROR:
+        return "no inspection took place"
+    if seen.review is not None and seen.decision.verdict is Verdict.FAIL:
+        return f"{seen.review.author} failed it"
+    return ""
+
+
+def _defect_text(defect: int | Missed, manifest: Manifest | None) -> str:
+    if isinstance(defect, Missed):
+        where = f" at the {whereabouts(defect.box, manifest.width, manifest.height)}" if defect.box and manifest else ""
+        return f"{defect.class_name.replace('_', ' ')}{where} (missed by the machine)"
+    assert manifest is not None
+    return _what_and_where(manifest.detections[defect], manifest)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """At most ten of them."""
+    more = f" and {len(numbers) - 10} more" if len(numbers) > 10 else ""
+    return ", ".join(map(str, numbers[:10])) + more
 
 
 def recipients(subscribed: Mapping[str, Sequence[Verdict]], verdict: Verdict, told: Iterable[str]) -> list[str]:

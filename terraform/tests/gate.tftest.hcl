@@ -25,7 +25,7 @@ run "dev" {
   }
 
   assert {
-    condition     = toset(keys(local.deployed)) == toset(["detect", "verify", "aggregate", "notify", "sweep"])
+    condition     = toset(keys(local.deployed)) == toset(["detect", "verify", "aggregate", "review", "notify", "sweep"])
     error_message = "there is one function for each stage"
   }
   assert {
@@ -49,7 +49,7 @@ run "dev" {
     error_message = "a camera may create objects below its line's prefix, and nothing else"
   }
   assert {
-    condition     = toset(keys(google_storage_bucket_iam_member.stage)) == toset(["aggregate-results", "aggregate-uploads", "detect-golden", "detect-results", "detect-uploads", "sweep-results", "sweep-uploads"])
+    condition     = toset(keys(google_storage_bucket_iam_member.stage)) == toset(["aggregate-results", "aggregate-uploads", "detect-golden", "detect-results", "detect-uploads", "review-results", "review-uploads", "sweep-results", "sweep-uploads"])
     error_message = "verify and notify have no business in any bucket"
   }
   assert {
@@ -57,7 +57,7 @@ run "dev" {
     error_message = "only results are written"
   }
   assert {
-    condition     = toset(keys(google_pubsub_topic_iam_member.publish)) == toset(["aggregate-notify", "detect-notify", "detect-verify", "sweep-notify", "verify-aggregate"])
+    condition     = toset(keys(google_pubsub_topic_iam_member.publish)) == toset(["aggregate-notify", "detect-notify", "detect-verify", "review-notify", "sweep-notify", "verify-aggregate"])
     error_message = "a stage may publish to those it feeds and to no other"
   }
   assert {
@@ -65,7 +65,7 @@ run "dev" {
     error_message = "functions may use the gate's database only, and verify only reads it"
   }
   assert {
-    condition     = alltrue([for field in google_firestore_field.expiry : field.field == "expire_at" && length(field.ttl_config) == 1]) && toset(keys(google_firestore_field.expiry)) == toset(["inspections", "checks", "revisions", "outbox", "challenges"])
+    condition     = alltrue([for field in google_firestore_field.expiry : field.field == "expire_at" && length(field.ttl_config) == 1]) && toset(keys(google_firestore_field.expiry)) == toset(["inspections", "checks", "revisions", "refusals", "outbox", "challenges"])
     error_message = "every collection has its TTL, sub-collections too"
   }
   assert {
@@ -98,6 +98,7 @@ run "dev" {
       detect    = "3840Mi 1 2"
       verify    = "1024Mi 1 64"
       aggregate = "3072Mi 1 8"
+      review    = "3072Mi 1 8"
       notify    = "512Mi 1 32"
       sweep     = "768Mi 1 1"
     }

@@ -1,8 +1,9 @@
 """Records as the contracts of the store's ports need them, and a store as its three ports."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from linegate.answers import Disposition, Missed, Review, Ruling
 from linegate.inspection import (
     Answer,
     Decider,
@@ -15,6 +16,7 @@ from linegate.inspection import (
     outbox_id,
 )
 from linegate.ports import Inspections, Outbox, Queries
+from linegate.shapes import Box
 from linegate.verdict import decide
 from tests.fakes import START, detection
 
@@ -44,6 +46,25 @@ def manifest(*classes: str) -> Manifest:
     return Manifest.of(
         (detection(name) for name in classes), width=64, height=64, answers=(Answer("d", "d"),), doubts=("hm",)
     )
+
+
+def review(author: str = "Zoë", seen: int = 1) -> Review:
+    return Review(
+        ID,
+        author,
+        "10.0.0.7",
+        seen,
+        START,
+        (Ruling(0, Disposition.FALSE_CALL), Ruling(2, Disposition.TRUE_DEFECT)),
+        (Missed("crack", Box(9.5, 9, 4, 4)), Missed("smell")),
+        looked=True,
+        comment="It's as it is.",
+    )
+
+
+def answered(number: int = 2) -> Revision:
+    """A person's revision."""
+    return replace(revision(number, "person:Zoë"), review=review())
 
 
 def revision(number: int = 1, by: str = "check:0") -> Revision:

@@ -46,6 +46,15 @@ def test_a_fault_is_remembered(store: Store) -> None:
     assert stored.fault == "no golden picture"
 
 
+def test_late_fails_are_remembered_each_once(store: Store) -> None:
+    store.inspections.open(board())
+    for indices in ([3], [0, 3], [3]):
+        store.inspections.note_late_fails(ID, indices)
+    stored = store.inspections.get(ID)
+    assert stored is not None
+    assert sorted(stored.late_fails) == [0, 3]
+
+
 def test_the_first_check_of_an_index_counts(store: Store) -> None:
     store.inspections.open(board())
     assert store.inspections.record_check(ID, Check(0, Result.FAIL, "first")) == 1

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from linegate.answers import Refusal
 from linegate.inspection import Inspection, OutboxState, Verdict
 from linegate.ports import Undelivered
 from linegate.verdict import rejected
-from tests.contract.examples import ID, Store, board, entry, revision
+from tests.contract.examples import ID, Store, answered, board, entry, review, revision
 from tests.fakes import START
 
 
@@ -85,6 +86,22 @@ def test_what_became_of_a_board_is_told_in_order(store: Store) -> None:
     store.inspections.commit(replace(board(), revision=second), second, [entry(2)])
     assert store.queries.revisions(ID) == [revision(), second]
     assert store.queries.notifications(ID) == [entry(1), entry(1, "mes"), entry(2)]
+
+
+def test_what_persons_said_is_kept_as_it_was_and_so_is_what_was_refused(store: Store) -> None:
+    store.inspections.open(board())
+    store.inspections.commit(replace(board(), revision=revision()), revision(), [])
+    store.inspections.commit(replace(board(), revision=answered()), answered(), [])
+    assert store.queries.revisions(ID) == [revision(), answered()]
+    stored = store.inspections.get(ID)
+    assert stored is not None
+    assert stored.revision == answered()
+    late = Refusal(review("Ada"), "Zoë was first.", START, 2, "person:Zoë")
+    later = Refusal(review("Bob"), "Zoë was first.", START + timedelta(seconds=1), 2, "person:Zoë")
+    for refusal in (later, late, replace(late, reason="told again")):
+        store.inspections.refuse(refusal)
+    assert store.queries.refusals(ID) == [late, later], "the first refusal of a review counts"
+    assert store.queries.refusals("1" * 32) == []
 
 
 def test_what_was_not_delivered_is_summed_up_by_target_and_state(store: Store) -> None:

@@ -52,7 +52,7 @@ def test_a_picture_takes_no_more_than_is_reckoned_for_it(work: str, stage: str, 
 def test_all_pictures_that_are_worked_on_at_a_time_have_room(megapixels: int, detector: str) -> None:
     gate = settings(megapixels * 1_000_000, detector)
     takes = {"detect": GoldenDetection.bytes_a_pixel if detector == "golden" else DetectorKind.bytes_a_pixel}
-    for stage in ("detect", "aggregate", "sweep"):
+    for stage in ("detect", "aggregate", "review", "sweep"):
         table, made = STAGES[stage].instance, gate.instance(stage)
         picture = takes.get(stage, table.bytes_a_pixel) * gate.images.max_pixels / MIB
         kept = table.kept_bytes_a_pixel * gate.images.max_pixels / MIB

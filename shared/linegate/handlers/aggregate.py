@@ -5,8 +5,8 @@ from dataclasses import asdict
 from linegate.errors import PermanentError
 from linegate.handlers.context import Context
 from linegate.handlers.revise import revise
-from linegate.inspection import Decider
-from linegate.logs import bound
+from linegate.inspection import Decider, Result
+from linegate.logs import bound, log
 from linegate.messages import CheckMade
 from linegate.precedence import Step, step
 from linegate.verdict import decide
@@ -19,7 +19,10 @@ def aggregate(context: Context, made: CheckMade) -> None:
     TransientError, and PermanentError for an inspection that does not exist.
     """
     store, inspection_id = context.inspections, made.inspection_id
-    if store.record_check(inspection_id, made.check) < made.expected:
+    here = store.record_check(inspection_id, made.check)
+    if made.check.result is Result.FAIL and made.deadline is not None and context.clock.now() >= made.deadline:
+        _note_late_fail(context, made)
+    if here < made.expected:
         return
     inspection = store.get(inspection_id)
     if inspection is None or inspection.manifest is None:
@@ -31,3 +34,11 @@ def aggregate(context: Context, made: CheckMade) -> None:
     decision = decide(manifest, store.checks(inspection_id, manifest.expected))
     with bound(**asdict(inspection.place)):
         revise(context, inspection, decision, decided_by)
+
+
+def _note_late_fail(context: Context, made: CheckMade) -> None:
+    """Somebody may have decided without it, and a person's decision is not undone: that it came is kept."""
+    context.inspections.note_late_fails(made.inspection_id, [made.check.index])
+    inspection = context.inspections.get(made.inspection_id)
+    if inspection is not None and inspection.contradicted:
+        log.warning("board.contradicted", findings=list(inspection.contradicted))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from linegate import imaging
 from linegate.annotate import annotate
+from linegate.answers import Review
 from linegate.errors import LinegateError, PermanentError, TransientError
 from linegate.handlers.context import Context
 from linegate.handlers.outbox import publish_outbox
-from linegate.inspection import Decider, Decision, Inspection, OutboxEntry, Revision, outbox_id
+from linegate.inspection import Decider, Decision, Inspection, OutboxEntry, Result, Revision, outbox_id
 from linegate.logs import log
 from linegate.notification import notification_body
 from linegate.precedence import Step, step
@@ -52,29 +53,37 @@ class _Revised:
 
 
 def revise(
-    context: Context, inspection: Inspection, decision: Decision, decided_by: Decider, picture: "Image | None" = None
-) -> None:
+    context: Context,
+    inspection: Inspection,
+    decision: Decision,
+    decided_by: Decider,
+    picture: "Image | None" = None,
+    review: Review | None = None,
+) -> Step:
     """Make the decision the next revision, if it may follow what stands; a redelivery only publishes what is pending.
 
-    The decision was made of the inspection's manifest; `picture` is the upright upload if the caller has it at hand. Raises
-    TransientError.
+    The decision was made of the inspection's manifest; `picture` is the upright upload if the caller has it at hand; `review`
+    is what a person said who decides. Returns what became of it: NEXT if it is a revision now. Raises TransientError.
     """
     drawn: _Annotated | None = None
     for _ in range(MOST_REVISIONS):
-        next_step = step(inspection.revision, decided_by, complete=decision.complete)
+        next_step = step(inspection.revision, decided_by, complete=decision.complete, review=review)
         if next_step is Step.REPEAT:
             resume(context, inspection, decided_by)
-            return
         if next_step is Step.STANDS:
             _log_standing(inspection)
-            return
-        drawn = drawn or _draw(context, inspection, decision, picture)
+            _note_late_fails(context, inspection, decision)
+        if next_step is not Step.NEXT:
+            return next_step
+        drawn = drawn or _draw(context, inspection, decision, picture, review)
         number = inspection.revision.number + 1 if inspection.revision else 1
         annotated = _store(context, drawn, f"results/{inspection.inspection_id}/r{number}.jpg")
-        revised = _revised(context, inspection, number, decision, decided_by, annotated)
+        now = context.clock.now()
+        revision = Revision(number, decided_by, now, decision, annotated.name, annotated.why, review)
+        revised = _revised(context, inspection, revision)
         if _commit(context, revised, annotated):
             publish_outbox(context, revised.outbox)
-            return
+            return Step.NEXT
         latest = context.inspections.get(inspection.inspection_id)
         if latest is not None:
             # Of what happened meanwhile only revisions count: the decision stays what it was made of.
@@ -88,11 +97,18 @@ def resume(context: Context, inspection: Inspection, decided_by: Decider) -> Non
     if revision is None or revision.decided_by != decided_by:
         return
     entries = context.outbox.pending(inspection.inspection_id, revision.number)
-    if entries:
-        drawn = _draw(context, inspection, revision.decision)
-        if drawn.jpeg and revision.annotated:
+    if entries and revision.annotated:
+        drawn = _draw(context, inspection, revision.decision, review=revision.review)
+        if drawn.jpeg:
             context.images.write(context.settings.storage.results_bucket, revision.annotated, drawn.jpeg, JPEG)
-        publish_outbox(context, entries)
+    publish_outbox(context, entries)
+
+
+def _note_late_fails(context: Context, inspection: Inspection, decision: Decision) -> None:
+    """A machine that comes late undoes no person's decision; which defects it found is kept all the same."""
+    failed = [check.index for check in decision.checks if check.result is Result.FAIL]
+    if failed and inspection.revision is not None and inspection.revision.decided_by.is_person:
+        context.inspections.note_late_fails(inspection.inspection_id, failed)
 
 
 def _log_standing(inspection: Inspection) -> None:
@@ -101,7 +117,13 @@ def _log_standing(inspection: Inspection) -> None:
         log.info("board.already_decided", revision=standing.number, decided_by=str(standing.decided_by))
 
 
-def _draw(context: Context, inspection: Inspection, decision: Decision, picture: "Image | None" = None) -> _Annotated:
+def _draw(
+    context: Context,
+    inspection: Inspection,
+    decision: Decision,
+    picture: "Image | None" = None,
+    review: Review | None = None,
+) -> _Annotated:
     if inspection.manifest is None:
         return _Annotated(why=NOTHING_TO_DRAW)
 
@@ -109,14 +131,14 @@ def _draw(context: Context, inspection: Inspection, decision: Decision, picture:
         upright = picture
         if upright is None:
             upright = imaging.decode(context.images.read(inspection.image), context.settings.images.max_pixels)
-        return drawing(upright, inspection, decision)
+        return drawing(upright, inspection, decision, review)
 
     jpeg, why = _without_fail(draw, b"")
     return _Annotated(jpeg, why)
 
 
-def drawing(upright: "Image", inspection: Inspection, decision: Decision) -> bytes:
-    """The annotated picture of this decision, as JPEG."""
+def drawing(upright: "Image", inspection: Inspection, decision: Decision, review: Review | None = None) -> bytes:
+    """The annotated picture of this decision, as JPEG; with a person's word on each finding where one decided."""
     received = inspection.received_at.astimezone()  # on the wall clock of whoever looks at it
     return annotate(
         upright,
@@ -127,6 +149,7 @@ def drawing(upright: "Image", inspection: Inspection, decision: Decision) -> byt
         heading=f"{inspection.place.board} {received:%Y-%m-%d %H:%M:%S %Z}",
         reasons=decision.reasons,
         coverage=inspection.manifest.coverage if inspection.manifest else None,
+        review=review,
     )
 
 
@@ -139,32 +162,23 @@ def _store(context: Context, drawn: _Annotated, name: str) -> _Annotated:
     return _Annotated(why=why) if why else replace(drawn, name=name, first=first)
 
 
-def _revised(
-    context: Context,
-    inspection: Inspection,
-    number: int,
-    decision: Decision,
-    decided_by: Decider,
-    annotated: _Annotated,
-) -> _Revised:
-    """The decision as revision `number`, with a notification for each target that is to hear of it."""
-    now = context.clock.now()
-    revision = Revision(number, decided_by, now, decision, annotated.name, annotated.why)
+def _revised(context: Context, inspection: Inspection, revision: Revision) -> _Revised:
+    """The inspection with its new revision, and a notification for each target that is to hear of it."""
+    now = revision.decided_at
     subscribed = context.settings.subscribed(inspection.place.line)
-    targets = recipients(subscribed, decision.verdict, inspection.told)
-    revised = replace(
-        inspection,
-        revision=revision,
-        told=tuple(dict.fromkeys((*inspection.told, *targets))),
-        timings=replace(inspection.timings, decided_ms=1000 * (now - inspection.received_at).total_seconds()),
-    )
+    targets = recipients(subscribed, revision.decision.verdict, inspection.told)
+    timings = inspection.timings  # the gate's: what a person takes is none of them
+    if revision.review is None:
+        timings = replace(timings, decided_ms=1000 * (now - inspection.received_at).total_seconds())
+    told = tuple(dict.fromkeys((*inspection.told, *targets)))
+    revised = replace(inspection, revision=revision, told=told, timings=timings)
     body = notification_body(revised, revision, context.settings.storage, inspection.revision)
     outbox = [
         OutboxEntry(
-            entry_id=outbox_id(inspection.inspection_id, number, target),
+            entry_id=outbox_id(inspection.inspection_id, revision.number, target),
             inspection_id=inspection.inspection_id,
             line=inspection.place.line,
-            revision=number,
+            revision=revision.number,
             target=target,
             body=body,
             created_at=now,

@@ -47,7 +47,8 @@ def verify(context: Context, crop: CropReady, verifier: Callable[[Recipe], Verif
         tokens=judgement.tokens,
     )
     log.info("crop.checked", index=crop.index, result=check.result.value, latency_ms=round(check.latency_ms))
-    context.publisher.publish(CHECKS, [to_message(CheckMade(crop.inspection_id, crop.line, crop.expected, check))])
+    made = CheckMade(crop.inspection_id, crop.line, crop.expected, check, crop.deadline)
+    context.publisher.publish(CHECKS, [to_message(made)])
 
 
 def _can_wait(context: Context, crop: CropReady, error: DeferredError) -> bool:

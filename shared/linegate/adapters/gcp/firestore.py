@@ -3,6 +3,7 @@
     inspections/{inspection_id}                 the inspection, with its manifest and latest revision
     inspections/{inspection_id}/checks/{i}      one check
     inspections/{inspection_id}/revisions/{n}   one decision: creating it is the latch that makes a verdict exactly one
+    inspections/{inspection_id}/refusals/{id}   a person's review that became no revision, and why
     outbox/{inspection_id}_r{n}_{target}        one notification
     disabled_targets/{target}                   a target that is sent nothing
     challenges/{line}:{recipe}:{setup}          the last time that known-bad boards were put through
@@ -25,6 +26,7 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import And, FieldFilter
 
 from linegate.adapters.gcp.errors import BUDGET_S, RETRY, mapped
+from linegate.answers import Refusal
 from linegate.challenges import Challenge
 from linegate.errors import PermanentError, TransientError
 from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision, Verdict
@@ -158,6 +160,16 @@ class FirestoreInspections:
             except exceptions.NotFound as error:
                 raise PermanentError(f"there is no inspection {inspection.inspection_id}") from error
         return True
+
+    def refuse(self, refusal: Refusal) -> None:
+        kept = self._store.board(refusal.review.inspection_id).collection("refusals")
+        with mapped(SERVICE), suppress(exceptions.AlreadyExists):
+            kept.document(refusal.review.review_id).create(
+                dump(refusal) | self._store.expiry(), retry=RETRY, timeout=BUDGET_S
+            )
+
+    def note_late_fails(self, inspection_id: str, indices: Sequence[int]) -> None:
+        self._update(inspection_id, {"late_fails": firestore.ArrayUnion(list(indices))})
 
     def overdue(self, now: datetime, limit: int) -> list[Inspection]:
         late = And([FieldFilter("decided", "==", False), FieldFilter("deadline", "<=", now)])
@@ -314,6 +326,10 @@ class FirestoreQueries:
     def revisions(self, inspection_id: str) -> list[Revision]:
         found = self._all(Revision, self._store.board(inspection_id).collection("revisions"))
         return sorted(found, key=lambda revision: revision.number)
+
+    def refusals(self, inspection_id: str) -> list[Refusal]:
+        found = self._all(Refusal, self._store.board(inspection_id).collection("refusals"))
+        return sorted(found, key=lambda refusal: refusal.refused_at)
 
     def notifications(self, inspection_id: str) -> list[OutboxEntry]:
         query = self._store.client.collection("outbox").where(filter=FieldFilter("inspection_id", "==", inspection_id))

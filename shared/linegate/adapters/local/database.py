@@ -71,6 +71,10 @@ MIGRATIONS: Final = (
     """CREATE TABLE challenges (
         line TEXT NOT NULL, recipe TEXT NOT NULL, setup TEXT NOT NULL, document TEXT NOT NULL,
         PRIMARY KEY (line, recipe, setup)) WITHOUT ROWID""",
+    # Reviews of persons that became no revision.
+    """CREATE TABLE refusals (
+        inspection_id TEXT NOT NULL, review_id TEXT NOT NULL, refused_at REAL NOT NULL, document TEXT NOT NULL,
+        PRIMARY KEY (inspection_id, review_id)) WITHOUT ROWID""",
 )
 
 

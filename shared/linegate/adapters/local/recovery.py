@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.storage import count_from_now
+from linegate.answers import Refusal
 from linegate.challenges import Challenge
 from linegate.errors import TransientError
 from linegate.inspection import Check, Inspection, OutboxEntry, Revision
@@ -24,6 +25,7 @@ TABLES: Final[Mapping[str, type | None]] = {
     "inspections": Inspection,
     "checks": Check,
     "revisions": Revision,
+    "refusals": Refusal,
     "outbox": OutboxEntry,
     "disabled_targets": None,
     "challenges": Challenge,
@@ -34,12 +36,13 @@ TABLES: Final[Mapping[str, type | None]] = {
 # notification stays where nobody knows the picture any more.
 ORPHANS: Final = (
     "DELETE FROM checks WHERE inspection_id NOT IN (SELECT id FROM inspections)",
+    "DELETE FROM refusals WHERE inspection_id NOT IN (SELECT id FROM inspections)",
     "DELETE FROM revisions WHERE number > coalesce((SELECT revision FROM inspections WHERE id = inspection_id), 0)",
     """DELETE FROM outbox WHERE inspection_id IN (SELECT inspection_id FROM objects)
         AND revision > coalesce((SELECT i.revision FROM inspections i WHERE i.id = outbox.inspection_id), 0)""",
 )
 # Without a number for each row that they could be asked for by
-UNNUMBERED: Final = frozenset({"checks", "revisions", "disabled_targets", "challenges", "notes"})
+UNNUMBERED: Final = frozenset({"checks", "revisions", "refusals", "disabled_targets", "challenges", "notes"})
 FRESH: Final = ".recovered.db"  # until it takes the damaged one's place
 FILES: Final = ("", "-wal", "-shm")  # of one database
 STEP: Final = 1000

@@ -33,7 +33,7 @@ def remove(database: Database, inspection_id: str, results_bucket: str) -> None:
     """Remove an inspection with all that hangs on it, its objects in the index included; the files are left."""
 
     def work(connection: sqlite3.Connection) -> None:
-        for table in ("checks", "revisions", "outbox", "objects"):
+        for table in ("checks", "revisions", "refusals", "outbox", "objects"):
             connection.execute(f"DELETE FROM {table} WHERE inspection_id = ?", (inspection_id,))
         for name in (f"results/{inspection_id}", f"quarantine/{inspection_id}"):
             span = (results_bucket, name, f"{name}~")  # all names that begin so, by index

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from linegate.adapters.local.database import MEND, Database, Rows
+from linegate.answers import Refusal
 from linegate.challenges import Challenge
 from linegate.errors import PermanentError, TransientError
 from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision, Verdict
@@ -78,6 +79,20 @@ class SqliteInspections:
             return True
 
         return self._database.write(work)
+
+    def refuse(self, refusal: Refusal) -> None:
+        review = refusal.review
+        row = (review.inspection_id, review.review_id, refusal.refused_at.timestamp(), dump_json(refusal))
+        self._database.write(
+            lambda connection: connection.execute("INSERT OR IGNORE INTO refusals VALUES (?, ?, ?, ?)", row)
+        )
+
+    def note_late_fails(self, inspection_id: str, indices: Sequence[int]) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            known = _existing(connection, inspection_id).late_fails
+            _change(connection, inspection_id, late_fails=tuple(sorted({*known, *indices})))
+
+        self._database.write(work)
 
     def overdue(self, now: datetime, limit: int) -> list[Inspection]:
         query = "SELECT id, document FROM inspections WHERE revision = 0 AND deadline <= ? ORDER BY deadline LIMIT ?"
@@ -180,6 +195,10 @@ class SqliteQueries:
     def revisions(self, inspection_id: str) -> list[Revision]:
         query = "SELECT document FROM revisions WHERE inspection_id = ? ORDER BY number"
         return self._all(Revision, query, inspection_id)
+
+    def refusals(self, inspection_id: str) -> list[Refusal]:
+        query = "SELECT document FROM refusals WHERE inspection_id = ? ORDER BY refused_at"
+        return self._all(Refusal, query, inspection_id)
 
     def notifications(self, inspection_id: str) -> list[OutboxEntry]:
         query = "SELECT document FROM outbox WHERE inspection_id = ? ORDER BY revision, target"

@@ -28,6 +28,7 @@ SHOWN: Final = 8
 _SIGNS: Final = {"PASS": "\U0001f7e2", "FAIL": "\U0001f534", "REVIEW": "\U0001f7e0", "ERROR": "\u26ab"}  # circles
 _RESULTS: Final = {"FAIL": "\u274c", "UNSURE": "\u2754", "PASS": "\u2714"}  # a cross, a question mark, a check mark
 _WORDS: Final = {"FAIL": "defect", "UNSURE": "not judged", "PASS": "cleared"}
+_RULED: Final = {"true_defect": "\u274c"}  # what a person said counts; all else that they say is a check mark
 # Slack's control characters, and look-alikes for those that format a text or mention somebody
 _ESCAPES: Final = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", "*": "\u2217", "~": "\u223c", "`": "'", "@": "\uff20"}
@@ -112,7 +113,12 @@ def _defects(data: Mapping[str, Any]) -> str:
     findings = data["defects"]
     for finding in findings[:SHOWN]:
         note = f" ({finding['note']})" if finding.get("note") else ""
-        line = visible(f"{_RESULTS[finding['result']]} {_found(finding)}: {finding['reason']}{note}")
+        sign = (
+            _RULED.get(finding["disposition"], _RESULTS["PASS"])
+            if "disposition" in finding
+            else _RESULTS[finding["result"]]
+        )
+        line = visible(f"{sign} {_found(finding)}: {finding['reason']}{note}")
         if sum(map(len, lines)) + len(line) > SECTION - 100:
             break
         lines.append(line)
@@ -124,12 +130,13 @@ def _defects(data: Mapping[str, Any]) -> str:
 
 def _found(finding: Mapping[str, Any]) -> str:
     """What was found, and what was said of it; a number that was measured stands in the place of a confidence."""
-    name, result, measured = finding["class"].replace("_", " "), finding["result"], finding.get("measure")
+    name, measured = finding["class"].replace("_", " "), finding.get("measure")
+    word = finding.get("disposition", "").replace("_", " ") or _WORDS[finding["result"]]
     if not measured:
-        return f"{name} ({100 * finding['confidence']:.0f} %, {_WORDS[result]})"
+        return f"{name} ({100 * finding['confidence']:.0f} %, {word})"
     measure = Measure(*(measured.get(key) for key in ("name", "value", "unit", "low", "high")))
     what = str(measure) if measure.name in (name, finding["class"]) else f"{name}, {measure}"
-    return what if result == "PASS" else f"{what}, {_WORDS[result]}"
+    return what if word == _WORDS["PASS"] else f"{what}, {word}"
 
 
 def _coverage(told: Mapping[str, Any] | None) -> list[tuple[str, str]]:
@@ -149,6 +156,8 @@ def _context(data: Mapping[str, Any]) -> str:
         said.append(f"<{_url(annotated['url'])}|Annotated picture>")
     elif annotated:
         said.append(f"Annotated picture: `{_escaped(annotated['bucket'])}/{_escaped(annotated['name'])}`")
+    if data.get("review"):
+        said.append(f"decided by {_escaped(data['decided_by'])}")
     if not data["complete"]:
         said.append("decided at the deadline, not all answers were there")
     said.append(f"inspection `{data['inspection_id']}`")
