@@ -33,7 +33,7 @@ MONTH_DAYS: Final = 30.0
 MONTH_S: Final = MONTH_DAYS * 86_400
 GIBIBYTE: Final = 2**30
 # What waits for no line
-NEVER_WARM: Final = frozenset({"sweep"})
+NEVER_WARM: Final = frozenset({"review", "sweep"})
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

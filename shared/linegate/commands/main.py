@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "status": "what is waiting, in work, dead-lettered, undelivered",
     "list": "the latest inspections: time, verdict, board, reasons",
     "show": "all that is known of one board, and where its pictures lie",
+    "answer": "decide about a product as a person; exit 1 if the gate refuses it",
     "replay": "put dead letters back to work",
     "recover": "set a damaged database aside and save what can be read of it",
     "enable": "send again to a target that was disabled by its answer 410",

@@ -10,11 +10,12 @@ from linegate import config
 from linegate.adapters.local.database import Rows
 from linegate.adapters.local.store import SqliteQueries
 from linegate.adapters.local.uploads import files
+from linegate.answers import Disposition
 from linegate.commands.arguments import add_config
 from linegate.commands.records import described, local, opened, summary
 from linegate.errors import UsageError
 from linegate.inspection import Inspection
-from linegate.notification import covered, defect
+from linegate.notification import covered, defect, reviewed
 from linegate.settings import Settings
 from linegate.texts import brief, printable
 
@@ -59,7 +60,7 @@ def _whole(settings: Settings, rows: Rows, inspection: Inspection) -> dict[str, 
         "detector": manifest.model if manifest else None,
         "coverage": covered(manifest.coverage if manifest else None),
         "findings": [
-            defect(detection, check, manifest.mm_per_px if manifest else None)
+            defect(detection, check, manifest.mm_per_px if manifest else None, revision.review if revision else None)
             for detection, check in zip(
                 manifest.detections if manifest else (), revision.decision.checks if revision else (), strict=False
             )
@@ -73,9 +74,15 @@ def _whole(settings: Settings, rows: Rows, inspection: Inspection) -> dict[str, 
                 "complete": each.decision.complete,
                 "annotated": str(data / each.annotated) if each.annotated else None,
                 "annotated_why": each.annotated_why,
+                "review": reviewed(each.review) if each.review else None,
             }
             for each in queries.revisions(identity)
         ],
+        "refused": [
+            {**reviewed(each.review), "reason": each.reason, "refused_at": each.refused_at.isoformat()}
+            for each in queries.refusals(identity)
+        ],
+        "contradicted": list(inspection.contradicted),
         "notifications": [
             {
                 "target": entry.target,
@@ -105,15 +112,25 @@ def _lines(told: dict[str, Any]) -> list[str]:
         lines.append(f"  coverage {told['coverage']['part']:.1%}")
     for finding in told["findings"]:
         what = f"{described(finding)}: {brief(finding['reason'])}"
-        lines.append(f"  {finding['result']:6} {printable(what, 600)}")
+        ruling = f" [{Disposition(finding['disposition']).words}]" if "disposition" in finding else ""
+        lines.append(f"  {finding['index']:3} {finding['result']:6}{ruling} {printable(what, 600)}")
+    if told["contradicted"]:
+        late = ", ".join(map(str, told["contradicted"]))
+        lines.append(f"  CONTRADICTED: only after a person had passed it the machine called a defect: finding {late}")
     for revision in told["revisions"]:
         when = local(datetime.fromisoformat(revision["decided_at"]))
         late = "" if revision["complete"] else ", not all answers had come"
         lines.append(
             f"  revision {revision['number']}: {revision['verdict']} at {when} by {revision['decided_by']}{late}"
         )
+        lines += _said(revision["review"]) if revision["review"] else []
         drawn = revision["annotated"] or f"not drawn: {revision['annotated_why']}"
         lines.append(f"    {printable(drawn, 600)}")
+    for refused in told["refused"]:
+        when = local(datetime.fromisoformat(refused["refused_at"]))
+        lines.append(
+            f"  refused: {refused['author']}, who saw revision {refused['seen']}, at {when}: {refused['reason']}"
+        )
     for entry in told["notifications"]:
         failed = f": {brief(entry['last_error'])}" if entry["last_error"] else ""
         tried = f"{entry['attempts']} attempt{'' if entry['attempts'] == 1 else 's'}"
@@ -121,4 +138,14 @@ def _lines(told: dict[str, Any]) -> list[str]:
     for what in ("picture", "quarantined"):
         if told[what]:
             lines.append(f"  {what}: {printable(told[what], 600)}")
+    return lines
+
+
+def _said(review: dict[str, Any]) -> list[str]:
+    """What a person said who decided, for a person."""
+    lines = [f"    saw revision {review['seen']}{' and the whole product' * review['looked']}; from {review['origin']}"]
+    for ruling in review["rulings"]:
+        lines.append(f"    finding {ruling['index']}: {Disposition(ruling['disposition']).words}")
+    lines += [f"    missed by the machine: {missed['class']}" for missed in review["missed"]]
+    lines += [f"    {printable(review['comment'], 1000)}"] if review["comment"] else []
     return lines
