@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linegate.adapters.targets import slack
+from linegate.answers import Disposition, Missed, Review, Ruling
 from linegate.inspection import (
     DETECT,
     SWEEP,
@@ -29,7 +31,8 @@ from linegate.inspection import (
 )
 from linegate.notification import MAX_BYTES, notification_body
 from linegate.sections import Storage
-from linegate.verdict import decide, rejected
+from linegate.shapes import Box
+from linegate.verdict import answered, decide, rejected
 from tests.fakes import START, detection
 from tests.harness import Gate
 
@@ -160,3 +163,38 @@ def test_what_is_said_of_a_finding_besides_its_box_fits_the_schema_and_is_in_mm(
     assert measured["measure"] == {"name": "gap", "value": 0.5, "unit": "mm", "low": 0.2, "high": None}
     assert "size_mm" not in measured
     assert event["data"]["coverage"] == {"part": 0.9, "lost": [{"why": "glare", "part": 0.1}]}
+
+
+def test_what_a_person_decided_fits_its_schema_and_the_limit_however_much_they_said() -> None:
+    found = [detection("short") for _ in range(400)]
+    manifest = Manifest.of(found, width=64, height=64, answers=(Answer("d", "d"),))
+    first = Revision(1, DETECT, START, decide(manifest, {}))
+    words = [*Disposition] * 100
+    review = Review(
+        "id",
+        "Ada",
+        "10.0.0.7",
+        1,
+        START,
+        tuple(Ruling(index, word) for index, word in enumerate(words)),
+        tuple(Missed("ü" * 200, Box(9, 9, 2, 2)) for _ in range(100)),
+        looked=True,
+        comment="ü" * 1000,
+    )
+    image = ObjectRef("b", "uploads/smt-1/aoi/x.png", 7)
+    place = Place("smt-1", "aoi", "x")
+    board = Inspection(image.inspection_id, image, place, "pcb", START, START, START, manifest=manifest)
+    second = Revision(2, Decider.person("Ada"), START, answered(manifest, first, review), review=review)
+    text = notification_body(board, second, Storage(), first)
+    assert len(text.encode()) < MAX_BYTES
+    event = json.loads(text)
+    jsonschema.Draft202012Validator(SCHEMA).validate(event)
+    data, told = event["data"], event["data"]["review"]
+    assert (data["decided_by"], data["fail_count"]) == ("Ada", 200)
+    assert len(told["rulings"]) + data["omitted"]["rulings"] == 400
+    assert len(told["missed"]) + data["omitted"]["missed"] == 100
+    assert "10.0.0.7" not in text, "where somebody sits is nobody's business"
+    assert data["defects"][0]["disposition"] == "true_defect", "a person's word comes first"
+    shown = json.dumps(slack.message(event), ensure_ascii=False)
+    assert "decided by Ada" in shown
+    assert "true defect" in shown

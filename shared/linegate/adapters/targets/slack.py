@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from linegate.adapters.targets.http import HttpTarget
+from linegate.answers import Disposition
 from linegate.errors import DeferredError
 from linegate.inspection import Coverage, Loss, Measure
 from linegate.kind import Surroundings
@@ -26,9 +27,14 @@ LONGEST_QUEUE_S: Final = 10.0
 SECTION, FIELD, HEADER = 2900, 1900, 150
 SHOWN: Final = 8
 _SIGNS: Final = {"PASS": "\U0001f7e2", "FAIL": "\U0001f534", "REVIEW": "\U0001f7e0", "ERROR": "\u26ab"}  # circles
-_RESULTS: Final = {"FAIL": "\u274c", "UNSURE": "\u2754", "PASS": "\u2714"}  # a cross, a question mark, a check mark
-_WORDS: Final = {"FAIL": "defect", "UNSURE": "not judged", "PASS": "cleared"}
-_RULED: Final = {"true_defect": "\u274c"}  # what a person said counts; all else that they say is a check mark
+_CROSS, _CHECK = "\u274c", "\u2714"
+# By a person's word on a finding where there is one, else by the machine's
+_RESULTS: Final = {"FAIL": _CROSS, "UNSURE": "\u2754", "PASS": _CHECK} | {
+    disposition.value: _CROSS if disposition.fails else _CHECK for disposition in Disposition
+}
+_WORDS: Final = {"FAIL": "defect", "UNSURE": "not judged", "PASS": "cleared"} | {
+    disposition.value: disposition.words for disposition in Disposition
+}
 # Slack's control characters, and look-alikes for those that format a text or mention somebody
 _ESCAPES: Final = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", "*": "\u2217", "~": "\u223c", "`": "'", "@": "\uff20"}
@@ -113,12 +119,7 @@ def _defects(data: Mapping[str, Any]) -> str:
     findings = data["defects"]
     for finding in findings[:SHOWN]:
         note = f" ({finding['note']})" if finding.get("note") else ""
-        sign = (
-            _RULED.get(finding["disposition"], _RESULTS["PASS"])
-            if "disposition" in finding
-            else _RESULTS[finding["result"]]
-        )
-        line = visible(f"{sign} {_found(finding)}: {finding['reason']}{note}")
+        line = visible(f"{_RESULTS[_said(finding)]} {_found(finding)}: {finding['reason']}{note}")
         if sum(map(len, lines)) + len(line) > SECTION - 100:
             break
         lines.append(line)
@@ -128,10 +129,15 @@ def _defects(data: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _said(finding: Mapping[str, Any]) -> str:
+    """A person's word on it, else the machine's."""
+    return str(finding.get("disposition", finding["result"]))
+
+
 def _found(finding: Mapping[str, Any]) -> str:
     """What was found, and what was said of it; a number that was measured stands in the place of a confidence."""
     name, measured = finding["class"].replace("_", " "), finding.get("measure")
-    word = finding.get("disposition", "").replace("_", " ") or _WORDS[finding["result"]]
+    word = _WORDS[_said(finding)]
     if not measured:
         return f"{name} ({100 * finding['confidence']:.0f} %, {word})"
     measure = Measure(*(measured.get(key) for key in ("name", "value", "unit", "low", "high")))
