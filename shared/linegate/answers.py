@@ -105,6 +105,12 @@ class Review:
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
+    @property
+    def defective(self) -> bool:
+        """Whether the product came with a defect, be it repaired since."""
+        words = {ruling.disposition for ruling in self.rulings}
+        return bool(self.missed or words & {Disposition.TRUE_DEFECT, Disposition.REPAIRED})
+
     def ruling(self, index: int) -> Disposition | None:
         """Their word on this detection."""
         return next((ruling.disposition for ruling in self.rulings if ruling.index == index), None)

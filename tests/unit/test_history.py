@@ -1,9 +1,11 @@
 """What a line's history says of its gate: only what persons looked at, and only as far as that goes."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from linegate.answers import Disposition, Review, Ruling
 from linegate.bounds import upper
 from linegate.evaluation.history import Decided, assess, decided, lines
 from linegate.inspection import Decider, Decision, Inspection, ObjectRef, Place, Revision, Role, Verdict
@@ -29,6 +31,13 @@ def test_a_person_is_told_beside_what_the_gate_had_said() -> None:
     history = {inspection("1", PERSON).inspection_id: [GATE, PERSON]}
     found = decided([inspection("1", PERSON), inspection("2", GATE), inspection("3", None)], history.__getitem__)
     assert found == [Decided(Verdict.REVIEW, Verdict.PASS), Decided(Verdict.REVIEW)]
+
+
+def test_a_product_that_was_repaired_was_bad_when_it_came() -> None:
+    review = Review("id", "Ada", "test", 1, NOW, (Ruling(0, Disposition.REPAIRED),))
+    latest = replace(PERSON, review=review)
+    found = decided([inspection("1", latest)], lambda _: [GATE, latest])
+    assert found == [Decided(Verdict.REVIEW, Verdict.FAIL)]
 
 
 def test_a_board_that_was_inspected_twice_is_one_board() -> None:

@@ -38,8 +38,14 @@ def decided(inspections: Iterable[Inspection], revisions: Callable[[str], Sequen
             continue
         own = [each for each in revisions(inspection.inspection_id) if not each.decided_by.is_person]
         if own:
-            found.append(Decided(own[-1].decision.verdict, latest.decision.verdict))
+            found.append(Decided(own[-1].decision.verdict, _truth(latest)))
     return found
+
+
+def _truth(revision: Revision) -> Verdict:
+    """What a person said of the product as it came: one that was repaired passes, and was bad all the same."""
+    repaired = revision.review is not None and revision.review.defective
+    return Verdict.FAIL if repaired else revision.decision.verdict
 
 
 def assess(boards: Sequence[Decided], certainty: float, escape_rate: float | None = None) -> dict[str, Any]:
