@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Final
 
-from linegate.errors import LinegateError, PermanentError
+from linegate.errors import LinegateError, PermanentError, TransientError
 from linegate.handlers.context import Context, in_background
 from linegate.handlers.shot import Shot
+from linegate.handlers.sound import sound
 from linegate.inspection import Answer, Detection, Inspection
 from linegate.kind import DetectorKind, Need
 from linegate.logs import log
@@ -73,6 +74,9 @@ def _tried(work: Callable[[], tuple[Found, float]]) -> tuple[Found, float] | Lin
         return work()
     except LinegateError as error:
         return error
+    except Exception as error:  # a bug, or no memory: of this detector alone, so the others are heard all the same
+        log.exception("detector.crashed")
+        return TransientError(f"the detector broke off ({type(error).__name__}: {brief(str(error))})")
 
 
 def _ask(kind: DetectorKind, detector: Detector, shot: Shot, laid: Callable[[], Shot]) -> tuple[Found, float]:
@@ -83,7 +87,7 @@ def _ask(kind: DetectorKind, detector: Detector, shot: Shot, laid: Callable[[], 
         shot = laid()
     if not shot.unlike:
         try:
-            found = detector.detect(shot.picture, shot.file, shot.reference)
+            found = sound(detector.detect(shot.picture, shot.file, shot.reference), shot.picture.size)
         except PermanentError as error:
             found = Found((), "", doubts=(f"The detector could not answer: {error}",))
     return found, 1000 * (perf_counter() - started)
@@ -97,9 +101,13 @@ def _uncovered(recipe: Recipe, found: Found) -> tuple[str, ...]:
 
 
 def _with_heatmap(context: Context, inspection: Inspection, kind: DetectorKind, found: Found) -> tuple[Detection, ...]:
-    """The findings, each naming the picture of how unusual each place is, where there is one. Raises TransientError."""
+    """The findings, each naming the picture of how unusual each place is, where there is one and it could be stored."""
     if not found.heatmap or not found.detections:
         return found.detections
     name = f"results/{inspection.inspection_id}/heatmap-{kind.called}.png"
-    context.images.write(context.settings.storage.results_bucket, name, found.heatmap, PNG)
+    try:
+        context.images.write(context.settings.storage.results_bucket, name, found.heatmap, PNG)
+    except (LinegateError, OSError) as error:  # a verdict does not wait for a picture of it
+        log.warning("heatmap.not_stored", detector=kind.called, reason=brief(str(error)))
+        return found.detections
     return tuple(replace(one, heatmap=name) for one in found.detections)

@@ -60,8 +60,9 @@ def detect(
         return
     try:
         _look(context, inspection, shot, registrar, detectors)
-    except LinegateError as error:
-        context.inspections.note_fault(inspection.inspection_id, brief(str(error)))
+    except Exception as error:  # whatever it is, a person who looks at the board is told
+        said = str(error) if isinstance(error, LinegateError) else f"{type(error).__name__}: {error}"
+        context.inspections.note_fault(inspection.inspection_id, brief(said))
         raise
     if inspection.fault:  # it is mended: what comes late from now on has another reason
         context.inspections.note_fault(inspection.inspection_id, "")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from linegate import imaging
 from linegate.annotate import annotate
 from linegate.answers import Review
-from linegate.errors import LinegateError, PermanentError, TransientError
+from linegate.errors import TransientError
 from linegate.handlers.context import Context
 from linegate.handlers.outbox import publish_outbox
 from linegate.inspection import Decider, Decision, Inspection, OutboxEntry, Result, Revision, outbox_id
@@ -217,8 +217,8 @@ def _without_fail(work: Callable[[], T], otherwise: T) -> tuple[T, str]:
     for last in (False, True):
         try:
             return work(), ""
-        except (LinegateError, OSError, MemoryError) as error:
-            if last or isinstance(error, PermanentError | MemoryError):
+        except Exception as error:  # a bug as well
+            if last or not isinstance(error, TransientError | OSError):
                 why = brief(str(error) or "it needs more memory than there is")
                 log.warning("board.not_annotated", reason=why)
                 return otherwise, why
