@@ -142,7 +142,7 @@ SAME = Detection("spur", 0.9, Box(23, 20, 8, 8), outline=((19, 16), (27, 16), (2
 
 def test_the_same_defect_found_by_two_stands_once_with_both_names() -> None:
     (one,) = merged({"golden": (ONE,), "trained": (SAME,)})
-    assert one == replace(SAME, found_by=("trained", "golden"))
+    assert one == replace(SAME, found_by=("trained", "golden"), box=Box(21, 20, 12, 10))
 
 
 @pytest.mark.parametrize(
@@ -153,6 +153,8 @@ def test_the_same_defect_found_by_two_stands_once_with_both_names() -> None:
         replace(SAME, measure=Measure("gap", 1.0, "px")),
         replace(SAME, box=Box(28, 20, 8, 8)),  # less than half of it lies in the other
         replace(SAME, box=Box(20, 20, 0, 0)),
+        replace(SAME, box=Box(60, 60, 120, 120)),  # of so much more a crop of ONE would show next to nothing
+        replace(SAME, box=Box(20, 20, 2, 2)),
     ],
 )
 def test_what_differs_in_class_or_place_stands_beside_it(other: Detection) -> None:
@@ -176,7 +178,6 @@ FAILED, UNSURE, CLEARED = (Check(0, result, "so") for result in (Result.FAIL, Re
         (CLEARED, None, None),
         (None, FAILED, FAILED),
         (CLEARED, UNSURE, UNSURE),
-        (UNSURE, None, None),
         (CLEARED, CLEARED, CLEARED),
     ],
 )
@@ -185,6 +186,15 @@ def test_nothing_that_one_holds_against_the_product_is_lost(
 ) -> None:
     (one,) = merged({"golden": (replace(ONE, settled=other),), "trained": (replace(SAME, settled=surer),)})
     assert one.settled == left
+
+
+def test_what_one_could_not_judge_is_not_cleared_by_a_check_of_what_another_saw_there(gate: Gate) -> None:
+    gate.detector.found = Found((replace(ONE, confidence=1.0, settled=UNSURE),), "zones")
+    gate.trained.found = Found((SAME,), "learned")
+    gate.verifier.answers = {"spur": Result.PASS}
+    upload = gate.upload(BOTH)
+    gate.run()
+    assert gate.verdict(upload) == "REVIEW"
 
 
 # How they are written
