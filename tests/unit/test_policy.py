@@ -8,7 +8,7 @@ import pytest
 from linegate.adapters.roboflow.kind import RoboflowDetection
 from linegate.adapters.roboflow.service import Workflow
 from linegate.handlers.policy import apply
-from linegate.inspection import DETECT, Answer, Check, LeftOut, Manifest, Result, Revision, Verdict
+from linegate.inspection import DETECT, Answer, Check, LeftOut, Manifest, Measure, Result, Revision, Verdict
 from linegate.ports import Found
 from linegate.sections import ClassPolicy, Zone
 from linegate.settings import Recipe
@@ -186,3 +186,25 @@ def test_the_worst_board_fits_into_a_document(letter: str, settled: bool) -> Non
     assert decision.verdict is Verdict.REVIEW
     revision = Revision(1, DETECT, START, decision, "results/x/r1.jpg")
     assert stored_bytes(dump(manifest)) + stored_bytes(dump(revision)) < 1_000_000
+
+
+def test_a_gauge_that_cant_be_read_is_not_ignored_wherever_its_zone_came_to_lie() -> None:
+    """Ignored parts are about suspicions there; that a gauge saw nothing is about the product."""
+    unread = Check(0, Result.UNSURE, "It can't be measured: no edge was found.", "measure")
+    everywhere = Recipe(ignore=[Zone(left=0, top=0, right=0.9, bottom=1)])
+    assert apply(everywhere, [detection()], 100, 100).left_out.ignored == 1
+    assert apply(everywhere, [replace(detection(), settled=unread)], 100, 100).left_out.ignored == 0
+
+
+def test_what_the_workflow_judged_of_an_ignored_part_is_ignored() -> None:
+    judged = Check(0, Result.UNSURE, "The workflow gave no answers.", "workflow")
+    recipe = Recipe(
+        detectors=[TRAINED], verifier={"type": "workflow"}, ignore=[Zone(left=0, top=0, right=0.9, bottom=1)]
+    )
+    assert apply(recipe, [replace(detection(), settled=judged)], 100, 100).left_out.ignored == 1
+
+
+def test_a_measure_that_is_still_to_be_checked_is_on_the_leash() -> None:
+    unsettled = replace(detection(), measure=Measure("gap", 0.3, "mm", 0.2, 0.4))
+    (one,) = apply(Recipe(clear_below=0.5), [unsettled], 100, 100).detections
+    assert one.clear_below == 0.5

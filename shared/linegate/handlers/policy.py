@@ -29,8 +29,8 @@ class Kept:
 def apply(recipe: Recipe, detections: Iterable[Detection], width: int, height: int) -> Kept:
     """The detections that count on a picture of `width` by `height`, those settled that no check is spent on.
 
-    A detection counts unless its confidence is below its class's minimum or its box lies wholly inside an ignored zone; a
-    measure counts wherever it was read.
+    A detection counts unless its confidence is below its class's minimum or its box lies wholly inside an ignored zone; what
+    a detector measured, or settled by itself, counts wherever that was.
     Of more than `max_findings` the surest are kept, and no more than a manifest can hold. What was left out is counted
     and logged.
     """
@@ -39,7 +39,9 @@ def apply(recipe: Recipe, detections: Iterable[Detection], width: int, height: i
     for detection in detections:
         if detection.confidence < recipe.minimum_confidence(detection.class_name):
             below += 1
-        elif detection.measure is None and any(_inside(detection.box, zone, width, height) for zone in recipe.ignore):
+        elif not _of_product(recipe, detection) and any(
+            _inside(detection.box, zone, width, height) for zone in recipe.ignore
+        ):
             ignored += 1
         else:
             counting.append(detection)
@@ -131,9 +133,14 @@ def _leashed(recipe: Recipe, detection: Detection) -> Detection:
 
     What a detector has settled by itself is not on the leash: there is nobody to disagree with.
     """
-    if detection.settled is not None and not by_verifier(recipe, detection):
+    if detection.settled is not None and _of_product(recipe, detection):
         return detection
     return replace(detection, clear_below=recipe.clearable_below(detection.class_name))
+
+
+def _of_product(recipe: Recipe, detection: Detection) -> bool:
+    """Whether it is what a detector says of a part of the product, wherever that lies, and not a suspicion."""
+    return detection.measure is not None or (detection.settled is not None and not by_verifier(recipe, detection))
 
 
 def by_verifier(recipe: Recipe, detection: Detection) -> bool:
