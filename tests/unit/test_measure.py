@@ -451,3 +451,9 @@ def test_capability_is_what_the_formulas_say() -> None:
     assert told.cg == pytest.approx(0.2 * 0.5 / (6 * told.s))
     assert told.cgk == pytest.approx((0.1 * 0.5 - 0.01) / (3 * told.s))
     assert capability([1.0, 1.0], None, None).cg is None
+
+
+@pytest.mark.parametrize(("value", "u"), [(np.nan, 0.01), (30.0, np.nan), (30.0, np.inf), (np.nan, np.nan)], ids=str)
+def test_a_value_that_is_no_number_or_of_unknown_spread_is_never_inside_its_limits(value: float, u: float) -> None:
+    (gauge,) = section(width(repeatability=0.02)).gauges
+    assert judge(gauge, value, u, "px")[0] is Result.UNSURE

@@ -12,7 +12,7 @@ from linegate.inspection import Result
 
 def guard_band(gauge: Gauge, u: float) -> float:
     """How far inside a limit a value must lie, in the gauge's unit; a count is exact or there is none."""
-    return 0.0 if gauge.measures == "count" else gauge.guard * max(gauge.repeatability, u)
+    return 0.0 if gauge.measures == "count" else gauge.guard * max(u, gauge.repeatability)  # u, where it is no number
 
 
 def judge(gauge: Gauge, value: float, u: float, unit: str) -> tuple[Result, str]:
@@ -24,7 +24,8 @@ def judge(gauge: Gauge, value: float, u: float, unit: str) -> tuple[Result, str]
     if (low is not None and value < low) or (high is not None and value > high):
         how = "below" if low is not None and value < low else "above"
         return Result.FAIL, f"{said}, {how} what is allowed ({between(low, high, unit)})."
-    if (low is not None and value < low + band) or (high is not None and value > high - band):
+    # Told by what is proved, which nothing is of a value or a band that is no number
+    if not ((low is None or value >= low + band) and (high is None or value <= high - band)):
         return Result.UNSURE, (
             f"{said}, {allowed}: nearer to a limit than it can be measured ({gauge.guard:g} standard deviations are "
             f"{shown(band, unit, digits)})."

@@ -81,6 +81,8 @@ class Scene:
         """Measure by one gauge; those that it refers to come before it."""
         try:
             reading = TOOLS[type(gauge)](self, gauge)
+            if not np.isfinite([reading.value, reading.u]).all():
+                raise UnmeasurableError("no number comes of what it shows", self._where(gauge))
             outcome = Outcome(gauge, reading, "", reading.outline)
         except UnmeasurableError as error:
             outcome = Outcome(gauge, None, str(error), error.outline or self._where(gauge))
