@@ -70,7 +70,8 @@ class Reference:
     (0 … 1) of the golden picture lies beyond it; the plain background of the product counts for neither. `proof` is what its
     file holds of what can be found with it, `scale` how many of its own pixels there are for one of the picture.
     `lies` leads from parts (0 … 1) of the golden picture's width and height to pixels of the picture: x and y are the products of
-    its first and second three numbers with (across, down, 1). None where the golden picture was not moved.
+    its first and second three numbers with (across, down, 1). None where the golden picture was not moved. `digest` is the
+    SHA-256 of its file, in hex; empty where there is none.
     """
 
     picture: "Image"
@@ -81,6 +82,7 @@ class Reference:
     proof: str = ""
     scale: float = 1.0
     lies: tuple[float, float, float, float, float, float] | None = None
+    digest: str = ""
 
 
 class Clock(Protocol):

@@ -268,3 +268,17 @@ def test_status_knows_whether_the_golden_picture_is_still_the_one(gate: Gate) ->
 
     ((_, stands),) = standings(gate.settings, gate.challenges, missing, START)
     assert stands.overdue
+
+
+def test_a_golden_picture_that_is_replaced_while_a_board_is_looked_at_is_asked_for_again(gate: Gate) -> None:
+    """Else a picture that nobody challenged would pass it by the challenge of the one before."""
+
+    @dataclass
+    class Replaced(FiledBoard):
+        def register(self, picture: Image.Image, golden: str) -> Reference:
+            return replace(super().register(picture, golden), digest="of another file")
+
+    challenge(gate)
+    gate.registrar = Replaced()
+    with pytest.raises(TransientError, match="replaced"):
+        product(gate)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 from linegate import imaging, sight
-from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingError
+from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingError, TransientError
 from linegate.events import to_message
 from linegate.handlers import challenge
 from linegate.handlers.ask import Answered, ask
@@ -16,7 +16,7 @@ from linegate.handlers.shot import Shot, fetch, new_inspection, shot_of
 from linegate.inspection import DETECT, Inspection, Manifest
 from linegate.logs import log
 from linegate.messages import CropReady, ImageUploaded
-from linegate.ports import Detector, Registrar
+from linegate.ports import Detector, Reference, Registrar
 from linegate.settings import Recipe
 from linegate.stages import CROPS
 from linegate.texts import brief
@@ -86,6 +86,8 @@ def _look(
         golden = registrar().sight(shot.golden) if shot.golden else None
         unseen = sight.doubts(seen, golden, shot.recipe.limits)
         answered = _blind(unseen) if unseen else ask(context, inspection, detectors(shot.recipe), shot, laid)
+        if golden and not unseen:
+            _same(golden, laid().reference)
         setup = challenge.setup_of(context.settings, shot.place.line, shot.recipe, golden.digest if golden else "")
         manifest = _stored(context, inspection, shot.recipe, answered, seen, golden, setup)
     log.info(
@@ -100,6 +102,12 @@ def _look(
         return
     crops = _crops(inspection, manifest, laid())
     context.publisher.publish(CROPS, [to_message(crop) for crop in crops])
+
+
+def _same(golden: sight.Sight, reference: Reference | None) -> None:
+    """Raises TransientError where the golden picture was replaced between two looks at it: a setup stands for one of them."""
+    if reference and reference.digest and golden.digest and reference.digest != golden.digest:
+        raise TransientError("the golden picture was replaced while the product was looked at")
 
 
 def _blind(reasons: tuple[str, ...]) -> Answered:

@@ -68,6 +68,7 @@ class GoldenRegistrar:
                 cut_off=cut_off,
                 proof=known.proof,
                 scale=good.picture.shape[1] / seen.shape[1],
+                digest=known.sight.digest,
             )
         except (MemoryError, cv2.error) as error:  # OpenCV says so where it gets no memory
             raise RegistrationError(
