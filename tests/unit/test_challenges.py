@@ -16,10 +16,10 @@ from linegate.errors import ConfigError, TransientError
 from linegate.handlers.challenge import standings
 from linegate.inspection import Place, Result
 from linegate.messages import ImageUploaded
-from linegate.ports import Reference
+from linegate.ports import Found, Reference
 from linegate.sight import Sight, measure
 from tests.boards import draw
-from tests.fakes import START
+from tests.fakes import START, detection
 from tests.harness import CONFIG, Gate
 
 EVERY = timedelta(hours=8)
@@ -282,3 +282,30 @@ def test_a_golden_picture_that_is_replaced_while_a_board_is_looked_at_is_asked_f
     gate.registrar = Replaced()
     with pytest.raises(TransientError, match="replaced"):
         product(gate)
+
+
+def test_another_model_file_has_to_be_proved_anew() -> None:
+    """Its name in the recipe says nothing of which model lies there."""
+    learned = CHALLENGED.replace(
+        "trusting: {golden: golden.png, verifier: none}", "trusting: {detector: anomaly, model: m.npz, verifier: none}"
+    )
+    gate = Gate(settings=parse(learned, Path(), {}))
+    gate.detector.found = Found((), "anomaly-learned", "0123456789ab")
+
+    def challenged() -> None:
+        gate.detector.found = replace(gate.detector.found, detections=(detection("anomaly"),))
+        upload = gate.upload("uploads/smt-2-challenge/aoi/bad.png")
+        gate.run()
+        gate.detector.found = replace(gate.detector.found, detections=())
+        manifest = gate.board(upload).manifest
+        assert manifest is not None
+        gate.challenges.record(Challenge("smt-2", "trusting", manifest.setup, gate.clock.now(), 1))
+
+    challenged()
+    assert gate.verdict(product(gate, "A1")) == "PASS"
+    gate.detector.found = Found((), "anomaly-learned", "ba9876543210")
+    assert "another than at the challenge of" in reasons(gate, product(gate, "A2"))
+    challenged()
+    assert gate.verdict(product(gate, "A3")) == "PASS"
+    ((_, stands),) = standings(gate.settings, gate.challenges, lambda _: b"", gate.clock.now())
+    assert not stands.overdue

@@ -88,7 +88,8 @@ def _look(
         answered = _blind(unseen) if unseen else ask(context, inspection, detectors(shot.recipe), shot, laid)
         if golden and not unseen:
             _same(golden, laid().reference)
-        setup = challenge.setup_of(context.settings, shot.place.line, shot.recipe, golden.digest if golden else "")
+        digest = golden.digest if golden else ""
+        setup = challenge.setup_of(context.settings, shot.place.line, shot.recipe, digest, answered.answers)
         manifest = _stored(context, inspection, shot.recipe, answered, seen, golden, setup)
     log.info(
         "board.detected",
