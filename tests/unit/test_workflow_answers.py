@@ -176,6 +176,8 @@ def test_any_other_class_is_a_finding_over_the_whole_picture(answer: dict[str, A
         (classes("scratched", ok=0.2, scratched=0.25, dented=0.25), "classified as scratched with confidence 0.25"),
         (labels(ok=0.2, scratched=0.1), "No good class holds"),
         (classes("fine", fine=0.29), "below the recipe's"),
+        (classes("ok", ok=0.2, scratched=0.19, dented=0.18), "classified as ok with confidence 0.20"),
+        (labels("ok", ok=0.2), "classified as ok with confidence 0.20"),
     ],
 )
 def test_a_picture_that_nothing_speaks_for_is_a_doubt(answer: dict[str, Any], doubt: str) -> None:
@@ -195,6 +197,8 @@ def test_a_picture_that_nothing_speaks_for_is_a_doubt(answer: dict[str, Any], do
         labels("gone", ok=0.9),
         {"predictions": {"ok": {"confidence": "0.9"}}, "predicted_classes": ["ok"]},
         {"predictions": [one()], "top": "ok"},
+        {"predictions": {"ok": {"confidence": 0.9}, "scratched": 0.8}, "predicted_classes": ["ok"]},
+        {"predictions": {"scratched": {"class": "ok", "confidence": 0.8}}, "predicted_classes": ["ok"]},
     ],
 )
 def test_a_classification_that_does_not_say_what_holds_is_no_answer(answer: dict[str, Any]) -> None:

@@ -223,15 +223,14 @@ def _classes(
 ) -> Reading:
     """A classification of the whole picture: every class that is not good is a detection.
 
-    One that was decided for, though below that, is a doubt; so is a picture that no class holds for, though there are good ones.
+    One that was decided for, though below the recipe's confidence, is a doubt, a good one too where no surer one holds; so is a
+    picture that no class holds for, though there are good ones.
     Raises ServiceError.
     """
     given = predictions["predictions"]
-    entries = (
-        [{"class": key, **value} for key, value in given.items() if isinstance(value, Mapping)]
-        if isinstance(given, Mapping)
-        else given
-    )
+    entries = given
+    if isinstance(given, Mapping):  # its name is its key, whatever else is told of it
+        entries = [{**value, "class": key} if isinstance(value, Mapping) else None for key, value in given.items()]
     sure: dict[str, float] = {}
     for entry in entries:
         called = entry.get("class") if isinstance(entry, Mapping) else None
@@ -245,7 +244,10 @@ def _classes(
     box = Box(size[0] / 2, size[1] / 2, size[0], size[1])
     bad = sorted((called for called in sure if called not in good), key=lambda called: -sure[called])
     found = tuple(Detection(printable(called, 100), sure[called], box, WHOLE) for called in bad)
-    faint = [called for called in bad if called in holds and sure[called] < recipe.minimum_confidence(called)]
+    faint = [called for called in sorted(holds - good) if sure[called] < recipe.minimum_confidence(called)]
+    surest = max(holds & good, key=lambda called: sure[called], default=None)
+    if surest is not None and sure[surest] < recipe.minimum_confidence(surest):
+        faint.append(surest)
     doubts = tuple(
         f"The picture was classified as {brief(called)} with confidence {sure[called]:.2f}, below the recipe's."
         for called in faint
