@@ -4,6 +4,7 @@ import io
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -222,6 +223,14 @@ def test_what_lies_outside_of_the_good_pictures_is_told_as_lost(still: Still) ->
     ((why, part),) = scores.lost
     assert "good pictures" in why
     assert 0.04 < part < 0.15
+
+
+def test_what_the_picture_shows_no_more_of_a_nearer_product_is_told_as_lost(still: Still) -> None:
+    nearer = cv2.getRotationMatrix2D((80, 80), 0, 1.06)
+    picture = cv2.warpAffine(scene(1, shift=0), nearer, (160, 160), borderMode=cv2.BORDER_REPLICATE)
+    scores = still.scores(np.asarray(picture, np.uint8))
+    assert 0.08 < sum(part for _, part in scores.lost) < 0.15
+    assert any("outside the picture" in why for why, _ in scores.lost)
 
 
 def test_another_product_or_size_is_a_doubt_where_it_should_lie_still(still: Still) -> None:

@@ -90,8 +90,11 @@ class Still:
         # Back to where the product lies on the picture.
         back = self._back(apart, warp, small.shape)
         lost = float((self._back(1.0 - beyond, warp, small.shape) < 0.5).mean())
-        losses = (("where the good pictures do not reach", lost),) if lost else ()
-        return Scores(np.ascontiguousarray(back[::PLACED, ::PLACED]), None, losses)
+        # Of a product that was only moved, as much lies beyond the picture; of one that is nearer to the camera, more.
+        cut_off = 1 - float(seen.mean()) / 255 - lost
+        losses = (("where the good pictures do not reach", lost), ("outside the picture", cut_off))
+        told = tuple(loss for loss in losses if loss[1] > 0)
+        return Scores(np.ascontiguousarray(back[::PLACED, ::PLACED]), None, told)
 
     def _back(self, places: NDArray[Any], warp: NDArray[np.float32], shape: tuple[int, ...]) -> Floats:
         """What is known at each place, in the picture's frame; 0 where the good pictures do not reach."""
