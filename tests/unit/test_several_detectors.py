@@ -58,7 +58,9 @@ def test_the_others_findings_count_where_one_fails(gate: Gate) -> None:
     upload = gate.upload(BOTH)
     gate.run()
     assert gate.verdict(upload) == "FAIL"
-    assert any("trained" in reason for reason in gate.told("hmi")[0]["reasons"])
+    (body,) = gate.told("hmi")
+    assert any("trained" in reason for reason in body["reasons"])
+    assert body["defects"][0]["found_by"] == ["golden"]
 
 
 def test_where_none_can_answer_the_upload_comes_again(gate: Gate) -> None:

@@ -50,7 +50,7 @@ def ask(
     faults = [outcome for outcome in outcomes if isinstance(outcome, LinegateError)]
     if len(faults) == len(outcomes):
         raise faults[0]
-    found: dict[str, Sequence[Detection]] = {}
+    found: dict[str, Sequence[Detection]] = {kind.called: () for kind in kinds}  # whoever failed: the others are named
     answers: list[Answer] = []
     doubts: list[str] = []
     several = len(kinds) > 1
