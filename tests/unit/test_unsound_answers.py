@@ -9,14 +9,20 @@ from PIL import Image
 from linegate.errors import TransientError
 from linegate.inspection import Box, Check, Coverage, Detection, Loss, Measure, Result
 from linegate.ports import Found, Reference
+from linegate.sight import Sight
 from linegate.stages import UPLOADS
 from tests.boards import SIDE
 from tests.fakes import MemoryImages, detection
-from tests.harness import BOTH, Gate, SameBoard
+from tests.harness import BOTH, REMOTE, Gate, SameBoard
 
 NAN, INF = math.nan, math.inf
 PASSED = Check(0, Result.PASS, "So it is.", "measure")
 SINGLE = "uploads/smt-1/aoi/A1.png"
+
+
+class Breaks(SameBoard):
+    def register(self, picture: Image.Image, golden: str) -> Reference:
+        raise ValueError("singular matrix")
 
 
 @pytest.mark.parametrize("failing", ["detector", "trained"])
@@ -143,17 +149,34 @@ def test_a_finding_wherever_it_lies_is_decided_as_it_was_checked(
     assert gate.verdict(upload) == expected
 
 
-def test_a_board_whose_picture_cant_be_laid_over_for_a_bug_is_told_so_at_its_deadline(gate: Gate) -> None:
-    class Breaks(SameBoard):
-        def register(self, picture: Image.Image, golden: str) -> Reference:
-            raise ValueError("singular matrix")
-
+@pytest.mark.parametrize("name", [SINGLE, BOTH, REMOTE])
+def test_a_picture_over_which_laying_the_golden_one_breaks_off_does_not_pass(gate: Gate, name: str) -> None:
     gate.registrar = Breaks()
+    upload = gate.upload(name)
+    gate.run()
+    assert gate.verdict(upload) == "REVIEW"
+    assert any("singular matrix" in reason for reason in gate.told("hmi")[0]["reasons"])
+
+
+def test_what_one_found_that_needs_no_golden_picture_counts_there(gate: Gate) -> None:
+    gate.registrar = Breaks()
+    gate.trained.found = Found((detection("short"),), "learned")
+    upload = gate.upload(BOTH)
+    gate.run()
+    assert gate.verdict(upload) == "FAIL"
+
+
+def test_whatever_else_keeps_detect_from_its_end_is_told_at_the_deadline(gate: Gate) -> None:
+    class Unmeasured(SameBoard):
+        def sight(self, golden: str) -> Sight:
+            raise ZeroDivisionError("no pixel is left")
+
+    gate.registrar = Unmeasured()
     upload = gate.upload(SINGLE)
-    with pytest.raises((ValueError, TransientError), match="singular matrix"):
+    with pytest.raises(ZeroDivisionError):
         gate.run(UPLOADS)
     gate.clock.advance(61)
     gate.sweep()
     gate.run()
     assert gate.verdict(upload) == "REVIEW"
-    assert "singular matrix" in gate.told("hmi")[0]["reasons"][0]
+    assert "no pixel is left" in gate.told("hmi")[0]["reasons"][0]

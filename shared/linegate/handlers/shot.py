@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from linegate import imaging, sight
-from linegate.errors import ImageRejectedError, RegistrationError
+from linegate.errors import ImageRejectedError, LinegateError, RegistrationError
 from linegate.handlers.context import Context
 from linegate.inspection import Inspection, ObjectRef, Place, place_of
+from linegate.logs import log
 from linegate.messages import ImageUploaded
 from linegate.ports import Reference, Registrar
 from linegate.settings import Recipe, Settings
+from linegate.texts import brief
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,6 +52,11 @@ class Shot:
             return replace(self, reference=registrar().register(self.picture, self.golden))
         except RegistrationError as error:
             return replace(self, unlike=f"Not compared: {error}.")
+        except LinegateError:
+            raise
+        except Exception as error:  # a bug that this picture brings out: what never looks at the golden one is heard
+            log.exception("golden.laying_crashed")
+            return replace(self, unlike=f"Not compared: it broke off ({type(error).__name__}: {brief(str(error))}).")
 
 
 def new_inspection(settings: Settings, upload: ImageUploaded, now: datetime) -> tuple[Inspection, Recipe | None, str]:
