@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from linegate.errors import TransientError
-from linegate.inspection import Box, Check, Coverage, Detection, Loss, Measure, Result
+from linegate.inspection import Check, Coverage, Detection, Loss, Measure, Result
 from linegate.ports import Found, Reference
+from linegate.shapes import Box
 from linegate.sight import Sight
 from linegate.stages import UPLOADS
 from tests.boards import SIDE
