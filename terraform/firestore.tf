@@ -34,7 +34,7 @@ resource "google_firestore_backup_schedule" "daily" {
 
 # A sub-collection is not covered by its parent's TTL: each has its own.
 resource "google_firestore_field" "expiry" {
-  for_each = toset(["inspections", "checks", "revisions", "refusals", "outbox", "challenges"])
+  for_each = toset(["inspections", "checks", "revisions", "refusals", "outbox", "challenges", "rollups"])
 
   database   = google_firestore_database.gate.name
   collection = each.key
@@ -53,6 +53,7 @@ resource "google_firestore_field" "unindexed" {
     review   = { collection = "revisions", field = "review" }
     refused  = { collection = "refusals", field = "review" }
     body     = { collection = "outbox", field = "body" }
+    counts   = { collection = "rollups", field = "hours" }
   }
 
   database   = google_firestore_database.gate.name
@@ -82,9 +83,10 @@ resource "google_firestore_index" "sweep" {
   }
 }
 
-# What people ask: the latest boards of a line, with a verdict, of a serial. Two conditions are served by two of these together.
+# What people ask: the latest products of a line, with a verdict, of a serial … Several conditions are served by several of these
+# together, which end with the same field in the same order.
 resource "google_firestore_index" "latest" {
-  for_each = toset(["place.line", "place.serial", "revision.decision.verdict"])
+  for_each = toset(["place.line", "place.serial", "recipe", "revision.decision.verdict", "by"])
 
   database   = google_firestore_database.gate.name
   collection = "inspections"
@@ -96,6 +98,71 @@ resource "google_firestore_index" "latest" {
   fields {
     field_path = "received_at"
     order      = "DESCENDING"
+  }
+}
+
+# The same, the oldest first; `waiting` is what awaits a person, of all lines.
+resource "google_firestore_index" "oldest" {
+  for_each = toset(["place.line", "place.serial", "recipe", "revision.decision.verdict", "by", "waiting"])
+
+  database   = google_firestore_database.gate.name
+  collection = "inspections"
+
+  fields {
+    field_path = each.key
+    order      = "ASCENDING"
+  }
+  fields {
+    field_path = "received_at"
+    order      = "ASCENDING"
+  }
+}
+
+# By class of a finding, and by what a person said of it.
+resource "google_firestore_index" "marks" {
+  for_each = toset(["DESCENDING", "ASCENDING"])
+
+  database   = google_firestore_database.gate.name
+  collection = "inspections"
+
+  fields {
+    field_path   = "marks"
+    array_config = "CONTAINS"
+  }
+  fields {
+    field_path = "received_at"
+    order      = each.key
+  }
+}
+
+# What awaits a person on some lines.
+resource "google_firestore_index" "waiting" {
+  database   = google_firestore_database.gate.name
+  collection = "inspections"
+
+  dynamic "fields" {
+    for_each = ["waiting", "place.line", "received_at"]
+    content {
+      field_path = fields.value
+      order      = "ASCENDING"
+    }
+  }
+}
+
+# The counts of some days, of a line, of a recipe, or of both.
+resource "google_firestore_index" "counts" {
+  for_each = toset(["line", "recipe"])
+
+  database   = google_firestore_database.gate.name
+  collection = "rollups"
+
+  fields {
+    field_path = each.key
+    order      = "ASCENDING"
+  }
+  fields {
+    field_path = "day"
+    order      = "ASCENDING"
   }
 }
 

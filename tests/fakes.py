@@ -1,9 +1,9 @@
 """Fakes of the ports, kept in memory: small enough to be seen to be right, with crashes where a test wants them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Literal
 
 from PIL.Image import Image
 
@@ -20,9 +20,10 @@ from linegate.inspection import (
     OutboxState,
     Result,
     Revision,
-    Verdict,
 )
 from linegate.ports import Found, Judgement, Message, Reference, Undelivered, begins_an_id
+from linegate.rollups import Counts, Slot, counted, days, hour, ordered
+from linegate.search import MOST_COUNTED, Page, Position, Wanted, awaits_answer, cursor_at, fits, marks, position
 from linegate.shapes import Box
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -204,24 +205,56 @@ class MemoryQueries:
     def newest(self) -> datetime | None:
         return max((board.received_at for board in self._boards), default=None)
 
-    def latest(
-        self, limit: int, *, line: str | None = None, verdict: Verdict | None = None, since: datetime | None = None
-    ) -> list[Inspection]:
-        found = [
-            board
-            for board in self._boards
-            if line in (None, board.place.line)
-            and (verdict is None or (board.revision and board.revision.decision.verdict is verdict))
-            and (since is None or board.received_at >= since)
-        ]
-        return sorted(found, key=lambda board: board.received_at, reverse=True)[:limit]
+    def search(self, wanted: Wanted, cursor: str = "", limit: int = 50) -> Page[Inspection]:
+        found = [board for board in self._boards if fits(wanted, board, self._marks(board))]
+        return self._page(found, cursor, limit, wanted, newest_first=not wanted.oldest_first)
+
+    def waiting(self, lines: Collection[str] = (), cursor: str = "", limit: int = 50) -> Page[Inspection]:
+        found = [board for board in self._boards if board.revision and awaits_answer(board.revision)]
+        found = [board for board in found if not lines or board.place.line in lines]
+        page = self._page(found, cursor, limit, ("waiting", *sorted(set(lines))), newest_first=False)
+        return replace(page, count=min(len(found), MOST_COUNTED))
+
+    def _page(
+        self, found: list[Inspection], cursor: str, limit: int, asked: object, *, newest_first: bool
+    ) -> Page[Inspection]:
+        begin = position(cursor, asked)
+        keyed = sorted([((one.received_at, one.inspection_id), one) for one in found], reverse=newest_first)
+        if begin is not None:
+            at = (begin.received_at, begin.key)
+            keyed = [(key, one) for key, one in keyed if (key < at if newest_first else key > at)]
+        items = [one for _, one in keyed[:limit]]
+        end = Position(*keyed[limit - 1][0]) if len(keyed) > limit else None
+        return Page(tuple(items), cursor_at(end, asked) if end else "")
+
+    def counts(
+        self,
+        line: str | None,
+        recipe: str | None,
+        since: datetime,
+        until: datetime,
+        by: Literal["hour", "day"] = "hour",
+        zone: tzinfo = UTC,
+    ) -> list[Slot]:
+        """Counted anew from all that is here, where a store adds up as it goes."""
+        sums: dict[tuple[datetime, str, str], Counts] = {}
+        for one in self._boards:
+            key = (hour(one), one.place.line, one.recipe)
+            if line in (None, key[1]) and recipe in (None, key[2]) and since <= key[0] < until and one.revision:
+                sums[key] = sums.get(key, Counts()) + Counts(counted(one, self.revisions(one.inspection_id)))
+        hours = [Slot(*key, counts) for key, counts in sums.items()]
+        return days(hours, zone) if by == "day" else ordered(hours)
 
     def find(self, wanted: str, limit: int) -> list[Inspection]:
+        newest_first = sorted(self._boards, key=lambda board: board.received_at, reverse=True)
         return [
             board
-            for board in self.latest(len(self._boards))
+            for board in newest_first
             if board.place.serial == wanted or (begins_an_id(wanted) and board.inspection_id.startswith(wanted))
         ][:limit]
+
+    def _marks(self, board: Inspection) -> tuple[str, ...]:
+        return marks(board.manifest, self.revisions(board.inspection_id))
 
     def revisions(self, inspection_id: str) -> list[Revision]:
         return sorted(self.inspections.history.get(inspection_id, []), key=lambda revision: revision.number)

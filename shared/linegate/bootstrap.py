@@ -159,8 +159,9 @@ def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus
     """The app of one machine: folders as buckets, SQLite as store and bus. The runtime hands over its own two."""
     from linegate.adapters.local.bus import LocalBus
     from linegate.adapters.local.database import DATABASE, Database
+    from linegate.adapters.local.queries import SqliteQueries
     from linegate.adapters.local.storage import FolderStore
-    from linegate.adapters.local.store import SqliteChallenges, SqliteInspections, SqliteOutbox, SqliteQueries
+    from linegate.adapters.local.store import SqliteChallenges, SqliteInspections, SqliteOutbox
 
     database = database or Database(settings.data / DATABASE)
     context = Context(
@@ -183,9 +184,9 @@ def cloud(settings: Settings) -> App:
         FirestoreChallenges,
         FirestoreInspections,
         FirestoreOutbox,
-        FirestoreQueries,
     )
     from linegate.adapters.gcp.pubsub import CloudPublisher
+    from linegate.adapters.gcp.queries import FirestoreQueries
     from linegate.adapters.gcp.storage import CloudImages
 
     where = settings.cloud

@@ -58,6 +58,10 @@ class MessageError(PermanentError):
     """A message can't be parsed; it belongs into the dead letter of its stage."""
 
 
+class CursorError(PermanentError):
+    """A page was asked for by a cursor that is damaged, or was made for another question."""
+
+
 class ConfigError(LinegateError):
     """The configuration is at fault. `faults` holds one line for each, in words of the file."""
 

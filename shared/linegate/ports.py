@@ -1,10 +1,10 @@
 """What the handlers need of the world, as Protocols. Adapters fulfil them; one contract suite per port holds them to it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from linegate.answers import Refusal
 from linegate.challenges import Challenge
@@ -19,8 +19,9 @@ from linegate.inspection import (
     OutboxState,
     Result,
     Revision,
-    Verdict,
 )
+from linegate.rollups import Slot
+from linegate.search import Page, Wanted
 
 if TYPE_CHECKING:  # Pillow is not loaded by the functions that never touch a picture
     from PIL.Image import Image
@@ -223,8 +224,10 @@ class Undelivered:
 
 
 class Queries(Protocol):
-    """What people ask of the store; it changes nothing. Every method raises TransientError when the store can't answer,
-    or a record can't be read.
+    """What people ask of the store; it changes nothing. Every method raises TransientError when the store can't answer.
+
+    In pages, and for `find`, a record that can't be read is told and keeps nobody from the others; elsewhere it is a
+    TransientError.
     """
 
     def undecided(self, now: datetime) -> tuple[int, int]:
@@ -239,10 +242,34 @@ class Queries(Protocol):
         """When the latest inspection was received; None where there is none."""
         ...
 
-    def latest(
-        self, limit: int, *, line: str | None = None, verdict: Verdict | None = None, since: datetime | None = None
-    ) -> list[Inspection]:
-        """The inspections that were received last, newest first: of this line, with this verdict, not before `since`."""
+    def search(self, wanted: Wanted, cursor: str = "", limit: int = 50) -> Page[Inspection]:
+        """The inspections that are wanted, by the time they were received: the newest first, or the oldest.
+
+        `cursor` is the `next` of the page before, "" for the first. Inspections that arrive meanwhile repeat nothing and
+        hide nothing. A page costs about the same whatever the history: where next to nothing fits it may end early, with
+        fewer than `limit` and a `next`. Raises CursorError.
+        """
+        ...
+
+    def waiting(self, lines: Collection[str] = (), cursor: str = "", limit: int = 50) -> Page[Inspection]:
+        """FAIL and REVIEW that no person has answered, of these lines (30 at most) or of all, the oldest first; with their
+        count. Raises CursorError.
+        """
+        ...
+
+    def counts(
+        self,
+        line: str | None,
+        recipe: str | None,
+        since: datetime,
+        until: datetime,
+        by: Literal["hour", "day"] = "hour",
+        zone: tzinfo = UTC,
+    ) -> list[Slot]:
+        """The counts of the hours that begin in since ≤ t < until, by hour, line and recipe; None is any, each by itself.
+
+        Days are those of `zone`: sums of the hours that begin in them. Where nothing was counted there is no slot.
+        """
         ...
 
     def find(self, wanted: str, limit: int) -> list[Inspection]:

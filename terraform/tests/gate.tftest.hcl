@@ -65,7 +65,7 @@ run "dev" {
     error_message = "functions may use the gate's database only, and verify only reads it"
   }
   assert {
-    condition     = alltrue([for field in google_firestore_field.expiry : field.field == "expire_at" && length(field.ttl_config) == 1]) && toset(keys(google_firestore_field.expiry)) == toset(["inspections", "checks", "revisions", "refusals", "outbox", "challenges"])
+    condition     = alltrue([for field in google_firestore_field.expiry : field.field == "expire_at" && length(field.ttl_config) == 1]) && toset(keys(google_firestore_field.expiry)) == toset(["inspections", "checks", "revisions", "refusals", "outbox", "challenges", "rollups"])
     error_message = "every collection has its TTL, sub-collections too"
   }
   assert {

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from linegate.adapters.gcp.firestore import FirestoreInspections, FirestoreOutbox, FirestoreQueries
+from linegate.adapters.gcp.firestore import FirestoreInspections, FirestoreOutbox
+from linegate.adapters.gcp.queries import FirestoreQueries
 from linegate.adapters.local.database import Database
-from linegate.adapters.local.store import SqliteInspections, SqliteOutbox, SqliteQueries
+from linegate.adapters.local.queries import SqliteQueries
+from linegate.adapters.local.store import SqliteInspections, SqliteOutbox
 from tests.contract.examples import Store
 from tests.fakes import MemoryInspections, MemoryQueries
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from linegate.answers import Refusal
-from linegate.inspection import Inspection, OutboxState, Verdict
+from linegate.inspection import Inspection, OutboxState
 from linegate.ports import Undelivered
-from linegate.verdict import rejected
+from linegate.search import Page, Wanted
 from tests.contract.examples import ID, Store, answered, board, entry, review, revision
 from tests.fakes import START
 
@@ -22,47 +22,27 @@ def numbered(number: int, line: str = "l", serial: str = "A") -> Inspection:
     return replace(one, place=replace(one.place, line=line, serial=serial), received_at=at)
 
 
-def decided(store: Store, one: Inspection, verdict: Verdict = Verdict.REVIEW) -> Inspection:
-    """Open and decide it; as it stands then."""
-    store.inspections.open(one)
-    first = revision()
-    if verdict is Verdict.ERROR:
-        first = replace(first, decision=rejected("no picture"))
-    assert store.inspections.commit(replace(one, revision=first), first, [])
-    found = store.inspections.get(one.inspection_id)
-    assert found is not None
-    return found
-
-
 def test_an_empty_store_has_an_answer_to_everything(store: Store) -> None:
     queries = store.queries
     assert queries.undecided(START) == (0, 0)
-    assert (queries.decided(), queries.newest(), queries.latest(5), queries.find("A", 5)) == ([], None, [], [])
+    assert (queries.decided(), queries.newest(), queries.find("A", 5)) == ([], None, [])
+    assert (queries.search(Wanted()), queries.waiting()) == (Page(), Page(count=0))
+    assert queries.counts(None, None, START - timedelta(days=9), START + timedelta(days=9)) == []
     assert (queries.revisions(ID), queries.notifications(ID), queries.undelivered()) == ([], [], [])
 
 
 def test_what_waits_is_counted_and_so_is_what_is_overdue(store: Store) -> None:
-    for number in range(3):
+    for number in range(4):
         store.inspections.open(numbered(number))
-    decided(store, numbered(3))
+    store.inspections.commit(replace(numbered(3), revision=revision()), revision(), [])
     assert store.queries.undecided(START + timedelta(seconds=11)) == (3, 2)
     assert store.queries.decided() == [f"{3:032}"]
 
 
-def test_the_latest_come_first_and_only_those_that_were_asked_for(store: Store) -> None:
-    first = decided(store, numbered(0))
-    second = decided(store, numbered(1, "m"), Verdict.ERROR)
-    third = decided(store, numbered(2, "m"))
-    fourth = store.inspections.open(numbered(3, "m"))
-    queries = store.queries
-    assert queries.newest() == fourth.received_at
-    assert queries.latest(9) == [fourth, third, second, first]
-    assert queries.latest(2) == [fourth, third]
-    assert queries.latest(9, line="l") == [first]
-    assert queries.latest(9, verdict=Verdict.REVIEW) == [third, first]
-    assert queries.latest(9, since=START + timedelta(seconds=2)) == [fourth, third]
-    assert queries.latest(9, line="m", verdict=Verdict.REVIEW, since=START + timedelta(seconds=1)) == [third]
-    assert queries.latest(9, line="nobody's") == []
+def test_the_newest_is_the_one_that_was_received_last(store: Store) -> None:
+    for number in (1, 2, 0):
+        store.inspections.open(numbered(number))
+    assert store.queries.newest() == START + timedelta(seconds=2)
 
 
 def test_a_board_is_found_by_its_serial_or_by_how_its_id_begins(store: Store) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import structlog
 
-from linegate.adapters.local.store import SqliteInspections, SqliteQueries
+from linegate.adapters.local.queries import SqliteQueries
+from linegate.adapters.local.store import SqliteInspections
 from linegate.commands.main import main
 from linegate.config import load
 from linegate.edge.runtime import open_database

@@ -17,7 +17,7 @@ LAYERS = (
     {"addresses", "redaction", "texts", "codec", "bounds", "shapes"},
     {"errors", "answers"},
     {"inspection", "logs"},
-    {"messages", "stored", "verdict", "precedence", "merging", "challenges"},
+    {"messages", "stored", "verdict", "precedence", "merging", "challenges", "search", "rollups"},
     {"stages", "sections"},
     {"ports", "sight", "containers", "entropy", "pixels", "imaging"},
     {"kind"},

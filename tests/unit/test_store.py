@@ -7,12 +7,12 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-import pytest
 from structlog.testing import capture_logs
 
 from linegate.adapters.local.database import Database
-from linegate.adapters.local.store import SqliteInspections, SqliteOutbox, SqliteQueries
-from linegate.errors import TransientError
+from linegate.adapters.local.queries import SqliteQueries
+from linegate.adapters.local.store import SqliteInspections, SqliteOutbox
+from linegate.search import Wanted
 from tests.contract.examples import board, entry, revision
 from tests.fakes import START
 
@@ -34,6 +34,7 @@ def test_a_record_that_can_not_be_read_keeps_no_other_from_its_verdict(tmp_path:
         with capture_logs() as logged:
             assert [late.inspection_id for late in inspections.overdue(later, 10)] == [f"{2:032}"]
             assert [left.target for left in outbox.stranded(later, later, 10)] == ["b"]
-        with pytest.raises(TransientError, match="`linegate recover`"):
-            SqliteQueries(database).latest(10)
-        assert [line["id"] for line in logged] == [f"{1:032}", entry(target="a").entry_id]
+            page = SqliteQueries(database).search(Wanted())
+        assert [one.inspection_id for one in page.items] == [f"{number:032}" for number in (2, 0)]
+        assert page.unreadable == (f"{1:032}",)
+        assert [line["id"] for line in logged] == [f"{1:032}", entry(target="a").entry_id, f"{1:032}"]

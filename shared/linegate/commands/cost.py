@@ -159,7 +159,7 @@ def per_thousand(
     costs["Cloud Storage, pictures kept"] = BOARDS * pictures_kept * storage["gibibyte_month"]
     sent = ASKED_BYTES * sum(detector.asks for detector in recipe.detectors) + targets * TOLD_BYTES
     costs["Egress"] = BOARDS * sent / GIBIBYTE * prices["egress"]["gibibyte"]
-    reads, writes = 2 * asked + 4 + 2 * targets, asked + 4 + 2 * targets
+    reads, writes = 2 * asked + 4 + 2 * targets, asked + 5 + 2 * targets
     costs["Firestore"] = (
         BOARDS
         * (reads * firestore["read_per_hundred_thousand"] + writes * firestore["write_per_hundred_thousand"])

@@ -23,7 +23,8 @@ from linegate import bootstrap, imaging, logs, sight
 from linegate.adapters.exchange import Http
 from linegate.adapters.golden.proof import parsed, summary, text_of
 from linegate.adapters.local.database import Database
-from linegate.adapters.local.store import SqliteOutbox, SqliteQueries
+from linegate.adapters.local.queries import SqliteQueries
+from linegate.adapters.local.store import SqliteOutbox
 from linegate.commands.arguments import add_config
 from linegate.commands.records import local
 from linegate.config import command, load, proxy_for

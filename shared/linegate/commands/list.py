@@ -2,22 +2,27 @@
 
 import argparse
 import json
+import sys
 from contextlib import closing, suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from rich.table import Table
 from rich.text import Text
 
-from linegate import config
-from linegate.adapters.local.store import SqliteQueries
+from linegate import config, logs
+from linegate.adapters.local.database import MEND, Rows
+from linegate.adapters.local.queries import SqliteQueries
 from linegate.commands.arguments import add_config, positive
 from linegate.commands.records import local, opened, summary
 from linegate.console import STYLE, console
 from linegate.errors import UsageError
 from linegate.inspection import Inspection, Verdict
+from linegate.search import Wanted, pages
 from linegate.settings import Settings
 from linegate.texts import printable, span
+
+PAGE: Final = 500
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +41,11 @@ def run(options: argparse.Namespace) -> int:
     verdict = Verdict(options.verdict) if options.verdict else None
     since = _moment(options.since) if options.since is not None else None
     settings = config.without_secrets(options.config)
+    logs.configure("CRITICAL")
     with closing(opened(settings)) as rows:
-        found = SqliteQueries(rows).latest(options.limit, line=options.line, verdict=verdict, since=since)
+        found, unreadable = _latest(rows, Wanted(line=options.line, verdict=verdict, since=since), options.limit)
+    for identity in unreadable:
+        print(f"{identity} can't be read{MEND}", file=sys.stderr)
     if options.json:
         print(json.dumps([_told(inspection, settings) for inspection in found], indent=2))
         return 0
@@ -59,6 +67,18 @@ def run(options: argparse.Namespace) -> int:
     out = console()
     out.print(table) if found else out.print("Nothing was inspected that fits.")
     return 0
+
+
+def _latest(rows: Rows, wanted: Wanted, limit: int) -> tuple[list[Inspection], list[str]]:
+    """The newest that are wanted, and the ids of those that can't be read."""
+    found: list[Inspection] = []
+    unreadable: list[str] = []
+    for page in pages(lambda cursor: SqliteQueries(rows).search(wanted, cursor, min(limit, PAGE))):
+        found += page.items
+        unreadable += page.unreadable
+        if len(found) >= limit:
+            break
+    return found[:limit], unreadable
 
 
 def _told(inspection: Inspection, settings: Settings) -> dict[str, Any]:

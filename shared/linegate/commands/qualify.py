@@ -4,6 +4,7 @@ import argparse
 import json
 import signal
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from linegate import config, logs
-from linegate.adapters.local.store import SqliteQueries
+from linegate.adapters.local.database import MEND
+from linegate.adapters.local.queries import SqliteQueries
 from linegate.bounds import at_most, boards_needed
 from linegate.commands.arguments import ratio, real, whole
 from linegate.commands.interrupt import on_interrupt
@@ -24,6 +26,8 @@ from linegate.evaluation.disturbances import Disturbance
 from linegate.evaluation.labels import shown
 from linegate.evaluation.qualification import CLASS_HEAD, Looks, Plan, assess, class_rows, rows
 from linegate.files import writable
+from linegate.inspection import Inspection
+from linegate.search import Page, Wanted, pages
 
 MOST = 100_000  # inspections that a history is read of
 PARTS = (0.5, 0.2, 0.1)  # of the wanted rate: true rates for which it is told how likely a plan is to succeed
@@ -120,11 +124,20 @@ def _history(options: argparse.Namespace) -> dict[str, Any]:
     settings = config.without_secrets(options.config or Path("linegate.yaml"))
     with closing(database(settings)) as opened_rows:
         queries = SqliteQueries(opened_rows)
-        boards = history.decided(queries.latest(MOST, line=options.line), queries.revisions)
+        asked = pages(lambda cursor: queries.search(Wanted(line=options.line), cursor, 500))
+        newest = islice((inspection for page in asked for inspection in _whole(page)), MOST)
+        boards = history.decided(newest, queries.revisions)
     told = history.assess(boards, options.certainty, options.escape_rate)
     for line in history.lines(told):
         console().print(Text(line), soft_wrap=True)
     return told
+
+
+def _whole(page: Page[Inspection]) -> tuple[Inspection, ...]:
+    """What is signed leaves nothing out. Raises TransientError."""
+    if page.unreadable:
+        raise TransientError(f"{', '.join(page.unreadable)} can't be read{MEND}")
+    return page.items
 
 
 def _study(options: argparse.Namespace) -> dict[str, Any]:

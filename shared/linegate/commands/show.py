@@ -6,9 +6,9 @@ from contextlib import closing
 from datetime import datetime
 from typing import Any, Final
 
-from linegate import config
+from linegate import config, logs
 from linegate.adapters.local.database import Rows
-from linegate.adapters.local.store import SqliteQueries
+from linegate.adapters.local.queries import SqliteQueries
 from linegate.adapters.local.uploads import files
 from linegate.answers import Disposition
 from linegate.commands.arguments import add_config
@@ -31,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print all that is known of each inspection of this serial, or with an id that begins so. Returns 0. Raises UsageError."""
     settings, wanted = config.without_secrets(options.config), options.wanted
+    logs.configure("ERROR")
     with closing(opened(settings)) as rows:
         found = SqliteQueries(rows).find(wanted, MOST)
         if not found:

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from linegate import bootstrap, config
+from linegate import bootstrap, config, logs
 from linegate.adapters.local.bus import Backlog, LocalBus
 from linegate.adapters.local.database import Database
-from linegate.adapters.local.store import SqliteInspections, SqliteOutbox, SqliteQueries
+from linegate.adapters.local.queries import SqliteQueries
+from linegate.adapters.local.store import SqliteInspections, SqliteOutbox
 from linegate.commands.arguments import add_cloud, add_config
 from linegate.commands.gates import cloud_context
 from linegate.commands.records import local
@@ -39,6 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print how the gate stands. Returns 0. Raises ConfigError, UsageError, TransientError."""
+    logs.configure("ERROR")
     if options.cloud:
         return _in_cloud(config.without_secrets(options.config), as_json=options.json)
     return _here(config.load(options.config), as_json=options.json)

@@ -14,8 +14,8 @@ from typing import Final
 
 from linegate.adapters.local import folders, retention
 from linegate.adapters.local.database import Database
+from linegate.adapters.local.queries import SqliteQueries
 from linegate.adapters.local.storage import inside
-from linegate.adapters.local.store import SqliteQueries
 from linegate.adapters.local.uploads import files
 from linegate.errors import ObjectMissingError
 from linegate.logs import log

@@ -1,4 +1,4 @@
-"""The ports Inspections, Outbox, Queries and Challenges in Firestore.
+"""The ports Inspections, Outbox and Challenges in Firestore; `queries` has Queries.
 
     inspections/{inspection_id}                 the inspection, with its manifest and latest revision
     inspections/{inspection_id}/checks/{i}      one check
@@ -7,15 +7,18 @@
     outbox/{inspection_id}_r{n}_{target}        one notification
     disabled_targets/{target}                   a target that is sent nothing
     challenges/{line}:{recipe}:{setup}          the last time that known-bad boards were put through
+    rollups/{line, recipe}_{day}_{shard}        a part of what is counted in the hours of a day (UTC)
 
 No transactions: under contention they cost seconds and fail, where a `create` costs nothing and never lies. Every document
 carries `expire_at` for the TTL policy, since a sub-collection is not covered by its parent's. Reads and writes of one board
-with N crops and E targets: at most 2N + 4 + 2E and N + 4 + 2E; a test counts them.
+with N crops and E targets: at most 2N + 4 + 2E and N + 5 + 2E; a test counts them. A
+correction also reads the revisions before it.
 """
 
+import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,9 +31,11 @@ from google.cloud.firestore_v1.base_query import And, FieldFilter
 from linegate.adapters.gcp.errors import BUDGET_S, RETRY, mapped
 from linegate.answers import Refusal
 from linegate.challenges import Challenge
-from linegate.errors import PermanentError, TransientError
-from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision, Verdict
-from linegate.ports import Undelivered, begins_an_id
+from linegate.errors import PermanentError
+from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision
+from linegate.logs import log
+from linegate.rollups import added, hour
+from linegate.search import By, awaits_answer, marks
 from linegate.stored import dump, load, readable
 from linegate.texts import brief
 
@@ -40,6 +45,10 @@ SERVICE: Final = "Firestore"
 REMEMBERED_S: Final = 10.0
 # Asked for with each board of a line that has challenges, which come a few times a day.
 CHALLENGES_REMEMBERED_S: Final = 30.0
+# A document takes about one write a second for long: a line's counts are spread over so many, and its readers add them up.
+SHARDS: Final = 8
+# Of a stored revision: whether it and those before it are in the counts.
+COUNTED: Final = "counted"
 
 
 class Firestore:
@@ -62,11 +71,15 @@ class Firestore:
     def entry(self, entry_id: str) -> firestore.DocumentReference:
         return self.client.collection("outbox").document(entry_id)
 
+    def rollup(self, *, line: str, recipe: str, day: str, shard: int) -> firestore.DocumentReference:
+        which = hashlib.sha256(repr((line, recipe)).encode("utf-8", "surrogatepass")).hexdigest()[:20]
+        return self.client.collection("rollups").document(f"{which}_{day}_{shard}")
+
     def entries(self, **equal: object) -> list[OutboxEntry]:
         """Outbox entries by equality of fields, which needs no composite index."""
         conditions = And([FieldFilter(name, "==", value) for name, value in equal.items()])
         query = self.client.collection("outbox").where(filter=conditions)
-        return [_value(OutboxEntry, snapshot) for snapshot in self.stream(query)]
+        return [value(OutboxEntry, snapshot) for snapshot in self.stream(query)]
 
     def stream(self, query: Any) -> list[Any]:
         with mapped(SERVICE):
@@ -132,14 +145,48 @@ class FirestoreInspections:
 
     def checks(self, inspection_id: str, expected: int) -> dict[int, Check]:
         checks = self._store.board(inspection_id).collection("checks").where(filter=FieldFilter("index", "<", expected))
-        found = [_value(Check, snapshot) for snapshot in self._store.stream(checks)]
+        found = [value(Check, snapshot) for snapshot in self._store.stream(checks)]
         return {check.index: check for check in sorted(found, key=lambda check: check.index)}
 
     def commit(self, inspection: Inspection, revision: Revision, outbox: Sequence[OutboxEntry]) -> bool:
-        board = self._store.board(inspection.inspection_id)
+        earlier, known = self._earlier(inspection.inspection_id, revision.number)
+        history = [*earlier, revision]
+        counters: Mapping[str, int] = {}
+        if len(history) == revision.number:
+            counters = added(inspection, history, known)
+        else:
+            log.error(
+                "rollup.left_out", inspection_id=inspection.inspection_id, reason="an earlier revision can't be read"
+            )
+        found_by = marks(inspection.manifest, history)
+        with mapped(SERVICE):
+            try:
+                try:
+                    self._commit(inspection, revision, outbox, found_by, counters)
+                except exceptions.InvalidArgument as error:  # counters that have grown too large keep no verdict up
+                    if not counters:
+                        raise
+                    self._commit(inspection, revision, outbox, found_by, {})
+                    log.error("rollup.left_out", inspection_id=inspection.inspection_id, reason=brief(str(error)))
+            except exceptions.AlreadyExists:
+                return False
+            except exceptions.NotFound as error:
+                raise PermanentError(f"there is no inspection {inspection.inspection_id}") from error
+        return True
+
+    def _commit(
+        self,
+        inspection: Inspection,
+        revision: Revision,
+        outbox: Sequence[OutboxEntry],
+        found_by: Sequence[str],
+        counters: Mapping[str, int],
+    ) -> None:
+        board, expiry = self._store.board(inspection.inspection_id), self._store.expiry()
         batch = self._store.client.batch()
         batch.create(
-            board.collection("revisions").document(str(revision.number)), dump(revision) | self._store.expiry()
+            board.collection("revisions").document(str(revision.number)),
+            dump(revision) | {COUNTED: bool(counters)} | expiry,
         )
         batch.update(
             board,
@@ -148,18 +195,31 @@ class FirestoreInspections:
                 "told": list(inspection.told),
                 "timings.decided_ms": inspection.timings.decided_ms,
                 "decided": True,
+                "by": (By.PERSON if revision.decided_by.is_person else By.MACHINE).value,
+                "waiting": awaits_answer(revision),
+                "marks": list(found_by),
             },
         )
+        if counters:
+            start, part = hour(inspection), int(inspection.inspection_id[:8], 16) % SHARDS
+            more = {counter: firestore.Increment(count) for counter, count in counters.items()}
+            which = {"line": inspection.place.line, "recipe": inspection.recipe, "day": f"{start:%Y-%m-%d}"}
+            batch.set(
+                self._store.rollup(**which, shard=part), {**which, "hours": {f"{start:%H}": more}} | expiry, merge=True
+            )
         for entry in outbox:
-            batch.create(self._store.entry(entry.entry_id), dump(entry) | self._store.expiry())
-        with mapped(SERVICE):
-            try:
-                batch.commit(retry=RETRY, timeout=BUDGET_S)
-            except exceptions.AlreadyExists:
-                return False
-            except exceptions.NotFound as error:
-                raise PermanentError(f"there is no inspection {inspection.inspection_id}") from error
-        return True
+            batch.create(self._store.entry(entry.entry_id), dump(entry) | expiry)
+        batch.commit(retry=RETRY, timeout=BUDGET_S)
+
+    def _earlier(self, inspection_id: str, below: int) -> tuple[list[Revision], int]:
+        """The revisions before this number, which nobody changes any more; and the last of them up to which they are counted."""
+        if below <= 1:
+            return [], 0
+        revisions = self._store.board(inspection_id).collection("revisions")
+        snapshots = self._store.stream(revisions.where(filter=FieldFilter("number", "<", below)).order_by("number"))
+        counted = [int(one.id) for one in snapshots if (one.to_dict() or {}).get(COUNTED)]
+        found = readable(lambda one: value(Revision, one), ((inspection_id, one) for one in snapshots))
+        return found, max(counted, default=0)
 
     def refuse(self, refusal: Refusal) -> None:
         kept = self._store.board(refusal.review.inspection_id).collection("refusals")
@@ -175,7 +235,7 @@ class FirestoreInspections:
         late = And([FieldFilter("decided", "==", False), FieldFilter("deadline", "<=", now)])
         boards = self._store.client.collection("inspections").where(filter=late).order_by("deadline").limit(limit)
         return readable(
-            lambda snapshot: _value(Inspection, snapshot), ((one.id, one) for one in self._store.stream(boards))
+            lambda snapshot: value(Inspection, snapshot), ((one.id, one) for one in self._store.stream(boards))
         )
 
     def postpone(self, inspection_id: str, deadline: datetime) -> None:
@@ -228,7 +288,7 @@ class FirestoreOutbox:
                 .limit(limit - len(found))
             )
             found += readable(
-                lambda snapshot: _value(OutboxEntry, snapshot), ((one.id, one) for one in self._store.stream(query))
+                lambda snapshot: value(OutboxEntry, snapshot), ((one.id, one) for one in self._store.stream(query))
             )
             if len(found) >= limit:
                 break
@@ -275,7 +335,7 @@ class FirestoreChallenges:
         asked, known = self._known.get(line, (-math.inf, []))
         if fresh or time.monotonic() - asked > CHALLENGES_REMEMBERED_S:
             snapshots = self._store.stream(self._challenges.where(filter=FieldFilter("line", "==", line)))
-            known = readable(lambda snapshot: _value(Challenge, snapshot), ((one.id, one) for one in snapshots))
+            known = readable(lambda snapshot: value(Challenge, snapshot), ((one.id, one) for one in snapshots))
             self._known[line] = (time.monotonic(), known)
         return list(known)
 
@@ -284,96 +344,9 @@ class FirestoreChallenges:
         return self._store.client.collection("challenges")
 
 
-class FirestoreQueries:
-    def __init__(self, store: Firestore) -> None:
-        self._store = store
-
-    def undecided(self, now: datetime) -> tuple[int, int]:
-        waiting: Any = self._inspections.where(filter=FieldFilter("decided", "==", False))
-        overdue = waiting.where(filter=FieldFilter("deadline", "<=", now))
-        return self._count(waiting), self._count(overdue)
-
-    def decided(self) -> list[str]:
-        query = self._inspections.where(filter=FieldFilter("decided", "==", True)).select([])
-        return [snapshot.id for snapshot in self._store.stream(query)]
-
-    def newest(self) -> datetime | None:
-        found = self.latest(1)
-        return found[0].received_at if found else None
-
-    def latest(
-        self, limit: int, *, line: str | None = None, verdict: Verdict | None = None, since: datetime | None = None
-    ) -> list[Inspection]:
-        query: Any = self._inspections
-        if line is not None:
-            query = query.where(filter=FieldFilter("place.line", "==", line))
-        if verdict is not None:
-            query = query.where(filter=FieldFilter("revision.decision.verdict", "==", verdict.value))
-        if since is not None:
-            query = query.where(filter=FieldFilter("received_at", ">=", since))
-        return self._all(Inspection, query.order_by("received_at", direction="DESCENDING").limit(limit))
-
-    def find(self, wanted: str, limit: int) -> list[Inspection]:
-        by_serial = self._inspections.where(filter=FieldFilter("place.serial", "==", wanted))
-        queries = [by_serial.order_by("received_at", direction="DESCENDING").limit(limit)]
-        if begins_an_id(wanted):
-            by_id = self._inspections.order_by("__name__")
-            first, behind = self._store.board(wanted), self._store.board(f"{wanted}g")
-            queries.append(by_id.start_at({"__name__": first}).end_before({"__name__": behind}))
-        found = {one.inspection_id: one for query in queries for one in self._all(Inspection, query)}
-        return sorted(found.values(), key=lambda one: one.received_at, reverse=True)[:limit]
-
-    def revisions(self, inspection_id: str) -> list[Revision]:
-        found = self._all(Revision, self._store.board(inspection_id).collection("revisions"))
-        return sorted(found, key=lambda revision: revision.number)
-
-    def refusals(self, inspection_id: str) -> list[Refusal]:
-        found = self._all(Refusal, self._store.board(inspection_id).collection("refusals"))
-        return sorted(found, key=lambda refusal: refusal.refused_at)
-
-    def notifications(self, inspection_id: str) -> list[OutboxEntry]:
-        query = self._store.client.collection("outbox").where(filter=FieldFilter("inspection_id", "==", inspection_id))
-        return sorted(self._all(OutboxEntry, query), key=lambda entry: (entry.revision, entry.target))
-
-    def undelivered(self) -> list[Undelivered]:
-        states = [OutboxState.PENDING.value, OutboxState.DEAD.value, OutboxState.HELD.value]
-        query = self._store.client.collection("outbox").where(filter=FieldFilter("state", "in", states))
-        groups: dict[tuple[str, OutboxState], list[OutboxEntry]] = {}
-        for entry in self._all(OutboxEntry, query):
-            groups.setdefault((entry.target, entry.state), []).append(entry)
-        return [
-            Undelivered(
-                target,
-                state,
-                count=len(entries),
-                attempts=max(entry.attempts for entry in entries),
-                oldest=min(entry.created_at for entry in entries),
-                last_error=max(entry.last_error for entry in entries),
-            )
-            for (target, state), entries in sorted(groups.items())
-        ]
-
-    @staticmethod
-    def _count(query: Any) -> int:
-        with mapped(SERVICE):
-            ((count,),) = query.count().get(retry=RETRY, timeout=BUDGET_S)
-        return int(count.value)
-
-    @property
-    def _inspections(self) -> firestore.CollectionReference:
-        return self._store.client.collection("inspections")
-
-    def _all(self, cls: type[T], query: Any) -> list[T]:
-        snapshots = self._store.stream(query)
-        try:
-            return [_value(cls, snapshot) for snapshot in snapshots]
-        except ValueError as error:
-            raise TransientError(f"a record in Firestore can't be read: {brief(str(error))}") from error
-
-
 def _load(cls: type[T], snapshot: Any) -> T | None:
-    return _value(cls, snapshot) if snapshot.exists else None
+    return value(cls, snapshot) if snapshot.exists else None
 
 
-def _value(cls: type[T], snapshot: Any) -> T:
+def value(cls: type[T], snapshot: Any) -> T:
     return load(cls, snapshot.to_dict())

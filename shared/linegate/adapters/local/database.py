@@ -9,13 +9,15 @@ import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar, cast
 from urllib.parse import quote
 
+from linegate.adapters.local import catalogue
 from linegate.errors import TransientError
+from linegate.logs import log
 
 T = TypeVar("T")
 
@@ -75,6 +77,9 @@ MIGRATIONS: Final = (
     """CREATE TABLE refusals (
         inspection_id TEXT NOT NULL, review_id TEXT NOT NULL, refused_at REAL NOT NULL, document TEXT NOT NULL,
         PRIMARY KEY (inspection_id, review_id)) WITHOUT ROWID""",
+    # What pages and counts are answered from; what an earlier release has inspected is entered after this.
+    *catalogue.SCHEMA,
+    catalogue.REMEMBER,
 )
 
 
@@ -82,14 +87,20 @@ MIGRATIONS: Final = (
 MEND: Final = "; stop the gate, then `linegate recover` sets it aside and saves what can be read"
 
 
+Values = tuple[Any, ...] | Mapping[str, Any]
+
+
 class Rows(Protocol):
-    def read(self, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    def read(self, query: str, parameters: Values = ()) -> list[tuple[Any, ...]]:
         """Rows of a query, as of the last commit. Raises TransientError."""
         ...
 
 
 class ReadOnly:
-    """The file of a gate that may be running: one connection that changes nothing, for one thread."""
+    """The file of a gate that may be running: one connection that changes nothing, for one thread.
+
+    What an earlier release left lacks what pages are answered from: that is made beside it, for this connection alone.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -97,10 +108,13 @@ class ReadOnly:
             self._connection = sqlite3.connect(
                 f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10, isolation_level=None
             )
+            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            if version < len(MIGRATIONS):
+                catalogue.make_beside(self._connection)
         except sqlite3.Error as error:
-            raise TransientError(f"{path} can't be opened: {error}") from error
+            raise TransientError(f"{path} can't be opened: {error}{_mend(error)}") from error
 
-    def read(self, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    def read(self, query: str, parameters: Values = ()) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
@@ -140,7 +154,7 @@ class Database:
         self._writes.put((work, future))
         return cast("Future[T]", future)
 
-    def read(self, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    def read(self, query: str, parameters: Values = ()) -> list[tuple[Any, ...]]:
         """Rows of a query, as of the last commit. Raises TransientError."""
         try:
             connection = self._idle.pop()
@@ -171,7 +185,7 @@ class Database:
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        """Bring the file to the present schema, all of it or nothing; several processes may try at once."""
+        """Bring the file to the present schema, all of it or nothing, and then what it holds; several may try at once."""
         try:
             connection.executescript(SCHEMA)
             connection.execute("BEGIN IMMEDIATE")
@@ -183,6 +197,13 @@ class Database:
                 connection.execute(migration)
             connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
             connection.execute("COMMIT")
+            if behind := catalogue.behind(connection):
+                log.info("database.upgrading", inspections=behind)  # a minute for some hundred thousand
+            while behind:  # in steps: whoever is stopped in between goes on from there
+                connection.execute("BEGIN IMMEDIATE")
+                catalogue.fill(connection)
+                connection.execute("COMMIT")
+                behind = catalogue.behind(connection)
         except sqlite3.Error as error:
             connection.close()
             raise TransientError(f"{self.path} can't be opened: {error}{_mend(error)}") from error

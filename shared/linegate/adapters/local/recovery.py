@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from linegate.adapters.local import catalogue
 from linegate.adapters.local.database import Database
 from linegate.adapters.local.storage import count_from_now
 from linegate.answers import Refusal
@@ -74,6 +75,9 @@ def recover(damaged: Path) -> Recovered:
         tables = {table: _save(damaged, database, table) for table in TABLES}
         for orphans in ORPHANS:
             database.write(partial(_executed, orphans))
+        database.write(partial(_executed, catalogue.REMEMBER))
+        while database.write(catalogue.fill):  # what pages are found by, and the counts of what was saved
+            pass
         count_from_now(database)  # which numbers were given is known no more
         known = frozenset(row[0] for row in database.read("SELECT id FROM inspections"))
     aside = _aside(folder)

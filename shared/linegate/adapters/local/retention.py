@@ -2,6 +2,7 @@
 
 import sqlite3
 
+from linegate.adapters.local import catalogue
 from linegate.adapters.local.database import Database, Rows
 
 NOTE = "removed_until"
@@ -20,7 +21,13 @@ def removed_until(rows: Rows) -> float | None:
 
 
 def note_removed_until(database: Database, seconds: float) -> None:
-    database.write(lambda connection: connection.execute("REPLACE INTO notes VALUES (?, ?)", (NOTE, repr(seconds))))
+    """The counts of the time before go with it."""
+
+    def work(connection: sqlite3.Connection) -> None:
+        connection.execute("REPLACE INTO notes VALUES (?, ?)", (NOTE, repr(seconds)))
+        catalogue.remove_counts(connection, seconds)
+
+    database.write(work)
 
 
 def decided_before(rows: Rows, seconds: float, limit: int) -> list[str]:
@@ -38,6 +45,7 @@ def remove(database: Database, inspection_id: str, results_bucket: str) -> None:
         for name in (f"results/{inspection_id}", f"quarantine/{inspection_id}"):
             span = (results_bucket, name, f"{name}~")  # all names that begin so, by index
             connection.execute("DELETE FROM objects WHERE bucket = ? AND name >= ? AND name < ?", span)
+        catalogue.remove(connection, inspection_id)
         connection.execute("DELETE FROM inspections WHERE id = ?", (inspection_id,))
 
     database.write(work)

@@ -1,20 +1,17 @@
-"""The ports Inspections, Outbox, Queries and Challenges in SQLite. Documents are JSON; what is searched for has a column."""
+"""The ports Inspections, Outbox and Challenges in SQLite. Documents are JSON; what a stage looks for has a column."""
 
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import TypeVar
+from datetime import datetime
 
-from linegate.adapters.local.database import MEND, Database, Rows
+from linegate.adapters.local import catalogue
+from linegate.adapters.local.database import Database
 from linegate.answers import Refusal
 from linegate.challenges import Challenge
-from linegate.errors import PermanentError, TransientError
-from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision, Verdict
-from linegate.ports import Undelivered, begins_an_id
+from linegate.errors import PermanentError
+from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision
 from linegate.stored import dump_json, load_json, readable
-
-T = TypeVar("T")
 
 
 class SqliteInspections:
@@ -72,7 +69,8 @@ class SqliteInspections:
                 return False
             standing = _existing(connection, inspection.inspection_id)
             timings = replace(standing.timings, decided_ms=inspection.timings.decided_ms)
-            _change(connection, inspection.inspection_id, revision=revision, told=inspection.told, timings=timings)
+            fields = {"revision": revision, "told": inspection.told, "timings": timings}
+            catalogue.revise(connection, _change(connection, inspection.inspection_id, **fields), revision)
             connection.executemany(
                 "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [_outbox_row(e) for e in outbox]
             )
@@ -156,72 +154,6 @@ class SqliteOutbox:
         return dict(self._database.read("SELECT name, reason FROM disabled_targets ORDER BY name"))
 
 
-class SqliteQueries:
-    """Of a database that may belong to a gate which is running."""
-
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-
-    def undecided(self, now: datetime) -> tuple[int, int]:
-        query = "SELECT count(*), coalesce(sum(deadline <= ?), 0) FROM inspections WHERE revision = 0"
-        ((waiting, overdue),) = self._rows.read(query, (now.timestamp(),))
-        return waiting, overdue
-
-    def decided(self) -> list[str]:
-        return [identity for (identity,) in self._rows.read("SELECT id FROM inspections WHERE revision > 0")]
-
-    def newest(self) -> datetime | None:
-        ((received_at,),) = self._rows.read("SELECT max(received_at) FROM inspections")
-        return None if received_at is None else _time(received_at)
-
-    def latest(
-        self, limit: int, *, line: str | None = None, verdict: Verdict | None = None, since: datetime | None = None
-    ) -> list[Inspection]:
-        wanted = {
-            "json_extract(document, '$.place.line') = ?": line,
-            "json_extract(document, '$.revision.decision.verdict') = ?": verdict.value if verdict else None,
-            "received_at >= ?": since.timestamp() if since else None,
-        }
-        conditions = {condition: value for condition, value in wanted.items() if value is not None}
-        query = f"""SELECT document FROM inspections WHERE {" AND ".join(("1", *conditions))}
-            ORDER BY received_at DESC LIMIT ?"""
-        return self._all(Inspection, query, *conditions.values(), limit)
-
-    def find(self, wanted: str, limit: int) -> list[Inspection]:
-        query = """SELECT document FROM inspections WHERE json_extract(document, '$.place.serial') = ? OR (? AND id GLOB ?)
-            ORDER BY received_at DESC LIMIT ?"""
-        return self._all(Inspection, query, wanted, begins_an_id(wanted), f"{wanted}*", limit)
-
-    def revisions(self, inspection_id: str) -> list[Revision]:
-        query = "SELECT document FROM revisions WHERE inspection_id = ? ORDER BY number"
-        return self._all(Revision, query, inspection_id)
-
-    def refusals(self, inspection_id: str) -> list[Refusal]:
-        query = "SELECT document FROM refusals WHERE inspection_id = ? ORDER BY refused_at"
-        return self._all(Refusal, query, inspection_id)
-
-    def notifications(self, inspection_id: str) -> list[OutboxEntry]:
-        query = "SELECT document FROM outbox WHERE inspection_id = ? ORDER BY revision, target"
-        return self._all(OutboxEntry, query, inspection_id)
-
-    def undelivered(self) -> list[Undelivered]:
-        rows = self._rows.read(
-            """SELECT target, state, count(*), max(json_extract(document, '$.attempts')), min(created_at),
-            max(json_extract(document, '$.last_error')) FROM outbox
-            WHERE state IN ('PENDING', 'DEAD', 'HELD') GROUP BY target, state"""
-        )
-        return [
-            Undelivered(target, OutboxState(state), count, attempts, _time(oldest), last_error)
-            for target, state, count, attempts, oldest, last_error in rows
-        ]
-
-    def _all(self, cls: type[T], query: str, *values: object) -> list[T]:
-        try:
-            return [load_json(cls, text) for (text,) in self._rows.read(query, values)]
-        except ValueError as error:
-            raise TransientError(f"a record in the database is damaged{MEND}") from error
-
-
 class SqliteChallenges:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -249,6 +181,7 @@ def insert_inspection(connection: sqlite3.Connection, inspection: Inspection) ->
             dump_json(inspection),
         ),
     )
+    catalogue.enter(connection, inspection)
     return inspection
 
 
@@ -264,12 +197,13 @@ def _existing(connection: sqlite3.Connection, inspection_id: str) -> Inspection:
     return standing
 
 
-def _change(connection: sqlite3.Connection, inspection_id: str, **fields: object) -> None:
+def _change(connection: sqlite3.Connection, inspection_id: str, **fields: object) -> Inspection:
     changed = replace(_existing(connection, inspection_id), **fields)  # type: ignore[arg-type]
     connection.execute(
         "UPDATE inspections SET document = ?, revision = ? WHERE id = ?",
         (dump_json(changed), changed.revision.number if changed.revision else 0, inspection_id),
     )
+    return changed
 
 
 def _replace(connection: sqlite3.Connection, entry: OutboxEntry) -> OutboxEntry:
@@ -290,7 +224,3 @@ def _outbox_row(entry: OutboxEntry) -> tuple[object, ...]:
         entry.attempted_at.timestamp() if entry.attempted_at else None,
         dump_json(entry),
     )
-
-
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
