@@ -7,8 +7,9 @@ latest revision are documents inside its own, since Firestore writes each by its
 A field that is renamed, or means something else, is an upgrade: append it to UPGRADES, and what stands in a store is read through
 it. A field that is new and has a default needs none. Two things an upgrade must allow for. Firestore updates some fields of an
 inspection alone (`fault`, `told`, `deadline`, the timings), so a document of an earlier schema may hold some in the present
-form already. And queries look into documents (line, serial, verdict, deadline, attempts): an upgrade that touches those needs a
-migration of the database too. What is stored is pinned by tests/fixtures/stored-2.json, as earlier schemas are by theirs.
+form already. And stores look into documents, or keep beside them what they are found by (`search`, `rollups`): an upgrade that
+touches line, serial, recipe, verdict, classes, dispositions, deadline or attempts needs a migration of the database too.
+What is stored is pinned by tests/fixtures/stored-2.json, as earlier schemas are by theirs.
 """
 
 import json

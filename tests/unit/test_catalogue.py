@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from linegate.adapters.local import catalogue, retention
@@ -15,9 +16,10 @@ from linegate.adapters.local.database import DATABASE, Database, ReadOnly, Value
 from linegate.adapters.local.queries import SCAN, SqliteQueries
 from linegate.adapters.local.recovery import recover
 from linegate.adapters.local.store import SqliteInspections
+from linegate.errors import CursorError
 from linegate.inspection import Verdict
 from linegate.rollups import Counts
-from linegate.search import Wanted, pages
+from linegate.search import Position, Wanted, cursor_at, pages
 from tests.contract.examples import board, manifest, revision
 from tests.fakes import START
 from tests.history import QUESTIONS, build
@@ -156,6 +158,12 @@ def test_a_revision_before_that_can_not_be_read_keeps_no_correction_up(tmp_path:
         stored = inspections.get(board().inspection_id)
         assert stored is not None and stored.revision == revision(2)
         assert counts(SqliteQueries(database)).latest == {Verdict.REVIEW: 1}
+
+
+def test_a_cursor_of_another_store_is_refused(tmp_path: Path) -> None:
+    foreign = cursor_at(Position(START, "abc"), Wanted())
+    with closing(Database(tmp_path / DATABASE)) as database, pytest.raises(CursorError, match="another store"):
+        SqliteQueries(database).search(Wanted(), foreign)
 
 
 def test_a_running_gate_can_be_read_beside(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from linegate.settings import Settings
 # Loaded once, in the process that workers are forked from, so that a new one is there within a moment.
 PRELOAD: Final = (
     "linegate.adapters.golden.verifier",
+    "linegate.adapters.local.queries",
     "linegate.adapters.local.store",
     "linegate.annotate",
     "linegate.edge.workers",

@@ -11,8 +11,8 @@
 
 No transactions: under contention they cost seconds and fail, where a `create` costs nothing and never lies. Every document
 carries `expire_at` for the TTL policy, since a sub-collection is not covered by its parent's. Reads and writes of one board
-with N crops and E targets: at most 2N + 4 + 2E and N + 5 + 2E; a test counts them. A
-correction also reads the revisions before it.
+with N crops and E targets: at most 2N + 4 + 2E and N + 5 + 2E; a test counts them. A correction also reads the revisions before
+it.
 """
 
 import hashlib

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 from linegate import rollups
 from linegate.adapters.local.database import MEND, Rows
 from linegate.answers import Refusal
-from linegate.errors import TransientError
+from linegate.errors import CursorError, TransientError
 from linegate.inspection import Inspection, OutboxEntry, OutboxState, Revision
 from linegate.ports import Undelivered, begins_an_id
 from linegate.rollups import Counts, Slot, ordered
@@ -104,7 +104,7 @@ class SqliteQueries:
         values |= {"since": spans["received_at >= :since"], "until": spans["received_at < :until"]}
         within = {condition for condition, value in spans.items() if value is not None}
         walk = _Walk(index, by | within, equal - by, values, wanted.oldest_first)
-        begin = position(cursor, wanted)
+        begin = _begin(cursor, wanted)
         found = self._walk(walk, begin, limit + 1)
         end = None
         if len(found) <= limit and walk.rest:
@@ -113,7 +113,7 @@ class SqliteQueries:
 
     def waiting(self, lines: Collection[str] = (), cursor: str = "", limit: int = 50) -> Page[Inspection]:
         asked = ("waiting", *sorted(set(lines)))
-        begin = position(cursor, asked)
+        begin = _begin(cursor, asked)
         walks = [
             _Walk("catalogue_waiting_by_line", ("waiting = 1", "line = :line"), (), {"line": line}, oldest_first=True)
             for line in asked[1:]
@@ -212,6 +212,13 @@ class SqliteQueries:
             return [load_json(cls, text) for (text,) in self._rows.read(query, values)]
         except ValueError as error:
             raise TransientError(f"a record in the database is damaged{MEND}") from error
+
+
+def _begin(cursor: str, asked: object) -> Position | None:
+    found = position(cursor, asked)
+    if found is not None and not found.key.isdecimal():
+        raise CursorError("this cursor was made by another store; begin with the first page")
+    return found
 
 
 def _page(
