@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from linegate.adapters.local.database import DATABASE, ReadOnly
-from linegate.adapters.local.store import SqliteQueries
+from linegate.adapters.local.queries import SqliteQueries
 from linegate.commands.main import main
 from linegate.errors import TransientError
 from linegate.inspection import Inspection

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from linegate.adapters.local import catalogue, retention
-from linegate.adapters.local.database import DATABASE, Database, ReadOnly, Values
+from linegate.adapters.local.database import DATABASE, MIGRATIONS, Database, ReadOnly, Values
 from linegate.adapters.local.queries import SCAN, SqliteQueries
 from linegate.adapters.local.recovery import recover
 from linegate.adapters.local.store import SqliteInspections
@@ -27,7 +27,10 @@ from tests.history import QUESTIONS, build
 RELEASE = Path(__file__).parents[1] / "fixtures" / "release-0.1.0" / DATABASE
 LONG_AGO, LATER = START - timedelta(days=900), START + timedelta(days=900)
 # As the release before left a database
-EARLIER = ("DROP TABLE catalogue", "DROP TABLE marks", "DROP TABLE rollups", "PRAGMA user_version = 6")
+EARLIER = (
+    *(f"DROP TABLE {table}" for table in ("catalogue", "marks", "rollups")),
+    f"PRAGMA user_version = {len(MIGRATIONS) - len(catalogue.SCHEMA) - 1}",
+)
 
 
 class Explained:

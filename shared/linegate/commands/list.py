@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,7 +15,7 @@ from linegate.adapters.local.queries import SqliteQueries
 from linegate.commands.arguments import add_config, positive
 from linegate.commands.records import local, opened, summary
 from linegate.console import STYLE, console
-from linegate.errors import UsageError
+from linegate.errors import TransientError, UsageError
 from linegate.inspection import Inspection, Verdict
 from linegate.search import Wanted, pages
 from linegate.settings import Settings
@@ -37,18 +36,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the latest inspections, newest first. Returns 0. Raises ConfigError, UsageError, TransientError."""
+    """Print the latest inspections, newest first. Returns 0. Raises ConfigError, UsageError, TransientError: what can't be read
+    comes after what can.
+    """
     verdict = Verdict(options.verdict) if options.verdict else None
     since = _moment(options.since) if options.since is not None else None
     settings = config.without_secrets(options.config)
     logs.configure("CRITICAL")
     with closing(opened(settings)) as rows:
         found, unreadable = _latest(rows, Wanted(line=options.line, verdict=verdict, since=since), options.limit)
-    for identity in unreadable:
-        print(f"{identity} can't be read{MEND}", file=sys.stderr)
     if options.json:
         print(json.dumps([_told(inspection, settings) for inspection in found], indent=2))
-        return 0
+    else:
+        _print(found, settings)
+    if unreadable:
+        raise TransientError(f"{', '.join(unreadable)} can't be read{MEND}")
+    return 0
+
+
+def _print(found: list[Inspection], settings: Settings) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("received", "verdict", "board", "reasons", "id"):
         table.add_column(heading, no_wrap=heading in ("received", "verdict", "id"), overflow="fold")
@@ -66,7 +72,6 @@ def run(options: argparse.Namespace) -> int:
         table.add_row(*(Text(printable(cell, 400), style if number == 1 else "") for number, cell in enumerate(cells)))
     out = console()
     out.print(table) if found else out.print("Nothing was inspected that fits.")
-    return 0
 
 
 def _latest(rows: Rows, wanted: Wanted, limit: int) -> tuple[list[Inspection], list[str]]:
