@@ -22,7 +22,7 @@ from typing import Final
 
 from linegate.answers import Disposition
 from linegate.inspection import Inspection, Result, Revision, Verdict
-from linegate.search import MOST_CLASSES, class_of, machine_checks, rulings, short
+from linegate.search import MOST_CLASSES, class_of, machine_checks, missed, rulings
 
 # The first bucket of latencies ends here, in ms; each of the next is a quarter wider, the last holds all that is longer (1.8 h).
 FIRST_MS: Final = 10.0
@@ -141,8 +141,7 @@ def counted(inspection: Inspection, revisions: Sequence[Revision]) -> Counter[st
         found[f"answered|{own[-1].decision.verdict}|{latest.decision.verdict}"] += 1
     said = [(f"finding|{check.result}", class_of(manifest, n)) for n, check in enumerate(machine_checks(revisions))]
     said += [(f"ruled|{word}", class_of(manifest, index)) for index, word in rulings(revisions).items()]
-    reviews = (revision.review for revision in revisions if revision.review)
-    said += [("missed|", short(missed.class_name)) for review in reviews for missed in review.missed]
+    said += [("missed|", name) for name in missed(revisions)]
     names = set(list(dict.fromkeys(name for _, name in said))[:MOST_CLASSES])
     for what, name in said:
         found[f"{what}|{name if name in names else OTHER}"] += 1

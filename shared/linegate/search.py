@@ -120,8 +120,8 @@ def marks(manifest: Manifest | None, revisions: Sequence[Revision]) -> tuple[str
             said[class_of(manifest, index), None] = None
     for index, disposition in ruled.items():
         said[class_of(manifest, index), disposition] = None
-    for missed in (missed for revision in revisions if revision.review for missed in revision.review.missed):
-        said[short(missed.class_name), None] = None
+    for name in missed(revisions):
+        said[name, None] = None
     classes = set(list(dict.fromkeys(name for name, _ in said))[:MOST_CLASSES])
     found: dict[str, None] = {}
     for name, word in said:
@@ -141,6 +141,12 @@ def rulings(revisions: Iterable[Revision]) -> dict[int, Disposition]:
     """What persons said of each finding, by its index: a later word stands in the place of an earlier one."""
     reviews = (revision.review for revision in revisions if revision.review)
     return {ruling.index: ruling.disposition for review in reviews for ruling in review.rulings}
+
+
+def missed(revisions: Sequence[Revision]) -> tuple[str, ...]:
+    """The classes of the defects that no detector found, as the latest review names them: each stands for the whole product."""
+    review = revisions[-1].review if revisions else None
+    return tuple(short(each.class_name) for each in review.missed) if review else ()
 
 
 def class_of(manifest: Manifest | None, index: int) -> str:

@@ -228,6 +228,7 @@ def test_what_persons_say_is_counted_beside_what_the_gate_said(store: Store) -> 
     told = counts(store)
     assert told.answered == {(Verdict.FAIL, Verdict.PASS): 1}
     assert told.findings == {"short": {Result.FAIL: 1}, "spur": {Result.UNSURE: 1}}
+    assert told.missed == {}, "the later review stands for the whole product"
     assert (told.false_calls, told.first, told.latest) == (2, {Verdict.FAIL: 1}, {Verdict.PASS: 1})
 
 
