@@ -122,11 +122,12 @@ def fill(connection: sqlite3.Connection) -> bool:
     return more
 
 
-def make_beside(connection: sqlite3.Connection) -> None:
-    """All of it in temporary tables, for a connection that may change nothing."""
+def make_beside(connection: sqlite3.Connection, missing: Sequence[str]) -> None:
+    """All of it in temporary tables, and the empty tables of `missing` migrations, for a connection that may change nothing."""
+    tables = [each for each in missing if each.startswith("CREATE TABLE") and each not in SCHEMA]
     connection.execute("BEGIN")
-    for statement in ("CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL)", *SCHEMA):
-        connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+    for statement in ("CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL)", *tables, *SCHEMA):
+        connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE IF NOT EXISTS", 1))
     connection.execute(REMEMBER)
     while fill(connection):
         pass

@@ -99,7 +99,8 @@ class Rows(Protocol):
 class ReadOnly:
     """The file of a gate that may be running: one connection that changes nothing, for one thread.
 
-    What an earlier release left lacks what pages are answered from: that is made beside it, for this connection alone.
+    What an earlier release left lacks tables, what pages are answered from among them: they are made beside it, for this
+    connection alone.
     """
 
     def __init__(self, path: Path) -> None:
@@ -110,7 +111,7 @@ class ReadOnly:
             )
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
             if version < len(MIGRATIONS):
-                catalogue.make_beside(self._connection)
+                catalogue.make_beside(self._connection, MIGRATIONS[version:])
         except sqlite3.Error as error:
             raise TransientError(f"{path} can't be opened: {error}{_mend(error)}") from error
 
