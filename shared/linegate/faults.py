@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel
 
 from linegate.sections import IN_WORDS
-from linegate.settings import ROLES, Recipe, Settings, keys_of
+from linegate.settings import ROLES, Recipe, Settings, keys_of, type_of
 
 # Keys whose values must not be repeated in a fault
 SECRET: Final = {"api_key", "secrets", "url"}
@@ -106,7 +106,8 @@ def _what(error: Any) -> str:
         case "missing":
             what = "is required and missing"
         case "extra_forbidden":
-            what = f"is not known here; allowed: {', '.join(_keys(error['loc'][:-1]))}"
+            allowed = f"is not known here; allowed: {', '.join(_keys(error['loc'][:-1]))}"
+            what = _of_a_kind(error["loc"]) or allowed
         case "union_tag_invalid":
             what = f"is {context['tag']!r}; allowed: {_or(context['expected_tags'])}"
         case "union_tag_not_found":
@@ -159,6 +160,24 @@ def _instead(error: Any) -> str:
     if SECRET & {*error["loc"]} or not isinstance(given, str | int | float):
         return ""
     return f", not {given!r}"
+
+
+def _of_a_kind(location: tuple[Any, ...]) -> str:
+    """Where a key belongs that stands in a recipe, but is none of its own kinds'."""
+    match location:
+        case ("recipes", _, str(key)):
+            found = [(role, type_of(kind)) for role, kinds in ROLES.items() for kind in kinds if key in keys_of(kind)]
+            if not found:
+                return ""
+            whose = " or ".join(f"{role} {kind}" for role, kind in found)
+            role, kind = found[0]
+            section = (
+                f"`{role}: {{type: {kind}, {key}: …}}`"
+                if role == "verifier"
+                else f"`detectors`, {{type: {kind}, {key}: …}}"
+            )
+            return f"is a key of {whose}: write it in a section of that type in {section}, or take it out"
+    return ""
 
 
 def _keys(location: tuple[Any, ...]) -> list[str]:

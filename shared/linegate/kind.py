@@ -69,6 +69,8 @@ class Kind(Section):
     package: ClassVar[str] = ""  # what must be installed that a plain installation lacks: the name of a module
     needs: ClassVar[frozenset[Need]] = frozenset()
     takes: ClassVar[frozenset[Need]] = frozenset()  # what it works with where the recipe has it, and without where not
+    # Keys by which a recipe says what must be inspected: who wrote them beside another kind would wait for it in vain
+    demanding: ClassVar[frozenset[str]] = frozenset()
     preload: ClassVar[tuple[str, ...]] = ()  # modules that it is built of: loaded before the first board needs them
     asks: ClassVar[bool] = False  # another machine: it waits for answers, and needs none of this one's cores
 

@@ -97,9 +97,16 @@ class Recipe(RecipeBase):
                 continue
             named = recipe.get(role, type_of(kinds[0]))
             if isinstance(named, str):
-                keys = {key: recipe.pop(key) for kind in kinds for key in keys_of(kind) if key in recipe}
                 chosen = kind_of(kinds, named)
                 own = keys_of(chosen) if chosen else ()
+                # What another kind demands stays in the recipe, where it is refused.
+                theirs = {key for kind in kinds if chosen for key in kind.demanding if key not in own}
+                keys = {
+                    key: recipe.pop(key)
+                    for kind in kinds
+                    for key in keys_of(kind)
+                    if key in recipe and key not in theirs
+                }
                 recipe[role] = {"type": named} | {key: value for key, value in keys.items() if key in own}
         if not several:
             recipe["detectors"] = [recipe.pop("detector")]

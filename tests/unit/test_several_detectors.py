@@ -219,6 +219,16 @@ def faults(recipe: str) -> list[str]:
         ("{golden: g.png, detectors: [{type: golden, colour: 1}]}", "recipes.both.detectors.0.colour: is not known"),
         ("{golden: g.png, detectors: [{type: yolo}]}", "recipes.both.detectors.0: is 'yolo'; allowed: golden"),
         ("{golden: g.png, detectors: [{type: roboflow}]}", "detectors.0.workflow: is required by detector 'roboflow'"),
+        (
+            "{golden: g.png, detectors: [{type: golden}], find: {open_circuit: 6 px}}",
+            "recipes.both.find: is a key of detector golden: write it in a section of that type",
+        ),
+        (
+            "{golden: g.png, detector: assembly, zones: [], find: {open_circuit: 6 px}}",
+            "recipes.both.find: is a key of detector golden: write it in a section of that type",
+        ),
+        ("{golden: g.png, gauges: []}", "recipes.both.gauges: is a key of detector measure"),
+        ("{golden: g.png, detector: measure, zones: []}", "recipes.both.zones: is a key of detector assembly"),
         ("{golden: g.png, name: x}", "recipes.both.name: is not known here"),
         ("{golden: g.png, detectors: [{type: golden}], verifier: workflow}", "reads the answer of detector"),
     ],

@@ -21,7 +21,6 @@ from linegate.reference import schema
 from linegate.samples.camera import jpeg
 from linegate.samples.product import Product
 from linegate.samples.products import PRODUCTS, product
-from linegate.samples.uploads import SEED
 from linegate.sections import Limits
 from linegate.settings import type_of
 from linegate.temporary import temporary_folder
@@ -30,6 +29,7 @@ from linegate.temporary import temporary_folder
 KINDS: Final = {type_of(kind): kind for kind in DETECTORS if kind.start}
 SCHEMA: Final = "linegate.schema.json"
 SAMPLES: Final = "samples"
+SEED: Final = 11  # of the pictures to try: the part that is absent is none whose hole looks like another part
 TEMPLATE: Final = """\
 # yaml-language-server: $schema=@schema@
 # Linegate beside a line. Start it with:  @command@ edge --config @name@
@@ -150,10 +150,6 @@ detector: golden
 #   good: [ok]                               # of a workflow that classifies: every other class is a finding
 #   results: crop_results                    # output of the complete workflow's per-crop results
 #   exclude: [crops, output_image]           # outputs that need not travel
-# Of detector assembly: what of the golden picture must be there; `linegate assembly propose golden.png` writes such zones.
-# within: 4                                  # how far it may lie off; in mm, where mm_per_px is set
-# zones:
-#   - {name: U1, left: 0.2, top: 0.2, right: 0.4, bottom: 0.4, within: 3, askew: 5, may_turn: never, likeness: 0.75}
 # golden: look at each finding once more beside its reference.  gemini: ask Gemini, beside its reference if there is one.
 # workflow: take the results of the complete workflow.  none: every detection counts as a defect.
 verifier: golden
@@ -273,11 +269,16 @@ def write_product(path: Path, shown: Product) -> None:
     rng = np.random.default_rng(SEED)
     for name, faults in {"good": (), **{fault: (fault,) for fault in shown.faults}}.items():
         (pictures / f"{name}.jpg").write_bytes(jpeg(shown.draw(rng, faults).picture))
-    print("wrote", *(f"{path.parent / file}," for file in beside), f"pictures to try in {pictures}: {shown.title}")
+    made = [*(str(path.parent / file) for file in beside), f"pictures to try in {pictures}"]
+    print(f"wrote {' and '.join(made)}: {shown.title}")
     tried = pictures / f"{shown.faults[0]}.jpg"
+    uploads = path.parent / "linegate-data" / "uploads" / "smt-1" / "station-1"
     print(f"next: {command()} doctor --config {path}")
     print(f"      {command()} inspect {tried} --config {path} --annotated {path.parent / 'out.jpg'}")
     print(f"      {command()} edge --config {path}")
+    print("while that runs, in another terminal, as a camera does:")
+    print(f"      mkdir -p {uploads} && cp {tried} {uploads}")
+    print(f"      {command()} list --config {path}")
 
 
 def write_file(path: Path, recipe: str, keys: str) -> None:

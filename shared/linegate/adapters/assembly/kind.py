@@ -24,6 +24,7 @@ class AssemblyDetection(DetectorKind):
     """How far a zone's content may lie off: mm where the recipe has `mm_per_px`, else pixels; a tenth of the zone if unset."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.GOLDEN})
+    demanding: ClassVar[frozenset[str]] = frozenset({"zones"})
     says: ClassVar[frozenset[Says]] = frozenset({Says.OUTLINE, Says.MEASURE})
     preload: ClassVar[tuple[str, ...]] = ("linegate.adapters.assembly.detector",)
     names: ClassVar[tuple[str, ...]] = ("absent", "turned", "shifted", "wrong")

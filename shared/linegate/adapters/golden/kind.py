@@ -38,6 +38,7 @@ class GoldenDetection(DetectorKind):
     """From which size on defects of a class must be found for certain, such as 0.2 mm or 6 px; else every board is REVIEW."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.GOLDEN})
+    demanding: ClassVar[frozenset[str]] = frozenset({"find"})
     preload: ClassVar[tuple[str, ...]] = ("linegate.adapters.golden.adapters",)
     names: ClassVar[tuple[str, ...]] = GOLDEN_CLASSES
     bytes_a_pixel: ClassVar[int] = 60

@@ -18,6 +18,7 @@ class MeasureDetection(DetectorKind):
     gauges: Annotated[list[AnyGauge], Field(min_length=1, max_length=200)]
     """What is measured, in this order: a gauge refers to those before it."""
 
+    demanding: ClassVar[frozenset[str]] = frozenset({"gauges"})
     takes: ClassVar[frozenset[Need]] = frozenset({Need.GOLDEN, Need.SCALE})
     says: ClassVar[frozenset[Says]] = frozenset({Says.OUTLINE, Says.MEASURE})
     preload: ClassVar[tuple[str, ...]] = ("linegate.adapters.measure.detector",)
