@@ -1,5 +1,6 @@
 """One golden picture out of several boards: what one of them has alone is gone from it."""
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -130,6 +131,7 @@ def test_the_command_writes_a_picture_and_names_what_stands_out(
     ("spoil", "said"),
     [
         (lambda folder: None, "2 pictures; a median needs 3"),
+        (lambda folder: shutil.copy(folder / "a.jpg", folder / "c.jpg"), "the same picture is there twice"),
         (lambda folder: (folder / "c.jpg").write_bytes(b"no picture"), "c.jpg: the file is no picture"),
         (
             lambda folder: (folder / "c.jpg").write_bytes(jpeg(golden_board(99).picture[::-1].copy())),

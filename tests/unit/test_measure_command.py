@@ -1,6 +1,7 @@
 """`linegate measure`: what a person sees who sets gauges up, and how well they repeat."""
 
 import json
+import shutil
 from pathlib import Path
 from textwrap import indent
 
@@ -95,6 +96,15 @@ def test_repeating_tells_spread_bias_and_capability(
 def test_what_does_not_repeat_well_enough_is_told_by_the_exit_code(config: Path, tmp_path: Path) -> None:
     config.write_text(PART.replace("tolerance: 0.2", "tolerance: 0.005, guard: 0"))
     assert main(["measure", "repeat", str(same_part(tmp_path / "same", 10, noise=8)), "--config", str(config)]) == 1
+
+
+def test_one_picture_again_and_again_tells_nothing_of_the_spread(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = same_part(tmp_path / "same", 2)
+    shutil.copy(folder / "00.png", folder / "02.png")
+    assert main(["measure", "repeat", str(folder), "--config", str(config)]) == 64
+    assert "the same picture is there twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from linegate.adapters.anomaly.models import Opened, Wanted, opened
 from linegate.adapters.anomaly.scores import Scores
 from linegate.commands.arguments import real, whole
 from linegate.commands.interrupt import clean_up_first
+from linegate.commands.pictures import TOLD, listed, refuse_twice
 from linegate.console import console
 from linegate.errors import ImageRejectedError, LinegateError, TransientError, UsageError
 from linegate.files import readable, writable, writing
@@ -33,8 +34,6 @@ T = TypeVar("T")
 Picture = NDArray[np.uint8]  # height x width x 3, RGB
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 MODEL: Final = Path("anomaly.npz")
-# Names that are told one by one
-TOLD: Final = 10
 _GOOD: Final = "a folder of pictures of good products, or the pictures"
 
 
@@ -91,7 +90,7 @@ def _learn(options: argparse.Namespace) -> int:
         raise UsageError(
             f"{len(files)} pictures; {FEWEST} or more are needed to tell what good ones have in common, 20 to 50 are better"
         )
-    _refuse_twice(files, [file.digest(picture) for picture in pictures])
+    refuse_twice(files, [file.digest(picture) for picture in pictures])
     try:
         learned = learn(
             pictures, still=options.still, step=options.reduce, track=lambda some: _tracked(some, "learning")
@@ -149,15 +148,8 @@ def _refuse_learned(model: Opened, files: Sequence[Path], pictures: Sequence[Pic
     digests = [file.digest(picture) for picture in pictures]
     seen = [name for name, digest in zip(files, digests, strict=True) if digest in known]
     if seen:
-        raise UsageError(f"the model was learned from {_listed(seen)}: calibrate with other good pictures")
-    _refuse_twice(files, digests)
-
-
-def _refuse_twice(files: Sequence[Path], digests: Sequence[bytes]) -> None:
-    """A picture that is there twice counts twice, and says no more than once."""
-    twice = [name for at, name in enumerate(files) if digests[at] in digests[:at]]
-    if twice:
-        raise UsageError(f"the same picture is there twice: {_listed(twice)}")
+        raise UsageError(f"the model was learned from {listed(seen)}: calibrate with other good pictures")
+    refuse_twice(files, digests)
 
 
 def _refuse_saturated(made: Calibrated) -> None:
@@ -229,11 +221,6 @@ def _files(named: Iterable[Path]) -> list[Path]:
         else:
             found.append(readable(path, "picture"))
     return list(dict.fromkeys(found))
-
-
-def _listed(files: Sequence[Path]) -> str:
-    more = f" and {len(files) - TOLD} more" if len(files) > TOLD else ""
-    return ", ".join(map(str, files[:TOLD])) + more
 
 
 def _tracked(some: Sequence[T], doing: str) -> Iterable[T]:

@@ -15,6 +15,7 @@ from linegate.adapters.measure.capability import FEWEST, FIT, FORMULAS, USUAL, C
 from linegate.adapters.measure.judging import reading_in, shown, unit_of
 from linegate.adapters.measure.kind import MeasureDetection
 from linegate.commands.interrupt import clean_up_first
+from linegate.commands.pictures import refuse_twice
 from linegate.console import console
 from linegate.errors import ConfigError, ImageRejectedError, RegistrationError, TransientError, UsageError
 from linegate.files import readable, writable, writing
@@ -169,6 +170,8 @@ def _print_try(picture: Path, name: str, verdict: Verdict, rows: Sequence[dict[s
 
 def _repeat(options: argparse.Namespace, settings: Settings, name: str, recipe: Recipe) -> int:
     files = _pictures(options.folder)
+    # One picture read again and again has no spread, and would be fit for any tolerance.
+    refuse_twice(files, [readable(file, "picture").read_bytes() for file in files])
     gauges = [gauge for section in _gauging(recipe) for gauge in section.gauges]
     references = _references(options.reference, [gauge.name for gauge in gauges])
     values: dict[str, list[float]] = {gauge.name: [] for gauge in gauges}

@@ -50,9 +50,14 @@ def calibrate(good: Sequence[Scores], rate: float = FALSE_CALL_RATE, certainty: 
     return Calibrated(place, whole, together)
 
 
+def _percent(rate: float) -> str:
+    """Two digits: 0.50, 18, 100."""
+    return f"{100 * rate:.0f}" if rate >= 0.1 else f"{100 * rate:.2g}"
+
+
 def told(promise: Promise) -> str:
     """One line for a person, kept in the model's file."""
     return (
-        f"at most {100 * promise.rate:.2g} % false calls with {promise.certainty:.0%} certainty "
+        f"at most {_percent(promise.rate)} % false calls with {promise.certainty:.0%} certainty "
         f"({promise.called} of {promise.pictures} good pictures were called)"
     )

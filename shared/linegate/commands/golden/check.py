@@ -156,9 +156,9 @@ def footnote(report: Report) -> str:
     effort = report.effort
     false = f"{report.false_findings} findings" if report.false_findings else "nothing was found"
     return (
-        f"For certain: {effort.tries} of a size were tried and {effort.misses or 'none'} missed at most, so that at least "
-        f"{effort.rate:.0%} of such defects are found, with {CERTAINTY:.0%} certainty (Clopper-Pearson). A size counts only "
-        f"where every larger one does. Places are across and down, in pixels. On photographs without a defect {false}. "
+        f"For certain: of {effort.tries} of a size {effort.misses or 'none'} may be missed. So at least {effort.rate:.0%} "
+        f"of such defects are found, with {CERTAINTY:.0%} certainty (Clopper-Pearson). A size counts only where every larger "
+        f"one does. Places are across and down, in pixels. On photographs without a defect {false}. "
         f"{report.pictures} photographs, seed {report.seed}."
     )
 

@@ -27,6 +27,7 @@ from linegate.adapters.golden.registration import register
 from linegate.adapters.golden.selftest import QUICK, Gate
 from linegate.commands.golden.check import proof_of, tried
 from linegate.commands.interrupt import clean_up_first
+from linegate.commands.pictures import refuse_twice
 from linegate.config import command
 from linegate.console import console
 from linegate.errors import ImageRejectedError, RegistrationError, UsageError
@@ -61,15 +62,16 @@ def run(options: argparse.Namespace) -> int:
     clean_up_first()
     files, target = options.good, options.output
     if not FEWEST <= len(files) <= MOST:
-        raise UsageError(
-            f"{len(files)} pictures; a median needs {FEWEST} to {MOST} of them, or it keeps a defect that one has"
-        )
+        some = "1 picture" if len(files) == 1 else f"{len(files)} pictures"
+        raise UsageError(f"{some}; a median needs {FEWEST} to {MOST} of them, or it keeps a defect that one has")
     if target.exists():
         raise UsageError(f"{target} exists and is left as it is; name another file or remove it")
     if target.suffix.lower() != ".png":
         raise UsageError(f"{target} must end in .png: a golden picture is kept without loss")
     writable(target)
     pictures = [_read(file) for file in files]
+    # Good boards that never differ would promise that every difference is a defect.
+    refuse_twice(files, [picture.tobytes() for picture in pictures])
     built = build(pictures, [str(file) for file in files])
     with writing(target):
         target.write_bytes(encode(built.golden))
