@@ -131,7 +131,7 @@ def _mark(detection: Detection, result: Result, ruling: Disposition | None, box:
     style = STYLES[result] if ruling is None else STYLES[Result.FAIL if ruling.fails else Result.PASS]
     word = style.word if ruling is None else ruling.words.upper()
     measure = detection.measure
-    figure = f"{measure.value:.2f} {measure.unit}".rstrip() if measure else f"{detection.confidence:.2f}"
+    figure = measure.figure if measure else f"{detection.confidence:.2f}"
     return _Mark(box, style, word, detection.class_name, figure, detection.outline)
 
 

@@ -97,6 +97,13 @@ class Measure:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def figure(self) -> str:
+        """The value with its unit, as a person reads it: 41.20 mm, 1.20°, 3."""
+        if not self.unit:
+            return f"{self.value:g}"
+        return f"{self.value:.2f}{'' if self.unit == '°' else ' '}{self.unit}"
+
     def __str__(self) -> str:
         """With its limits, as a person reads it: "fill level 41.20 mm (40 … 42)"."""
         unit = f" {self.unit}" * bool(self.unit)

@@ -303,6 +303,11 @@ def test_coverage_is_told_in_the_banner() -> None:
     assert str(Coverage(0.99999)) == "99.9 %", "what is not all is never told as all"
 
 
+def test_a_measure_reads_as_a_person_writes_it() -> None:
+    told = [Measure("m", value, unit).figure for value, unit in ((1.0, ""), (180, "°"), (0.31, "mm"), (49.3, "%"))]
+    assert told == ["1", "180.00°", "0.31 mm", "49.30 %"]
+
+
 def test_a_measure_is_labelled_with_its_number() -> None:
     box = Box(300, 200, 60, 40)
     gap = Detection("gap", 1.0, box, measure=Measure("gap", 0.31, "mm", 0.2, 0.4))

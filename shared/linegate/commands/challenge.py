@@ -293,7 +293,8 @@ def _tell(
     for board, inspection in came.items():
         one = _told(board, inspection)
         verdict = one["verdict"] or "none"
-        found = "; ".join(described(finding) for finding in one["findings"][:FOUND])
+        defects = [finding for finding in one["findings"] if finding["result"] == Result.FAIL]
+        found = "; ".join(described(finding) for finding in defects[:FOUND])
         said = f"{printable(one['name'], 100)}  {one['wrong'] or printable(found, 400)}"
         out.print(Text(f"{verdict:6} ", STYLE.get(verdict, "")), Text(said), sep="")
         for reason in one["reasons"][:FOUND] if one["wrong"] else ():

@@ -33,7 +33,7 @@ from linegate.edge.machine import nearly_full
 from linegate.edge.runtime import open_database
 from linegate.errors import LinegateError
 from linegate.handlers.challenge import standings
-from linegate.kind import DetectorKind, Need, TargetKind
+from linegate.kind import DetectorKind, TargetKind
 from linegate.settings import Recipe, Settings
 from linegate.texts import printable
 
@@ -195,7 +195,7 @@ def _delivers(part: str, recipe: Recipe, files: list[Path], size: tuple[int, int
     if len(files) > 1:
         return Finding(part, True, f"{len(files)} pictures can be read")
     said = f"{files[0]}, {size[0]} by {size[1]} pixels"
-    if any(Need.GOLDEN in one.needs for one in recipe.detectors):
+    if any(type(one).shortfalls is not DetectorKind.shortfalls for one in recipe.detectors):
         proof = parsed(text_of(files[0].read_bytes()))
         said += f"; {summary(proof) if proof else f'what is found with it was never tried: {check}'}"
     return Finding(part, True, said)

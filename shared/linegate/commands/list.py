@@ -65,7 +65,7 @@ def _print(found: list[Inspection], settings: Settings) -> None:
             local(inspection.received_at),
             told["verdict"] or "undecided",
             f"{told['board']} (challenge)" if told["challenge"] else told["board"],
-            "; ".join(told["reasons"][:2]) + more if told["verdict"] else told["fault"],
+            " · ".join(told["reasons"][:2]) + more if told["verdict"] else told["fault"],
             inspection.inspection_id[:8],
         )
         style = STYLE.get(told["verdict"] or "", "")

@@ -84,9 +84,10 @@ def lines(told: dict[str, Any]) -> list[str]:
         )
     elif told["by_persons"]:
         said.append("persons looked at no board that had passed, so nothing is known of escapes")
+    bad = f"no more than {audited['FAIL']} are" if audited["FAIL"] else "none is"
     said.append(
-        f"What is needed: persons' decisions on {told['needed']} boards that passed, drawn at random, of which no more than "
-        f"{audited['FAIL']} are bad, show that at most {100 * told['escape_rate']:g} % of what passes is bad with {certainty}. "
+        f"What is needed: persons' decisions on {told['needed']} boards that passed, drawn at random, of which {bad} bad, "
+        f"show that at most {100 * told['escape_rate']:g} % of what passes is bad with {certainty}. "
         "Kappa and effectiveness need boards that were drawn whatever the gate said: a DATASET."
     )
     return said

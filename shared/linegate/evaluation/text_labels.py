@@ -71,7 +71,11 @@ def yolo(path: Path, dataset: Dataset, missing_are_good: bool) -> None:
         listed = yaml.safe_load(listing.read_text("utf-8-sig"))
         names = listed["names"]
         classes = {int(key): name for key, name in (names.items() if isinstance(names, dict) else enumerate(names))}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, OverflowError) as error:
+    except OSError as error:
+        raise UsageError(
+            f"{shown(listing)}, which tells the classes' names, can't be read: {error.strerror}"
+        ) from error
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"{shown(listing)} does not tell the classes' names: {error}") from error
 
     def line(text: str, size: tuple[int, int]) -> tuple[str, Corners, Points]:

@@ -1,6 +1,6 @@
 """What a person sees of the demo: a live table on a terminal, lines elsewhere, a summary at the end."""
 
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from linegate.samples.products import PRODUCTS
 from linegate.texts import printable
 
 ROWS: Final = 14
+WIDTH: Final = 18  # of a picture's name
 
 
 class View:
@@ -57,28 +58,31 @@ class View:
 
     def _render(self) -> Group:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("Picture", "Line", "Verdict", "Defects", "Time"):
+        for heading in ("Picture", "Line", "Verdict", "Time", "Defects"):
             table.add_column(heading, no_wrap=True, overflow="ellipsis")
         for outcome in list(self._last):
-            picture, line, verdict, defects, took = _cells(outcome)
+            picture, line, verdict, took, defects = _cells(outcome)
             # Text, not markup: what a file is called must not colour the screen.
             table.add_row(
-                Text(picture), Text(line), Text(verdict, STYLE.get(verdict.strip(), "")), Text(defects), Text(took)
+                Text(picture), Text(line), Text(verdict, STYLE.get(verdict.strip(), "")), Text(took), Text(defects)
             )
         return Group(table, self._progress)
 
 
 def _cells(outcome: Outcome) -> tuple[str, str, str, str, str]:
-    failed = [defect["class"].replace("_", " ") for defect in outcome.data["defects"] if defect["result"] == "FAIL"]
-    listed = ", ".join(failed[:4]) + (f" and {len(failed) - 4} more" if len(failed) > 4 else "")
+    failed = Counter(
+        defect["class"].replace("_", " ") for defect in outcome.data["defects"] if defect["result"] == "FAIL"
+    )
+    named = [f"{name} ({count})" if count > 1 else name for name, count in failed.items()]
+    listed = ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
     if outcome.verdict in ("ERROR", "REVIEW") and not failed:
         listed = "; ".join(outcome.data["reasons"])[:80]
     return (
-        f"{printable(outcome.upload.name):16}",
+        f"{printable(outcome.upload.name):{WIDTH}}",
         f"{outcome.line:6}",
         f"{outcome.verdict or '':7}",
+        f"{outcome.upload_to_alert_ms:5.0f} ms",
         listed,
-        f"{outcome.upload_to_alert_ms:4.0f} ms",
     )
 
 
@@ -97,11 +101,11 @@ def summary(report: dict[str, Any], folder: Path, title: str) -> None:
             if result["verdict"] and result["truth"] and result["verdict"] != result["truth"]:
                 wrong = f"{result['board']}: {result['verdict']} instead of {result['truth']}: {result['summary']}"
                 out.print(Text(f"  {printable(wrong, 400)}"))
-    alert, overhead = report["upload_to_alert_ms"], report["overhead_ms"]
-    out.print(
-        f"Upload to alert: median {alert['p50']} ms, p95 {alert['p95']} ms; {report['boards_per_second']} pictures a second"
-    )
-    out.print(f"  of it Linegate's own (without detector and slowest check): median {overhead['p50']} ms")
+    alert = report["upload_to_alert_ms"]
+    speed = f"{report['boards_per_second']} pictures a second"
+    out.print(f"Upload to alert: median {_ms(alert['p50'])}, p95 {_ms(alert['p95'])}; {speed}")
+    own = _ms(report["overhead_ms"]["p50"])
+    out.print(f"  of it Linegate's own (without detector and slowest check): median {own}")
     webhooks = report["webhooks"]
     out.print(f"Webhooks: {webhooks['received']} received, {webhooks['bad_signatures']} with a bad signature")
     out.print(f"Shown: {title}")
@@ -111,3 +115,7 @@ def summary(report: dict[str, Any], folder: Path, title: str) -> None:
     out.print(f"\nYour own pictures:  {linegate} demo --images DIR --golden GOOD_BOARD.png")
     out.print(f"Another product:    {linegate} demo --product {'|'.join(PRODUCTS)}")
     out.print(f"Beside a line:      {linegate} init, which says what comes next")
+
+
+def _ms(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.0f} ms"
