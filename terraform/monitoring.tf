@@ -20,7 +20,7 @@ locals {
 resource "google_logging_metric" "verdicts" {
   name        = "${local.prefix}/verdicts"
   description = "Verdicts by line and word, from the structured logs."
-  filter      = "resource.type=\"cloud_run_revision\" AND (${local.functions}) AND jsonPayload.message=\"board.decided\""
+  filter      = "resource.type=\"cloud_run_revision\" AND (${local.functions}) AND jsonPayload.message=\"product.decided\""
 
   metric_descriptor {
     metric_kind = "DELTA"
@@ -45,7 +45,7 @@ resource "google_logging_metric" "verdicts" {
 resource "google_logging_metric" "latency" {
   name            = "${local.prefix}/decided_ms"
   description     = "Milliseconds from the receipt of an upload to its verdict."
-  filter          = "resource.type=\"cloud_run_revision\" AND (${local.functions}) AND jsonPayload.message=\"board.decided\""
+  filter          = "resource.type=\"cloud_run_revision\" AND (${local.functions}) AND jsonPayload.message=\"product.decided\""
   value_extractor = "EXTRACT(jsonPayload.decided_ms)"
 
   metric_descriptor {
@@ -81,7 +81,7 @@ locals {
         severity = "WARNING"
         query    = "histogram_quantile(0.95, sum by (le) (rate(${local.promql["decided_ms"]}_bucket{${local.of_gate}}[5m]))) > ${1000 * var.latency_s}"
         duration = "300s"
-        runbook  = "`detector_ms` in `board.detected` and `latency_ms` in `crop.checked` say whether Roboflow or Gemini is slow. If neither is, instances are missing: raise `min_instances` or `max_instances`."
+        runbook  = "`detector_ms` in `product.detected` and `latency_ms` in `crop.checked` say whether Roboflow or Gemini is slow. If neither is, instances are missing: raise `min_instances` or `max_instances`."
       }
       review_ratio = {
         name     = "many boards go to REVIEW"

@@ -1,4 +1,4 @@
-"""The annotated picture: every detection boxed and labelled, the verdict in a banner above the board."""
+"""The annotated picture: every detection boxed and labelled, the verdict in a banner above the picture."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from linegate.texts import brief
 QUALITY: Final = 88
 # Below this many pixels of width labels could not be read: the picture is enlarged.
 MINIMUM_WIDTH: Final = 480
-# The least room for banner and labels, in heights of the banner's text; a narrower board is given a margin.
+# The least room for banner and labels, in heights of the banner's text; a narrower picture is given a margin.
 MINIMUM_ROOM: Final = (24, 8)
 LONGEST_NAME: Final = 32  # characters of a class name on a label
 REASON_LINES: Final = 4  # of the banner
@@ -24,7 +24,7 @@ REASON_LINES: Final = 4  # of the banner
 # Among many boxes there is no such place, and looking for it takes seconds.
 REACH: Final = 24
 FEW: Final = 50
-# What is told without looking at the labels, which a board that was not inspected or not judged may not have
+# What is told without looking at the labels, which a product that was not inspected or not judged may not have
 EXPLAINED: Final = (Verdict.REVIEW, Verdict.ERROR)
 WHITE, BLACK, INK, MARGIN = (255, 255, 255), (0, 0, 0), (24, 24, 24), (96, 96, 96)
 
@@ -88,12 +88,12 @@ def annotate(
 ) -> bytes:
     """The upright RGB `picture` with its detections below a banner with the verdict, as JPEG.
 
-    `heading` says in the banner which board it is; `reasons` are told there if the verdict is REVIEW or ERROR; `coverage` is
+    `heading` says in the banner which product it is; `reasons` are told there if the verdict is REVIEW or ERROR; `coverage` is
     told there where it is known. `review` is a person's: their word stands on the label of what they ruled on, and what they
     missed is boxed as well.
 
-    Small boards are enlarged and large ones reduced, to at most `max_side` pixels; the banner comes on top of that, and
-    so does a margin beside a board too narrow for words. `checks` belong to the detections in order; a detection without
+    Small pictures are enlarged and large ones reduced, to at most `max_side` pixels; the banner comes on top of that, and
+    so does a margin beside a picture too narrow for words. `checks` belong to the detections in order; a detection without
     one is shown as unsure.
     """
     scale = min(max_side / max(picture.size), max(1.0, MINIMUM_WIDTH / picture.width))
@@ -146,7 +146,7 @@ def _resized(picture: Image.Image, scale: float) -> Image.Image:
 def _below_banner(
     board: Image.Image, verdict: Verdict, total_defects: int, text_px: int, told: Sequence[str]
 ) -> tuple[Image.Image, Rectangle]:
-    """A canvas with the banner and, below it, the board, so that no word of it hides a part; and where the board lies."""
+    """A canvas with the banner and, below it, the picture, so that no word hides a part of it; and where that lies."""
     background, ink = BANNERS[verdict]
     margin = round(text_px * 0.4)
     width, height = (max(side, room * text_px) for side, room in zip(board.size, MINIMUM_ROOM, strict=True))
@@ -172,7 +172,7 @@ def _wrapped(texts: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> 
         lines.append("")
         left = float(width)
         for word in text.split():
-            # A serial may be longer than the board is wide.
+            # A serial may be longer than the picture is wide.
             pieces = [f"{word} "] if font.getlength(word) <= width else f"{word} "
             for piece in pieces:
                 needed = font.getlength(piece)
@@ -185,7 +185,7 @@ def _wrapped(texts: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> 
 
 
 def _on_canvas(box: Box, scale: float, area: Rectangle) -> Rectangle:
-    """The pixels of a box on the canvas, inside the board's area and at least three each way."""
+    """The pixels of a box on the canvas, inside the picture's area and at least three each way."""
     left, top, right, bottom = (round(value * scale) for value in box.corners)
     left = min(max(area[0], area[0] + left), area[2] - 2)
     top = min(max(area[1], area[1] + top), area[3] - 2)
@@ -193,7 +193,7 @@ def _on_canvas(box: Box, scale: float, area: Rectangle) -> Rectangle:
 
 
 def _frame(draw: ImageDraw.ImageDraw, mark: _Mark, width: int, area: Rectangle) -> None:
-    """The outline of a box, just outside it, with a dark line that keeps it visible on any board."""
+    """The outline of a box, just outside it, with a dark line that keeps it visible on any picture."""
     weight = max(2, round(width * mark.style.weight))
     if mark.style.dash is None:
         outer = _grown(mark.box, weight + 1, area)
@@ -207,7 +207,7 @@ def _frame(draw: ImageDraw.ImageDraw, mark: _Mark, width: int, area: Rectangle) 
 
 
 def _outline(draw: ImageDraw.ImageDraw, mark: _Mark, width: int, scale: float, area: Rectangle) -> None:
-    """What the finding covers inside its box, with a dark line below that keeps it visible on any board."""
+    """What the finding covers inside its box, with a dark line below that keeps it visible on any picture."""
     corners = [(area[0] + x * scale, area[1] + y * scale) for x, y in mark.outline]
     if len(corners) < 3:
         return

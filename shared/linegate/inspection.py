@@ -25,7 +25,7 @@ class Result(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What was decided for the board."""
+    """What was decided for the product."""
 
     PASS = "PASS"
     FAIL = "FAIL"
@@ -202,7 +202,7 @@ class LeftOut:
 
     confidence: int = 0  # below the recipe's or their class's confidence
     ignored: int = 0  # wholly inside an ignored zone
-    surplus: int = 0  # beyond what a manifest can hold; such a board does not pass
+    surplus: int = 0  # beyond what a manifest can hold; such a product does not pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +211,8 @@ class Manifest:
 
     The first `expected` detections need a check and own the indices 0 … expected-1; the others are settled.
     `answers` has one entry for each detector that answered; `detector_ms` is how long they took, side by side. `doubts` are
-    the reasons for not trusting the picture or an answer; any of them keeps the board from passing. `picture` and `golden`
-    are what the input gate measured, where it was asked. `setup` stands for all that a board of a line
+    the reasons for not trusting the picture or an answer; any of them keeps the product from passing. `picture` and `golden`
+    are what the input gate measured, where it was asked. `setup` stands for all that a product of a line
     with challenges is judged by: release, recipe, the services' settings, golden picture.
     """
 
@@ -266,7 +266,7 @@ class Decision:
 
     @property
     def inspection_result(self) -> str:
-        """PASS or FAIL as Roboflow's workflow words it. A board that was not cleared is a FAIL here, whatever the verdict."""
+        """PASS or FAIL as Roboflow's workflow words it. A product that was not cleared is a FAIL here, whatever the verdict."""
         return "PASS" if self.verdict is Verdict.PASS else "FAIL"
 
 
@@ -365,7 +365,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """One picture of one board, from upload to verdict."""
+    """One picture of one product, from upload to verdict."""
 
     inspection_id: str
     image: ObjectRef

@@ -71,7 +71,7 @@ class Kind(Section):
     takes: ClassVar[frozenset[Need]] = frozenset()  # what it works with where the recipe has it, and without where not
     # Keys by which a recipe says what must be inspected: who wrote them beside another kind would wait for it in vain
     demanding: ClassVar[frozenset[str]] = frozenset()
-    preload: ClassVar[tuple[str, ...]] = ()  # modules that it is built of: loaded before the first board needs them
+    preload: ClassVar[tuple[str, ...]] = ()  # modules that it is built of: loaded before the first product needs them
     asks: ClassVar[bool] = False  # another machine: it waits for answers, and needs none of this one's cores
 
     @classmethod
@@ -154,7 +154,7 @@ class TargetKind(Kind):
     verdicts: Annotated[list[Verdict], Field(min_length=1)] = list(Verdict)
     """Which it hears of; it also hears the correction of what it heard."""
     lines: list[str] | None = None
-    """Whose boards it hears of; all, unknown ones included, if unset."""
+    """Whose products it hears of; all, unknown ones included, if unset."""
     give_up_after_s: Seconds = 86_400.0
     """A notification that was not taken until then is dead."""
 
@@ -172,7 +172,7 @@ class RecipeBase(Section):
     detectors: Annotated[Sequence[DetectorKind], Field(min_length=1)]
     verifier: VerifierKind
     golden: str | None = None
-    """The good board's picture, beside the file; `{line}`, `{station}` and `{serial}` may stand in its name."""
+    """The good product's picture, beside the file; `{line}`, `{station}` and `{serial}` may stand in its name."""
     mm_per_px: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Millimetres of the product for each pixel of a picture; sizes are told in mm then."""
     least_coverage: Ratio = 0.98
@@ -180,9 +180,9 @@ class RecipeBase(Section):
     confidence: Ratio = 0.3
     """Detections below it are dropped."""
     deadline_s: Seconds = 60.0
-    """A board without all its answers by then goes to REVIEW."""
+    """A product without all its answers by then goes to REVIEW."""
     clear_below: Ratio = 0.9
-    """The verifier's leash: what a detector was surer of, no PASS of a verifier clears, and the board is REVIEW. 1: no leash."""
+    """The verifier's leash: what a detector was surer of, no PASS of a verifier clears: it is REVIEW. 1: no leash."""
     check_budget_s: Seconds = 30.0
     """Of one crop's check, all attempts together; where a quota is used up it comes again, until the deadline."""
     max_checks: Annotated[int, Field(ge=1, le=1000)] = 200
@@ -190,7 +190,7 @@ class RecipeBase(Section):
     crop_padding: Annotated[float, Field(ge=0, le=2)] = 0.25
     """Margin around a crop, in parts of its box."""
     max_findings: Annotated[int, Field(ge=1, le=1000)] = 1000
-    """The surest that are kept; with more a board goes to REVIEW."""
+    """The surest that are kept; with more a product goes to REVIEW."""
     classes: dict[str, ClassPolicy] = {}
     """What is done with detections of a class, where it needs its own rule."""
     ignore: list[Zone] = []

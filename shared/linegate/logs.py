@@ -25,8 +25,8 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 # What the verdict that follows tells anyway
 TOLD_BY_VERDICT = {
-    "board.unseen",
-    "board.overdue",
+    "product.unseen",
+    "product.overdue",
     "upload.rejected",
     "detections.too_many",
     "detection.unknown_class",
@@ -93,7 +93,7 @@ def forward(send: Callable[[str, dict[str, Any]], None], level: str = "INFO") ->
 def _told_to_people(_: Any, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A verdict as a line to read; else warnings, errors, start and stop."""
     event = fields["event"]
-    if event == "board.decided":
+    if event == "product.decided":
         line = [_place(fields).board]
         if fields["revision"] > 1:
             line.append(f"(revision {fields['revision']})")

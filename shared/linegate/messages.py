@@ -31,7 +31,7 @@ class CropReady:
     crop: bytes
     reference: bytes | None = None
     again: bool = False  # published a second time: skip it if its check exists
-    deadline: datetime | None = None  # of the board: until then a check may wait for its turn
+    deadline: datetime | None = None  # of the product: until then a check may wait for its turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class CheckMade:
     line: str
     expected: int
     check: Check
-    deadline: datetime | None = None  # of the board, as its crop told it
+    deadline: datetime | None = None  # of the product, as its crop told it
 
 
 @dataclass(frozen=True, slots=True)

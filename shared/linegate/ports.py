@@ -64,7 +64,7 @@ class Judgement:
 @dataclass(frozen=True, slots=True)
 class Reference:
     """The golden picture as it lies over a picture, RGB and of its size; and by how many grey levels (mode L) good
-    boards differ from it at each pixel, where that was learned from several of them.
+    products differ from it at each pixel, where that was learned from several of them.
 
     `unseen` are the tiles (see `linegate.sight`) in which the picture shows next to nothing of what this one does.
     `outside` (mode L, of any size; not 0 there) is where the golden picture says nothing of the picture, `cut_off` which part

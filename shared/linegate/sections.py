@@ -134,7 +134,7 @@ class Zone(Section):
 
 
 class Limits(Section):
-    """What a picture must show, or a person looks at the board and no detector is asked; 0 switches a limit off.
+    """What a picture must show, or a person looks at the product and no detector is asked; 0 switches a limit off.
 
     The last five hold for golden pictures too; the others compare with the golden picture.
     """
@@ -173,9 +173,9 @@ class Line(Section):
     recipes: list[str] = []
     """Names of recipes that a picture's metadata may ask for in its place; none but its own if left out."""
     notifies: bool = True
-    """`false`: no target hears of its boards. For a line that only tries the gate out, as a deployment's smoke test does."""
+    """`false`: no target hears of its products. For a line that only tries the gate out, as a deployment's smoke test does."""
     challenge_every: Span | None = None
-    """How often the gate must fail known-bad boards (`linegate challenge`), e.g. 8h. Overdue, a PASS is REVIEW."""
+    """How often the gate must fail known-bad products (`linegate challenge`), e.g. 8h. Overdue, a PASS is REVIEW."""
     challenge_line: Name | None = None
     """Where they go through, by this line's recipe and with no target. This line's name and `-challenge`, if left out."""
 
@@ -269,7 +269,7 @@ class Concurrency(Section):
     detect: Annotated[int, Field(ge=1, le=64)] | None = None
     """One per worker process if unset; 8 where Roboflow detects."""
     verify: Annotated[int, Field(ge=1, le=512)] | None = None
-    """Checks of all boards together. Two per core if unset; 64 where Gemini verifies."""
+    """Checks of all products together. Two per core if unset; 64 where Gemini verifies."""
     aggregate: Annotated[int, Field(ge=1, le=64)] = 8
     """Checks that are being recorded."""
     notify_per_target: Annotated[int, Field(ge=1, le=64)] = 4
@@ -301,7 +301,7 @@ class Edge(Section):
     scan_ms: Annotated[int, Field(ge=50, le=600_000)] = 1000
     """How often folders are looked through, besides being watched."""
     sweep_s: Seconds = 5.0
-    """How often overdue boards and lost notifications are looked for."""
+    """How often overdue products and lost notifications are looked for."""
     lease_s: Annotated[float, Field(ge=1, le=3600)] = 600.0
     """A message that is in work for longer is given to somebody else."""
     retention_days: Annotated[float, Field(gt=0, le=36_500)] = 30.0

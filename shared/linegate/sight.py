@@ -224,7 +224,7 @@ def doubts(seen: Sight, golden: Sight | None, limits: Limits) -> tuple[str, ...]
     if golden is not None and _empty_stretch(seen.figures, golden.figures):
         return ()
     if golden is not None and (blind := blindness(golden.figures, limits)):
-        return tuple(f"The golden picture {reason}: no board can be compared with it." for reason in blind)
+        return tuple(f"The golden picture {reason}: nothing can be compared with it." for reason in blind)
     if golden is not None and _scan(golden.figures):
         limits = limits.model_copy(update={"black": 0.0, "white": 0.0})  # what is black there is meant to be
     reasons = [f"The picture {reason}." for reason in blindness(seen.figures, limits)]
@@ -247,7 +247,7 @@ def _resolution(seen: Sight, golden: Sight, limits: Limits) -> "Iterator[str]":
     if limits.aspect and not 1 - limits.aspect < stretch < 1 + limits.aspect:
         yield (
             f"The picture has {have.width} by {have.height} px, the golden one {want.width} by {want.height}: "
-            "they can't show the same board in the same way."
+            "they can't show the same product in the same way."
         )
 
 

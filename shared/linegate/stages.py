@@ -107,7 +107,7 @@ STAGES: Final = {
             publishes_to=(CHECKS,),
             served=4,
             ports=frozenset({"verifier"}),
-            # Waits for the verifier and does little else: many at a time, so that all crops of a board run at once.
+            # Waits for the verifier and does little else: many at a time, so that all crops of a product run at once.
             instance=Instance(1024, concurrency=64, most=20, timeout_s=180, message_s=2.0),
         ),
         Stage(
@@ -118,7 +118,7 @@ STAGES: Final = {
             publishes_to=(NOTIFICATIONS,),
             served=3,
             ports=frozenset({"images"}),
-            # Draws one annotated picture a board; the other checks only write and count.
+            # Draws one annotated picture a product; the other checks only write and count.
             instance=Instance(256, concurrency=8, most=20, timeout_s=120, message_s=0.05, bytes_a_pixel=14),
         ),
         Stage(
@@ -157,7 +157,7 @@ STAGES: Final = {
         ),
     )
 }
-# A board that is nearly done is finished before a new one is begun.
+# A product that is nearly done is finished before a new one is begun.
 SERVING_ORDER: Final = tuple(sorted(STAGES, key=lambda name: STAGES[name].served))
 TOPICS: Final = tuple(stage.topic for stage in STAGES.values())
 BY_TOPIC: Final = {stage.topic: stage for stage in STAGES.values()}

@@ -1,6 +1,6 @@
-"""The pure rules that decide a board and say who is to hear of it.
+"""The pure rules that decide a product and say who is to hear of it.
 
-A board never passes by accident: PASS needs a PASS for every detection of the manifest and a detector without doubts.
+A product never passes by accident: PASS needs a PASS for every detection of the manifest and a detector without doubts.
 """
 
 from collections import Counter
@@ -12,13 +12,13 @@ from linegate.answers import Missed, Review
 from linegate.inspection import Check, Decision, Detection, LeftOut, Manifest, Result, Revision, Verdict
 from linegate.shapes import whereabouts
 
-# Of all reasons of a decision, and of all its checks' reasons, each: Firestore holds a mebibyte for a board, manifest and
+# Of all reasons of a decision, and of all its checks' reasons, each: Firestore holds a mebibyte for a product, manifest and
 # all. Up to 120 findings no reason is ever cut.
 MOST_BYTES: Final = 150_000
 
 
 def decide(manifest: Manifest | None, checks: Mapping[int, Check], fault: str = "") -> Decision:
-    """Decide a board from its manifest and the checks that have come so far; `fault` is what kept detect from its end.
+    """Decide a product from its manifest and the checks that have come so far; `fault` is what kept detect from its end.
 
     One FAIL is a FAIL; else any UNSURE is REVIEW, and so is a missing check, a missing manifest or a doubt of the
     detector; PASS is what is left. The decision is complete when nothing is missing.
@@ -26,7 +26,7 @@ def decide(manifest: Manifest | None, checks: Mapping[int, Check], fault: str = 
     late = f"before the deadline{f' ({fault})' if fault else ''}."
     if manifest is None:
         reason = f"The detector gave no answer {late}"
-        return Decision(Verdict.REVIEW, False, 0, (reason,), f"A person must look at this board. {reason}")
+        return Decision(Verdict.REVIEW, False, 0, (reason,), f"A person must look at this product. {reason}")
     results = tuple(
         _held(detection, detection.settled or checks.get(index) or Check(index, Result.UNSURE, f"No check {late}"))
         for index, detection in enumerate(manifest.detections)
@@ -227,13 +227,13 @@ def _summary(verdict: Verdict, manifest: Manifest, checks: tuple[Check, ...]) ->
     if verdict is Verdict.REVIEW:
         causes = [doubt.rstrip(".") for doubt in manifest.doubts]
         causes += [f"{_count(unsure, 'finding')} could not be judged: {listed(Result.UNSURE)}"] if unsure else []
-        return f"A person must look at this board. {'. '.join(causes)}."
+        return f"A person must look at this product. {'. '.join(causes)}."
     measured = sum(detection.measure is not None for detection, _ in pairs)
     said = [f"{_count(measured, 'measure')} inside the limits"] if measured else []
     said += [f"{_count(len(pairs) - measured, 'suspected place')} checked and cleared"] if len(pairs) > measured else []
     if said:
         return f"No defect: {', '.join(said)}."
-    return "No defect was found on this board."
+    return "No defect was found on this product."
 
 
 def _count(number: int, noun: str) -> str:

@@ -140,7 +140,7 @@ def test_from_init_to_a_running_line_and_its_status(tmp_path: Path) -> None:
         said = {}
         for entry in map(json.loads, edge.stderr):
             said[entry["message"]] = entry
-            if entry["message"] == "board.decided":
+            if entry["message"] == "product.decided":
                 break
         os.kill(edge.pid, signal.SIGTERM)
         rest = edge.stderr.read()
@@ -149,7 +149,7 @@ def test_from_init_to_a_running_line_and_its_status(tmp_path: Path) -> None:
         edge.kill()
         edge.stderr.close()
     assert "runtime.stopped" in rest
-    for event in ("upload.taken", "board.detected", "board.decided"):
+    for event in ("upload.taken", "product.detected", "product.decided"):
         assert [said[event][key] for key in ("line", "station", "serial")] == ["smt-1", "aoi", "A"]
     status = json.loads(linegate("status", "--json", cwd=tmp_path).stdout)
     assert status["inspections"] == {"undecided": 0, "overdue": 0}
@@ -196,7 +196,7 @@ def test_the_demo_shows_the_gate_at_work(tmp_path: Path) -> None:
     for result in report["results"]:
         assert (result["annotated"] is None) == (result["verdict"] == "ERROR")
         assert result["annotated"] is None or Path(result["annotated"]).is_file()
-    assert (folder / "linegate.log").read_text().count('"board.decided"') == 11
+    assert (folder / "linegate.log").read_text().count('"product.decided"') == 11
 
 
 @pytest.mark.parametrize("product", PRODUCTS)

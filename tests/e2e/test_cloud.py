@@ -265,7 +265,7 @@ def test_an_event_that_comes_four_times_makes_one_verdict_under_one_id(cloud: Cl
     assert {hook.entry_id for hook in told} == {f"{first['inspection_id']}_r1_hmi"}
     assert all(hook.event and hook.event["data"] == first for hook in told), "one id always carries the same body"
     assert len([each for each in cloud.logged("aggregate") if each.get("inspection_id") == first["inspection_id"]
-                and each["message"] == "board.decided"]) == 1  # fmt: skip
+                and each["message"] == "product.decided"]) == 1  # fmt: skip
 
 
 def test_a_message_that_is_none_ends_in_its_dead_letter_with_the_reason(cloud: Cloud) -> None:
@@ -377,7 +377,7 @@ def test_the_clocks_message_is_served_and_every_line_of_the_logs_has_its_ids(clo
     while not any(line["message"] == "message.done" for line in cloud.logged("sweep")):
         assert time.monotonic() < end, (cloud.folders["sweep"] / "log").read_text()
         time.sleep(0.05)
-    (decided, *_) = (line for line in cloud.logged("aggregate") if line["message"] == "board.decided")
+    (decided, *_) = (line for line in cloud.logged("aggregate") if line["message"] == "product.decided")
     assert {"inspection_id", "line", "stage", "severity", "verdict"} <= set(decided)
 
 

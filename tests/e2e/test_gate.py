@@ -27,7 +27,7 @@ def test_a_good_board_passes_a_bad_one_fails_and_each_has_its_picture(make_line:
     with running(line):
         good = hmi.wait_for(line.upload("smt-1/aoi/GOOD.png", clean_board(noise=3)))
         bad = hmi.wait_for(line.upload("smt-1/aoi/BAD.png", defective_board()))
-    assert (good["verdict"], good["fail_count"], good["summary"]) == ("PASS", 0, "No defect was found on this board.")
+    assert (good["verdict"], good["fail_count"], good["summary"]) == ("PASS", 0, "No defect was found on this product.")
     assert (bad["verdict"], bad["fail_count"], bad["serial"], bad["station"]) == ("FAIL", 1, "BAD", "aoi")
     (defect,) = bad["defects"]
     assert (defect["class"], defect["result"]) == ("open_circuit", "FAIL")

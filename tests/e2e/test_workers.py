@@ -68,7 +68,7 @@ def test_boards_are_inspected_in_worker_processes_and_their_log_is_the_gates(mak
         assert len(children() - before) == 2
         assert hmi.wait_for(line.upload("smt-1/aoi/GOOD.png", clean_board(noise=3)))["verdict"] == "PASS"
         assert hmi.wait_for(line.upload("smt-1/aoi/BAD.png", defective_board()))["verdict"] == "FAIL"
-    assert {entry["verdict"] for entry in logged if entry["event"] == "board.decided"} == {"PASS", "FAIL"}
+    assert {entry["verdict"] for entry in logged if entry["event"] == "product.decided"} == {"PASS", "FAIL"}
     assert children() == before, "no worker outlives the gate"
 
 

@@ -121,7 +121,7 @@ def test_what_lies_in_ignored_zones_is_counted_apart() -> None:
         kept.detections, width=100, height=100, answers=(Answer("static", "static"),), left_out=kept.left_out
     )
     assert decide(manifest, {}).summary == (
-        "No defect was found on this board. 1 finding below the recipe's confidence was left out. "
+        "No defect was found on this product. 1 finding below the recipe's confidence was left out. "
         "1 finding in ignored parts of the picture was left out."
     )
 

@@ -23,7 +23,7 @@ ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})
 DEFERRED = 429
 # Another process may have published (`linegate replay`): look again after this long without a ring.
 POLL_S = 0.5
-# Whatever a service asks for: a board that waits longer has been given up by everybody.
+# Whatever a service asks for: a product that waits longer has been given up by everybody.
 LONGEST_WAIT_S = 3600.0
 # A clock that moves against the machine's own by more than this was set.
 STEP_S = 2.0
@@ -102,7 +102,7 @@ class Dispatcher:
     def _lease_all(self) -> None:
         no_room_for_crops = False
         for stage in SERVING_ORDER:
-            # No new board while its crops would have to wait, or a flood of uploads would outrun the deadlines.
+            # No new product while its crops would have to wait, or a flood of uploads would outrun the deadlines.
             if stage == "detect" and no_room_for_crops:
                 return
             while not self._stopping.is_set():

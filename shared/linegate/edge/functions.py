@@ -68,7 +68,7 @@ def in_process(app: bootstrap.App) -> Deliver:
 
 
 def load_all(stages: Collection[str] = tuple(STAGES)) -> None:
-    """Import the functions of these stages and build every codec now, so that the first board does not wait for it."""
+    """Import the functions of these stages and build every codec now, so that the first product does not wait for it."""
     for stage in stages:
         function_app(stage)
     for cls in (*BY_MESSAGE, Inspection, Check, Revision, OutboxEntry):

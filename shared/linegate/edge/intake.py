@@ -204,7 +204,7 @@ class Intake:
                 return False
             if max(now - self._seen.setdefault(path, _Seen(identity, "", now)).since, age) < self._settle_s:
                 return True
-            self._register(path, identity, status.st_ctime_ns, "")  # it can't be read: the board's deadline says so
+            self._register(path, identity, status.st_ctime_ns, "")  # it can't be read: the product's deadline says so
         return False
 
     def _still_written(self, path: Path, seen: _Seen) -> None:
@@ -247,7 +247,7 @@ class Intake:
 
         def begin(image: ObjectRef) -> tuple[Message, Inspection]:
             upload = ImageUploaded(image, identity.size, now)
-            # The deadline begins here: a board that waits for its turn is overdue like any other.
+            # The deadline begins here: a product that waits for its turn is overdue like any other.
             return to_message(upload), new_inspection(self._settings, upload, now)[0]
 
         image, new = take(self._database, (self._bucket, name), place, identity, digest, begin)

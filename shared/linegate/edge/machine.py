@@ -43,7 +43,7 @@ def look(settings: Settings) -> dict[str, Any]:
 
 
 def faults(inspections: Inspections) -> list[str]:
-    """What keeps boards from their verdicts at this moment: those that wait for it go to REVIEW at their deadline."""
+    """What keeps products from their verdicts at this moment: those that wait for it go to REVIEW at their deadline."""
     waiting = inspections.overdue(AFTER_ALL_DEADLINES, MOST_WAITING)
     return sorted({inspection.fault for inspection in waiting if inspection.fault})
 

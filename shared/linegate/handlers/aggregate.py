@@ -1,4 +1,4 @@
-"""Records one check; the last one decides the board."""
+"""Records one check; the last one decides the product."""
 
 from dataclasses import asdict
 

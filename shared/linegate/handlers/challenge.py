@@ -17,7 +17,7 @@ from linegate.texts import span
 
 
 def setup_of(settings: Settings, line: str, recipe: Recipe, golden: str, answers: Iterable[Answer] = ()) -> str:
-    """16 hex digits that stand for all that boards of a line are judged by; empty for a line without challenges.
+    """16 hex digits that stand for all that products of a line are judged by; empty for a line without challenges.
 
     That is the release, the recipe, the settings of the services that it asks, the golden picture by the `golden` SHA-256
     of its file, and models on this machine by what the `answers` of their detectors call them. Where each serial has a golden
@@ -40,7 +40,7 @@ def _on_model_files(recipe: Recipe) -> set[str]:
 
 
 def doubts(context: Context, inspection: Inspection, setup: str) -> tuple[str, ...]:
-    """Why a board can't pass, since no challenge of its line counts at this moment. Raises TransientError."""
+    """Why a product can't pass, since no challenge of its line counts at this moment. Raises TransientError."""
     line = context.settings.lines.get(inspection.place.line)
     if line is None or line.challenge_every is None:
         return ()
@@ -56,7 +56,7 @@ def standings(
     """Each line that has to be challenged, and how it stands. Raises TransientError.
 
     Whether the golden picture is still the one of the last challenge is known by its file, which `golden` reads. Without it, or
-    where the name of the picture differs from board to board, the latest challenge counts; so it does where a detector's
+    where the name of the picture differs from product to product, the latest challenge counts; so it does where a detector's
     model is a file, which only the running gate has loaded.
     """
     for name, line in settings.lines.items():
@@ -71,6 +71,6 @@ def standings(
             try:
                 digest = hashlib.sha256(golden(file)).hexdigest() if file else ""
             except LinegateError:
-                digest = ""  # `doctor` says what is wrong with it; no board passes meanwhile
+                digest = ""  # `doctor` says what is wrong with it; no product passes meanwhile
             setup = setup_of(settings, name, recipe, digest)
         yield name, standing(name, known, setup, span(line.challenge_every), now)

@@ -23,7 +23,7 @@ from linegate.texts import brief
 from linegate.verdict import decide, rejected
 
 PREFIX = "uploads/"
-MOST_DOUBTS = 20  # that a manifest keeps; one is enough to keep a board from passing
+MOST_DOUBTS = 20  # that a manifest keeps; one is enough to keep a product from passing
 
 
 def detect(
@@ -60,7 +60,7 @@ def detect(
         return
     try:
         _look(context, inspection, shot, registrar, detectors)
-    except Exception as error:  # whatever it is, a person who looks at the board is told
+    except Exception as error:  # whatever it is, a person who looks at the product is told
         said = str(error) if isinstance(error, LinegateError) else f"{type(error).__name__}: {error}"
         context.inspections.note_fault(inspection.inspection_id, brief(said))
         raise
@@ -92,7 +92,7 @@ def _look(
         setup = challenge.setup_of(context.settings, shot.place.line, shot.recipe, digest, answered.answers)
         manifest = _stored(context, inspection, shot.recipe, answered, seen, golden, setup)
     log.info(
-        "board.detected",
+        "product.detected",
         coverage=round(manifest.coverage.part, 4) if manifest.coverage else None,
         detections=len(manifest.detections),
         expected=manifest.expected,
@@ -112,8 +112,8 @@ def _same(golden: sight.Sight, reference: Reference | None) -> None:
 
 
 def _blind(reasons: tuple[str, ...]) -> Answered:
-    """No detector is asked about a picture on which it could see nothing: its silence would read like a clean board."""
-    log.warning("board.unseen", reasons=list(reasons))
+    """No detector is asked about a picture on which it could see nothing: its silence would read like a clean product."""
+    log.warning("product.unseen", reasons=list(reasons))
     return Answered(doubts=reasons)
 
 

@@ -46,7 +46,7 @@ def apply(recipe: Recipe, detections: Iterable[Detection], width: int, height: i
         else:
             counting.append(detection)
     if len(counting) > recipe.max_findings:
-        # What speaks against the board first: a FAIL that is left out would make its verdict milder.
+        # What speaks against the product first: a FAIL that is left out would make its verdict milder.
         counting.sort(key=lambda one: (not _cleared(one), one.confidence), reverse=True)
     kept = [_settled(recipe, _leashed(recipe, _flagged(recipe, one))) for one in counting[: recipe.max_findings]]
     kept = _outlined(_affordable(recipe, kept))
@@ -95,7 +95,7 @@ def _holdable(detections: Sequence[Detection]) -> int:
 
 
 def _affordable(recipe: Recipe, detections: list[Detection]) -> list[Detection]:
-    """A picture with hundreds of findings shows something else than a board with defects: a person looks, not a model."""
+    """A picture with hundreds of findings shows something else than a product with defects: a person looks, not a model."""
     waiting = sum(detection.settled is None for detection in detections)
     if waiting <= recipe.max_checks:
         return detections

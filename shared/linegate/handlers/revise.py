@@ -114,7 +114,7 @@ def _note_late_fails(context: Context, inspection: Inspection, decision: Decisio
 def _log_standing(inspection: Inspection) -> None:
     if inspection.revision is not None:
         standing = inspection.revision
-        log.info("board.already_decided", revision=standing.number, decided_by=str(standing.decided_by))
+        log.info("product.already_decided", revision=standing.number, decided_by=str(standing.decided_by))
 
 
 def _draw(
@@ -197,7 +197,7 @@ def _commit(context: Context, revised: _Revised, annotated: _Annotated) -> bool:
         # Somebody who lost the race had drawn first, perhaps from fewer checks. Only the winner ever overwrites.
         context.images.write(context.settings.storage.results_bucket, annotated.name, annotated.jpeg, JPEG)
     log.info(
-        "board.decided",
+        "product.decided",
         verdict=decision.verdict.value,
         revision=revision.number,
         complete=decision.complete,
@@ -220,6 +220,6 @@ def _without_fail(work: Callable[[], T], otherwise: T) -> tuple[T, str]:
         except Exception as error:  # a bug as well
             if last or not isinstance(error, TransientError | OSError):
                 why = brief(str(error) or "it needs more memory than there is")
-                log.warning("board.not_annotated", reason=why)
+                log.warning("product.not_annotated", reason=why)
                 return otherwise, why
     raise AssertionError

@@ -39,7 +39,7 @@ class Shot:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Why a board does not pass, whatever a detector says that never looks at its golden picture."""
+        """Why a product does not pass, whatever a detector says that never looks at its golden picture."""
         if self.unlike:
             return (self.unlike,)
         return sight.unseen(self.reference.unseen, self.recipe.limits) if self.reference else ()
@@ -113,7 +113,7 @@ def shot_of(settings: Settings, place: Place, recipe: Recipe, file: bytes) -> Sh
 
 
 def golden_name(recipe: Recipe, place: Place) -> str:
-    """The name of the golden picture for a board; empty if the recipe has none."""
+    """The name of the golden picture for a product; empty if the recipe has none."""
     name = recipe.golden or ""
     for key, value in (("{line}", place.line), ("{station}", place.station), ("{serial}", place.serial)):
         name = name.replace(key, value.lstrip("/"))  # from outside: it must not make the name an absolute one

@@ -1,6 +1,6 @@
 """On a clock: decides what is overdue, and publishes again what must have got lost.
 
-Each board and each entry is looked at by itself. What fails goes to the end of the queue, so that however much can't be
+Each product and each entry is looked at by itself. What fails goes to the end of the queue, so that however much can't be
 decided, everything else still is.
 """
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 BATCH: Final = 200
 # One sweep works so long at most; the next one goes on.
 BUDGET_S: Final = 50.0
-# A board that could not be decided is tried again after this long.
+# A product that could not be decided is tried again after this long.
 PAUSE: Final = timedelta(seconds=50)
 
 
@@ -60,10 +60,10 @@ def _decide_overdue(context: Context, inspection: Inspection, now: datetime) -> 
     manifest, store = inspection.manifest, context.inspections
     try:
         checks = store.checks(inspection.inspection_id, manifest.expected) if manifest else {}
-        log.warning("board.overdue", checks=len(checks), expected=manifest.expected if manifest else None)
+        log.warning("product.overdue", checks=len(checks), expected=manifest.expected if manifest else None)
         revise(context, inspection, decide(manifest, checks, inspection.fault), SWEEP)
-    except Exception:  # whatever is wrong with one board, the others must not wait for it
-        log.exception("board.sweep_failed")
+    except Exception:  # whatever is wrong with one product, the others must not wait for it
+        log.exception("product.sweep_failed")
         _postpone(context, inspection, now)
 
 
@@ -71,7 +71,7 @@ def _postpone(context: Context, inspection: Inspection, now: datetime) -> None:
     try:
         context.inspections.postpone(inspection.inspection_id, now + PAUSE)
     except Exception:
-        log.exception("board.not_postponed")
+        log.exception("product.not_postponed")
 
 
 def _republish(context: Context, entry: OutboxEntry, now: datetime) -> bool:

@@ -1,6 +1,6 @@
 """One crop ▶ one check. What a verifier can't say is UNSURE; it is never redelivered for a service's faults.
 
-A service that is asked too much is another matter: the check waits for its turn on the bus, until the board's deadline.
+A service that is asked too much is another matter: the check waits for its turn on the bus, until the product's deadline.
 """
 
 from collections.abc import Callable
@@ -52,6 +52,6 @@ def verify(context: Context, crop: CropReady, verifier: Callable[[Recipe], Verif
 
 
 def _can_wait(context: Context, crop: CropReady, error: DeferredError) -> bool:
-    """Whether it may be asked again, when it is told to, before the board's deadline."""
+    """Whether it may be asked again, when it is told to, before the product's deadline."""
     wait = timedelta(seconds=error.retry_after_s or 0)
     return crop.deadline is not None and context.clock.now() + wait < crop.deadline

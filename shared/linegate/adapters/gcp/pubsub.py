@@ -17,7 +17,7 @@ MOST, LARGEST = 1000, 9_000_000
 
 
 class CloudPublisher:
-    """Publishes in the calling thread: all messages of a board in one request, which succeeds or fails as a whole.
+    """Publishes in the calling thread: all messages of a product in one request, which succeeds or fails as a whole.
 
     The library's batching publisher would wait for more messages and answer by futures. `emulator` is the host and port
     of an emulator, if there is one; a topic's id is `prefix` and its name.

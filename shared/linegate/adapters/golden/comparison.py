@@ -156,7 +156,7 @@ def _candidates(
     edges = depths.raggedness(have, want, windows, scale)
     if edges.typical > MAXIMUM_RAGGEDNESS * scale:
         raise RegistrationError(
-            f"edges lie {edges.typical:.1f} px from those of the golden picture: they do not show the same board, or "
+            f"edges lie {edges.typical:.1f} px from those of the golden picture: they do not show the same product, or "
             "one of them is out of focus"
         )
     sides = (
@@ -171,7 +171,7 @@ def _candidates(
     differing = sum(cv2.countNonZero(difference & seeds) for _, _, difference, seeds, _, _ in seeded) / want.size
     if differing > MAXIMUM_DIFFERING:  # before a flood of regions is looked at one by one
         raise RegistrationError(
-            f"{differing:.0%} of the picture differ from the golden picture: they do not show the same board"
+            f"{differing:.0%} of the picture differ from the golden picture: they do not show the same product"
         )
     found = []
     for gone, window, difference, seeds, deep, far in seeded:

@@ -185,7 +185,7 @@ def has_counted(database: Database) -> bool:
 def count_from_now(database: Database) -> None:
     """Let generations go on from the milliseconds since 1970, so that none is given that a database before this one gave.
 
-    Ids of inspections and of notifications, and names in the archive, are made of them: receivers would take another board's
+    Ids of inspections and of notifications, and names in the archive, are made of them: receivers would take another product's
     verdict for one that they have heard.
     """
 
