@@ -88,7 +88,7 @@ UNSEEN: dict[str, tuple[Change, str]] = {
     "of 200 px": (sized(200, 200), "200 px wide, the golden one 640"),
     "of 400 px": (sized(400, 400), "400 px wide, the golden one 640"),
     "of three times the size": (sized(1920, 1920), "golden picture does not show what the picture does"),
-    "squeezed": (sized(640, 560), "can't show the same board"),
+    "squeezed": (sized(640, 560), "can't show the same product"),
     "of 64 px, enlarged": (enlarged(64), "out of focus"),
     "of 128 px, enlarged": (enlarged(128), "out of focus"),
     "out of focus": (lambda picture: picture.filter(ImageFilter.GaussianBlur(2)), "out of focus"),
