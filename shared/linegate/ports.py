@@ -64,7 +64,8 @@ class Judgement:
 @dataclass(frozen=True, slots=True)
 class Reference:
     """The golden picture as it lies over a picture, RGB and of its size; and by how many grey levels (mode L) good
-    products differ from it at each pixel, where that was learned from several of them.
+    products differ from it at each pixel, where that was learned from several of them; `broad` (mode L) by how many they do when
+    they are blurred, so that where thin strokes lie averages out.
 
     `unseen` are the tiles (see `linegate.sight`) in which the picture shows next to nothing of what this one does.
     `outside` (mode L, of any size; not 0 there) is where the golden picture says nothing of the picture, `cut_off` which part
@@ -84,6 +85,7 @@ class Reference:
     scale: float = 1.0
     lies: tuple[float, float, float, float, float, float] | None = None
     digest: str = ""
+    broad: "Image | None" = None
 
 
 class Clock(Protocol):

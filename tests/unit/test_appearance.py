@@ -202,3 +202,15 @@ def test_glare_on_a_board_without_colour_is_no_defect(mask: str) -> None:
     lit = np.clip(picture + 80 * (soft / soft.max())[..., None], 0, 255).astype(np.uint8)
     detections, _ = examine(lit, register(lit, board.picture))
     assert [one for one in detections if one.confidence >= Recipe().confidence] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mask", ["green", "blue"])
+def test_a_spot_of_glare_that_fades_quickly_is_no_defect(mask: str) -> None:
+    board = faint(mask, 16, 314)
+    picture = sample(board, np.random.default_rng(6)).picture.astype(np.float32)
+    spot = np.zeros(picture.shape[:2], np.float32)
+    cv2.ellipse(spot, (400, 170), (60, 25), 150, 0, 360, (1,), -1)
+    soft = cv2.GaussianBlur(spot, (0, 0), 14)
+    glaring = np.clip(picture + 90 * (soft / soft.max())[..., None], 0, 255).astype(np.uint8)
+    assert unlike_at(glaring, board.picture) == []

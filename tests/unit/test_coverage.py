@@ -20,6 +20,7 @@ from linegate.adapters.golden.coverage import (
 )
 from linegate.adapters.golden.materials import Picture
 from linegate.adapters.golden.registration import lay, lay_variation, pose
+from linegate.evaluation.appearance import faint
 from linegate.inspection import Coverage
 from linegate.samples import FINISHES, MASKS, Design, golden_board, jpeg, sample
 
@@ -123,6 +124,21 @@ def test_where_noise_is_stronger_than_a_defect_nothing_is_judged() -> None:
     picture[320:, :] += np.random.default_rng(1).normal(0, 25, picture[320:].shape)
     told = lost(covered(np.clip(picture, 0, 255).astype(np.uint8), board.picture))
     assert told[DROWNED] == pytest.approx(0.5, rel=0.25)
+
+
+@pytest.mark.parametrize("gamma", [0.9, 1.1])
+def test_a_tone_that_changes_each_material_otherwise_is_no_noise(gamma: float) -> None:
+    board = golden_board(313, mask="white", finish="tin")
+    board = faint(board, "white", 16)
+    picture = (255 * (clean(4, board) / 255) ** gamma).astype(np.uint8)
+    assert covered(picture, board.picture).part >= LEAST
+
+
+def test_specks_of_noise_on_the_conveyor_are_no_product() -> None:
+    golden = BOARD.picture.copy()
+    rng = np.random.default_rng(3)
+    golden[rng.integers(0, 640, 150), rng.integers(0, 12, 150)] += 30
+    assert ground_of(golden).plain.mean() == pytest.approx(ground_of(BOARD.picture).plain.mean(), rel=0.02)
 
 
 def test_where_good_boards_differ_as_defects_do_nothing_is_judged() -> None:

@@ -15,7 +15,9 @@ from linegate.adapters.golden.registration import register
 from linegate.commands.golden.median import build
 from linegate.commands.main import main
 from linegate.errors import ImageRejectedError
-from linegate.samples import golden_board, jpeg, sample
+from linegate.evaluation.appearance import touch
+from linegate.samples import LOST_PRINT, Spread, golden_board, jpeg, sample
+from linegate.settings import Recipe
 
 pytestmark = pytest.mark.slow
 
@@ -81,14 +83,34 @@ def test_a_defect_on_one_of_the_good_boards_does_not_hide_the_next_one_there() -
 
 def test_a_golden_picture_is_read_back_as_it_was_written_and_damage_is_told() -> None:
     learned = np.random.default_rng(1).integers(0, 255, (640, 640), np.uint8)
-    golden = Golden(DESIGN.picture, learned)
+    golden = Golden(DESIGN.picture, learned, learned[::-1])
     back = decode(encode(golden))
+    assert back.broad is not None
+    assert np.array_equal(back.broad, learned[::-1])
     assert np.array_equal(back.picture, golden.picture)
     assert back.variation is not None
     assert np.array_equal(back.variation, learned)
     assert decode(jpeg(DESIGN.picture)).variation is None
     with pytest.raises(ImageRejectedError, match="another size: build it anew"):
         decode(encode(Golden(DESIGN.picture, learned[:100])))
+
+
+@pytest.mark.slow
+def test_print_that_lies_differently_on_good_boards_is_missed_where_it_is_gone() -> None:
+    design = golden_board(61, mask="red", finish="tin")
+    good = [sample(design, np.random.default_rng(seed), (), Spread()).picture for seed in range(5)]
+    file = encode(build(good, [""] * 5).golden)
+    registrar = GoldenRegistrar(lambda _: file)
+
+    def touched(*defects: str) -> list[bool]:
+        shown = sample(design, np.random.default_rng(77), defects, Spread())
+        image = Image.fromarray(shown.picture)
+        found = GoldenDetector().detect(image, b"", registrar.register(image, "golden")).detections
+        sure = [one.box for one in found if one.confidence >= Recipe().confidence]
+        return [any(touch(one, box) for _, box in shown.truth) for one in sure]
+
+    assert touched() == []
+    assert True in touched(LOST_PRINT)
 
 
 def test_noise_averages_out() -> None:

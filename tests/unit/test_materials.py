@@ -8,8 +8,10 @@ import pytest
 from linegate.adapters.golden.materials import Picture
 from linegate.adapters.golden.picture import Golden
 from linegate.commands.golden.median import build
-from linegate.evaluation.materials import ROUNDS, Drawn, Looked, look_at, tally
-from linegate.inspection import Verdict
+from linegate.evaluation.appearance import faint
+from linegate.evaluation.materials import ROUNDS, Drawn, Looked, contrast, look_at, tally
+from linegate.inspection import Box, Verdict
+from linegate.samples import golden_board
 
 
 def golden(good: Sequence[Picture]) -> Golden:
@@ -51,3 +53,13 @@ def test_a_bad_board_that_passes_is_an_escape_and_a_good_one_that_fails_a_false_
     assert (counts["boards"], counts["good"], counts["escapes"], counts["false_calls"]) == (4, 3, 1, 1)
     assert (counts["defects"], counts["defects_missed"], counts["small"], counts["small_missed"]) == (1, 1, 1, 0)
     assert counts["reviews"] == 1
+
+
+def test_what_light_left_too_pale_is_counted_apart() -> None:
+    design = faint(golden_board(500, mask="green"), "green", 16)
+    box = Box(300, 300, 10, 10)
+    assert contrast(design, design.picture, box) == pytest.approx(16)
+    assert contrast(design, (design.picture * 0.7).astype(np.uint8), box) == pytest.approx(11.2, abs=0.4)
+    bad = Looked("green", "tin", "shaded", Verdict.FAIL, (Drawn("short", 9.0, told=False, contrast=11.2),), (), ())
+    counts = tally([bad])
+    assert (counts["defects"], counts["pale"], counts["pale_missed"]) == (0, 1, 1)

@@ -17,12 +17,12 @@ from PIL import Image
 
 from linegate import imaging, sight
 from linegate.adapters.golden.adapters import GoldenDetector, GoldenRegistrar
-from linegate.adapters.golden.materials import Grey, Picture
+from linegate.adapters.golden.materials import Picture
 from linegate.adapters.golden.picture import Golden, encode
 from linegate.adapters.golden.verifier import GoldenVerifier
 from linegate.errors import RegistrationError
 from linegate.evaluation.appearance import WORSE, faint, levels, touch
-from linegate.inspection import Check, Detection, Manifest, Result, Verdict
+from linegate.inspection import Box, Check, Detection, Manifest, Result, Verdict
 from linegate.samples import DEFECTS, FINISHES, LOST_PRINT, MASKS, Design, Photograph, Spread, golden_board, sample
 from linegate.settings import Recipe
 from linegate.verdict import decide
@@ -32,6 +32,8 @@ GOOD: Final = 5  # boards that a golden picture is built of
 SPREAD: Final = Spread()
 FAINT: Final = 16  # grey levels of faint tracks: 12 are left of them where light is least
 SMALL: Final = 6  # pixels of the shorter side of a defect's box from which it must be found
+PALE: Final = 12.0  # grey levels that its materials differ by on the picture, from which it must be found
+AROUND: Final = 30  # pixels each way by which light is told
 BAD: Final = (*DEFECTS, LOST_PRINT)
 # A spot of glare: grey levels in its middle, softness of its border in pixels
 GLARE, SOFTNESS = (60, 120), (10, 25)
@@ -44,11 +46,16 @@ class Drawn:
     name: str
     side: float
     told: bool  # by a finding that touches it and was not cleared, or by a board that was not compared
+    contrast: float = 255.0  # grey levels that light left between the covered copper and the mask there
 
     @property
-    def demanded(self) -> bool:
-        """Whether it must be found: large enough, and of the copper."""
-        return self.side >= SMALL and self.name != LOST_PRINT
+    def sort(self) -> str:
+        """Those of the sort `defects` must be found."""
+        if self.name == LOST_PRINT:
+            return "print"
+        if self.side < SMALL:
+            return "small"
+        return "defects" if self.contrast >= PALE else "pale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +108,47 @@ def look_at(
             shown = sample(designs[hard], rng, BAD if bad else (), SPREAD)
             golden = goldens[hard]
             picture, wanted = WAYS[way](shown.picture, golden.picture, rng)
-            yield _looked(mask, finish, way, shown, picture, Golden(wanted, _fitting(golden, wanted)))
+            shows = [  # a hole shows bare metal's contrast
+                255.0 if name == "missing_hole" else contrast(designs[hard], picture, box) for name, box in shown.truth
+            ]
+            yield _looked(mask, finish, way, shown, picture, _fitting(golden, wanted), shows)
 
 
 def _good(design: Design, seed: int) -> list[Picture]:
     return [sample(design, np.random.default_rng((seed, 99, board)), (), SPREAD).picture for board in range(GOOD)]
 
 
-def _fitting(golden: Golden, wanted: Picture) -> Grey:
-    """The variation in the size of the golden picture."""
-    assert golden.variation is not None
-    return np.asarray(cv2.resize(golden.variation, wanted.shape[1::-1]), np.uint8)
+def _fitting(golden: Golden, wanted: Picture) -> Golden:
+    """The variation in the size of the golden picture that is shown."""
+    size = wanted.shape[1::-1]
+    variation, broad = (
+        None if kept is None else np.asarray(cv2.resize(kept, size), np.uint8)
+        for kept in (golden.variation, golden.broad)
+    )
+    return Golden(wanted, variation, broad)
 
 
-def _looked(mask: str, finish: str, way: str, shown: Photograph, picture: Picture, golden: Golden) -> Looked:
+def contrast(design: Design, picture: Picture, box: Box) -> float:
+    """Grey levels that light leaves on the picture, around the box, between the mask and the copper below it.
+
+    By how much lighter or darker the picture is there than the design, which lies a few pixels aside at most. Glare counts
+    as light, though it adds nothing to a contrast: then more is demanded than can be seen.
+    """
+    around = np.s_[max(0, int(box.y - AROUND)) : int(box.y + AROUND), max(0, int(box.x - AROUND)) : int(box.x + AROUND)]
+    light = picture[around].mean(axis=(0, 1)) / np.maximum(design.picture[around].mean(axis=(0, 1)), 1)
+    mask, copper = (np.array(colour, np.float64) for colour in (design.palette.mask, design.palette.copper))
+    return float((np.abs(copper - mask) * light).max())
+
+
+def _looked(
+    mask: str,
+    finish: str,
+    way: str,
+    shown: Photograph,
+    picture: Picture,
+    golden: Golden,
+    shows: Sequence[float],
+) -> Looked:
     image, file, recipe = Image.fromarray(picture), encode(golden), Recipe()
     registrar = GoldenRegistrar(lambda _: file)
     doubts = sight.doubts(sight.measure(image), registrar.sight(""), recipe.limits)
@@ -147,8 +181,8 @@ def _looked(mask: str, finish: str, way: str, shown: Photograph, picture: Pictur
         way,
         decide(manifest, dict(enumerate(checks))).verdict,
         tuple(
-            Drawn(name, min(box.width, box.height), not compared or any(touch(one.box, box) for one in told))
-            for name, box in shown.truth
+            Drawn(name, min(box.width, box.height), not compared or any(touch(one.box, box) for one in told), left)
+            for (name, box), left in zip(shown.truth, shows, strict=True)
         ),
         tuple(one.class_name for one in told if not any(touch(one.box, box) for _, box in shown.truth)),
         doubts,
@@ -158,15 +192,13 @@ def _looked(mask: str, finish: str, way: str, shown: Photograph, picture: Pictur
 def tally(looked: Sequence[Looked]) -> dict[str, int]:
     """How many boards there are among these, how many defects and how many of them nothing was said of, and verdicts.
 
-    `defects` are those that must be found, `small` those of less than SMALL pixels, `print` lost print. An escape is a bad
-    board that passed, a false call a good one that failed.
+    `defects` are those that must be found, `small` those of less than SMALL pixels, `pale` those that light left less than
+    PALE grey levels of, `print` lost print. An escape is a bad board that passed, a false call a good one that failed.
     """
-    drawn = [defect for one in looked for defect in one.defects]
-    sorts = {
-        "defects": [defect for defect in drawn if defect.demanded],
-        "small": [defect for defect in drawn if not defect.demanded and defect.name != LOST_PRINT],
-        "print": [defect for defect in drawn if defect.name == LOST_PRINT],
-    }
+    sorts: dict[str, list[Drawn]] = {"defects": [], "pale": [], "small": [], "print": []}
+    for one in looked:
+        for defect in one.defects:
+            sorts[defect.sort].append(defect)
     counts = {"boards": len(looked), "good": sum(not one.defects for one in looked)}
     for sort, some in sorts.items():
         counts[sort] = len(some)

@@ -55,9 +55,10 @@ class GoldenRegistrar:
         try:
             warp = pose(seen, known.template)
             laid = lay(good.picture, seen, warp)
-            variation = None
-            if good.variation is not None:
-                variation = Image.fromarray(lay_variation(good.variation, seen.shape, warp))
+            variation, broad = (
+                None if kept is None else Image.fromarray(lay_variation(kept, seen.shape, warp))
+                for kept in (good.variation, good.broad)
+            )
             outside, cut_off = unmatched(seen, known.ground, warp)
             return Reference(
                 Image.fromarray(laid),
@@ -69,6 +70,7 @@ class GoldenRegistrar:
                 proof=known.proof,
                 scale=good.picture.shape[1] / seen.shape[1],
                 digest=known.sight.digest,
+                broad=broad,
             )
         except (MemoryError, cv2.error) as error:  # OpenCV says so where it gets no memory
             raise RegistrationError(
@@ -110,7 +112,8 @@ class GoldenDetector:
             variation = None if golden.variation is None else np.asarray(golden.variation)
             outside = None if golden.outside is None else np.asarray(golden.outside)
             covered = coverage(have, want, outside, golden.cut_off, variation)
-            found, doubts = examine(have, want, self._copper, variation)
+            broad = None if golden.broad is None else np.asarray(golden.broad)
+            found, doubts = examine(have, want, self._copper, variation, broad)
             doubts += shortfalls(golden.proof, self._demands, self._copper, self._confidence, golden.scale)
         except RegistrationError as error:
             return Found((), MODEL, VERSION, doubts=(f"Not compared: {error}.",))

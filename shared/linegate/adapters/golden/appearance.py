@@ -7,8 +7,8 @@ explains is taken from the two pictures themselves. A region beyond it is a cand
 photographed boards with known defects taught (`WEIGHTS`).
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -44,6 +44,9 @@ COLOUR_BLUR: Final = (5, 5)
 SOFTER, SOFT_FACTOR = (5, 5), 1.0
 # Times what good boards differ by.
 VARIATION: Final = 1.25
+# Standard deviation of the blur at which pictures are compared once more: where thin strokes lie averages out, whether they
+# are there does not. What only that shows must be this many times as much as is allowed.
+BROAD, BROAD_LEAST = 2.0, 1.3
 # Fragments closer than this are one difference; one of fewer pixels is none.
 MERGE, LEAST_AREA = 4, 5
 # Part of the picture beyond which nothing is told one by one.
@@ -74,12 +77,16 @@ class Unlike:
 
 
 def unlike(
-    picture: Picture, golden: Picture, variation: Grey | None = None, reduced: Pair | None = None
+    picture: Picture,
+    golden: Picture,
+    variation: Grey | None = None,
+    reduced: Pair | None = None,
+    broad: Grey | None = None,
 ) -> tuple[list[Unlike], tuple[str, ...]]:
     """Every region of `picture` that looks unlike `golden`, laid over it, and why there may be more.
 
-    `variation` is by how many grey levels good boards differ from the golden one, at each pixel; `reduced` are the two
-    pictures, if they were reduced already.
+    `variation` is by how many grey levels good boards differ from the golden one, at each pixel, `broad` by how many they do
+    where both are blurred (see `blurred`); `reduced` are the two pictures, if they were reduced already.
     """
     reduced = reduced or Pair.of(picture, golden)
     step = reduced.step
@@ -95,23 +102,53 @@ def unlike(
             f"The picture differs from the golden picture all over: differences under {typical:.0f} grey levels can't be seen.",
         )
     allowed = _tolerance(pair, noise, _reduced_variation(variation, step))
-    seeds = _beyond(pair.apart, allowed)
-    if not cv2.hasNonZero(seeds):
-        return [], doubts
-    if (part := float(seeds.mean())) > MOST:
-        return [], (
-            *doubts,
-            f"{part:.0%} of the picture look unlike the golden picture: too much to be told one by one.",
-        )
-    found = [
-        Unlike(
-            _name(pair, window, pixels),
-            _box(window, pixels, step, picture.shape),
-            _evidence(pair, allowed, window, pixels),
-        )
-        for window, pixels in _regions(seeds)
-    ]
+    if broad is None and variation is not None:  # what they differ by on average is no more than that on average
+        broad = np.asarray(cv2.GaussianBlur(variation, (0, 0), BROAD * step), np.uint8)
+    wide = pair.broad()
+    looks = ((pair, allowed), (wide, _tolerance(wide, _noise(wide), _reduced_variation(broad, step), BROAD_LEAST)))
+    found: list[Unlike] = []
+    for seen, may in looks:
+        seeds = _beyond(seen.apart, may)
+        if not cv2.hasNonZero(seeds):
+            continue
+        if (part := float(seeds.mean())) > MOST:
+            return [], (
+                *doubts,
+                f"{part:.0%} of the picture look unlike the golden picture: too much to be told one by one.",
+            )
+        regions = [
+            Unlike(
+                _name(seen, window, pixels),
+                _box(window, pixels, step, picture.shape),
+                _evidence(seen, may, window, pixels),
+            )
+            for window, pixels in _regions(seeds)
+        ]
+        found = _joined(found, regions)
     return found, doubts
+
+
+def _joined(fine: Sequence[Unlike], broad: Sequence[Unlike]) -> list[Unlike]:
+    """Both, but what overlaps a fine one is the same difference: two have seen it, what the surer one saw counts."""
+    kept = list(fine)
+    for other in broad:
+        same = [index for index, one in enumerate(fine) if _overlap(one.box, other.box)]
+        if not same:
+            kept.append(other)
+            continue
+        best = max(same, key=lambda index: kept[index].confidence)
+        if kept[best].confidence < other.confidence:
+            kept[best] = replace(kept[best], evidence=other.evidence)
+    return kept
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return 2 * abs(one.x - other.x) < one.width + other.width and 2 * abs(one.y - other.y) < one.height + other.height
+
+
+def blurred(picture: Picture, step: int = 1) -> Picture:
+    """As the broad look sees it, which is at `step` times fewer pixels."""
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), BROAD * step), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +183,13 @@ class _Pair:
         explained, flat = _edges(want, apart)
         explained = np.asarray(cv2.max(explained, blurred_away(want)), np.uint8)
         return cls(have, want, apart, explained, flat, doubtful, lost)
+
+    def broad(self) -> "_Pair":
+        """Both blurred, so that where thin strokes lie hardly matters."""
+        have, want = blurred(self.have), blurred(self.want)
+        apart = lightness(np.asarray(cv2.absdiff(have, want), np.uint8))
+        explained, flat = _edges(want, apart)
+        return replace(self, have=have, want=want, apart=apart, explained=explained, flat=flat)
 
 
 def _reduced_variation(variation: Grey | None, step: int) -> Grey | None:
@@ -210,12 +254,12 @@ def blurred_away(want: Picture) -> Grey:
     )
 
 
-def _tolerance(pair: _Pair, noise: Grey, variation: Grey | None) -> Grey:
-    """Grey levels by which each pixel may differ."""
+def _tolerance(pair: _Pair, noise: Grey, variation: Grey | None, times: float = 1.0) -> Grey:
+    """Grey levels by which each pixel may differ, and `times` that."""
     allowed = cv2.add(cv2.max(pair.explained, widened(noise, pair.apart)), pair.doubtful)
     if variation is not None:
         allowed = cv2.addWeighted(allowed, 1, variation, VARIATION, 0)
-    return np.asarray(allowed, np.uint8)
+    return np.asarray(allowed if times == 1 else cv2.convertScaleAbs(allowed, alpha=times), np.uint8)
 
 
 def _noise(pair: _Pair) -> NDArray[np.uint8]:

@@ -97,19 +97,24 @@ def compare(
 
 
 def examine(
-    picture: Picture, golden: Picture, copper: Copper = "auto", variation: Grey | None = None
+    picture: Picture,
+    golden: Picture,
+    copper: Copper = "auto",
+    variation: Grey | None = None,
+    broad: Grey | None = None,
 ) -> tuple[list[Detection], tuple[str, ...]]:
     """Defects of `picture` against the registered `golden` picture of the same size, the surest first; and why there may be more.
 
     `copper` says whether copper is brighter or darker than what lies beside it; "auto" takes black-and-white scans as
-    dark and everything else as bright. `variation` is by how many grey levels good boards differ from the golden one.
-    Raises RegistrationError where so much differs that it can't be defects.
+    dark and everything else as bright. `variation` is by how many grey levels good boards differ from the golden one,
+    `broad` by how many they do on average around each pixel. Raises RegistrationError where so much differs
+    that it can't be defects.
     """
     pair = Pair.of(picture, golden)
     differences, doubts = _candidates(picture, golden, pair, copper, variation)
     found = [Detection(one.class_name, round(one.confidence, 3), one.box) for one in differences]
     if not two_levels(golden):  # a scan is all copper and ground
-        others, more = unlike(picture, golden, variation, pair)
+        others, more = unlike(picture, golden, variation, pair, broad)
         found = _merged(found, [Detection(one.class_name, round(one.confidence, 3), one.box) for one in others])
         doubts += more
     sure = (detection for detection in found if detection.confidence >= LEAST_CONFIDENCE)

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from linegate.adapters.golden.light import in_the_light_of
 from linegate.adapters.golden.materials import Grey, Mask, Picture, lightness, two_levels
 from linegate.inspection import Coverage, Loss
 
@@ -74,7 +75,11 @@ def ground_of(golden: Picture) -> Ground:
     plain = float(np.clip(SPREAD * np.median(off), STEADY, PLAIN))
     if float((off <= plain).mean()) < ALL_AROUND:
         return Ground(np.zeros(small.shape[:2], np.uint8), size, step)
-    alike = np.asarray(np.abs(small - colour).max(axis=2) <= plain, np.uint8)
+    # Noise is no product.
+    off_it = cv2.morphologyEx(
+        np.asarray(np.abs(small - colour).max(axis=2) > plain, np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
+    )
+    alike = np.asarray(1 - off_it, np.uint8)
     labels = cv2.connectedComponents(alike, connectivity=4)[1]
     outermost = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     around = np.asarray(np.isin(labels, outermost[outermost > 0]), np.uint8)
@@ -141,7 +146,10 @@ def coverage(
         shows = 255.0
     reasons.append((UNFOCUSED, _unfocused(shown, wanted, KEPT_OF_SCANS if scan else KEPT)))
     if not scan:
-        reasons.append((DROWNED, _drowned(shown, wanted, shows)))
+        drowned = _drowned(shown, wanted, shows)
+        if drowned.any():  # light that changes each material otherwise is no noise, but takes its time
+            drowned &= _drowned(shown, lightness(in_the_light_of(have, want)[0]), shows)
+        reasons.append((DROWNED, drowned))
     if variation is not None:
         varying = cv2.resize(variation, have.shape[1::-1], interpolation=cv2.INTER_AREA)
         reasons.append((VARYING, _areas(np.asarray(VARIATION * varying.astype(np.float32) > shows, np.uint8), 5)))

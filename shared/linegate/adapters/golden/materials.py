@@ -24,6 +24,8 @@ TINT: Final = 0.25
 _WHITE: Final = np.ceil((1 - TINT) * np.arange(256)).astype(np.uint8)  # the least that the darkest channel is then
 # Side to which the shorter side is reduced to look for glare, and the window there whose median is taken.
 GLARE_SIDE, GLARE_WINDOW = 320, 15
+# Grey levels from which it is glare and no change of light, and pixels there within which that fades away.
+GLARES, GLARE_FADES = 30, 16
 # Grey levels above which a channel is clipped, and pixels across of a white spot that may be solder.
 CLIPPED, SPOT = 251, 13
 # Bare metal is grey: its channels differ by less than this part of the brightest, which shadows are too dark to tell. It
@@ -32,7 +34,7 @@ GREY, SHADOW, COLOURED = 0.4, 60, 0.5
 # Part of the contrast of the two materials below which a difference of grey levels is no other material.
 FAINT: Final = 0.25
 # Times the learned deviation, and grey levels besides, that good boards may still differ.
-DEVIATION_FACTOR, DEVIATION_MARGIN = 1.25, 8.0
+DEVIATION_FACTOR, DEVIATION_MARGIN = 2.0, 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,14 @@ class Pair:
 
     @classmethod
     def of(cls, picture: Picture, golden: Picture) -> "Pair":
-        step = max(1, round(min(golden.shape[:2]) / SIDE))
+        step = step_of(golden)
         smaller, wanted, colour = reduced(picture, step), reduced(golden, step), coloured(golden)
         return cls(step, smaller, wanted, None if two_levels(golden) else glare(smaller, wanted), colour)
+
+
+def step_of(picture: Picture) -> int:
+    """By how many times it is reduced where looks are compared."""
+    return max(1, round(float(min(picture.shape[:2])) / SIDE))
 
 
 def resized(grey: Grey, shape: tuple[int, ...]) -> Grey:
@@ -105,7 +112,9 @@ def copper_masks(
     # borders on a true difference belongs to it, or a cut would not reach the soft edge of its track.
     unusual = cv2.threshold(apart, round(least), 1, cv2.THRESH_BINARY)[1]
     if variation is not None:
-        allowed = cv2.convertScaleAbs(variation, alpha=DEVIATION_FACTOR, beta=DEVIATION_MARGIN)
+        allowed = cv2.convertScaleAbs(
+            cv2.dilate(variation, np.ones((3, 3), np.uint8)), alpha=DEVIATION_FACTOR, beta=DEVIATION_MARGIN
+        )
         unusual = cv2.bitwise_and(unusual, cv2.threshold(cv2.subtract(apart, allowed), 0, 1, cv2.THRESH_BINARY)[1])
     true = cv2.morphologyEx(cv2.bitwise_and(differs, unusual), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     counts = cv2.bitwise_or(unusual, cv2.dilate(true, np.ones((5, 5), np.uint8)))
@@ -125,8 +134,16 @@ def glare(picture: Picture, golden: Picture) -> Grey | None:
     if not cv2.hasNonZero(white):
         return None
     side = GLARE_SIDE / min(white.shape)
-    small = resized(np.asarray(white, np.uint8), tuple(round(side * length) for length in white.shape))
-    return np.asarray(cv2.GaussianBlur(cv2.medianBlur(small, GLARE_WINDOW), (0, 0), 1.0), np.uint8)
+    shape = tuple(round(side * length) for length in white.shape)
+    known = cv2.medianBlur(resized(np.asarray(white, np.uint8), shape), GLARE_WINDOW)
+    # Where it is faint it can't be told from a change of light, but it does not end there.
+    around = cv2.dilate(
+        cv2.threshold(known, GLARES, 255, cv2.THRESH_BINARY)[1], np.ones((2 * GLARE_FADES + 1,) * 2, np.uint8)
+    )
+    faint = cv2.multiply(
+        cv2.medianBlur(resized(least, shape), GLARE_WINDOW), cv2.blur(around, (GLARE_FADES,) * 2), scale=1 / 255
+    )
+    return np.asarray(cv2.GaussianBlur(cv2.max(known, faint), (0, 0), 1.0), np.uint8)
 
 
 def drowned(picture: Picture, golden: Picture) -> Mask:

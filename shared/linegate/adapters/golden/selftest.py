@@ -350,8 +350,11 @@ def _seen(picture: Picture, golden: Golden, gate: Gate) -> list[Box]:
     try:
         warp = pose(picture, golden.picture)
         laid = lay(golden.picture, picture, warp)
-        variation = None if golden.variation is None else lay_variation(golden.variation, picture.shape, warp)
-        detections = examine(picture, laid, gate.copper, variation)[0]
+        variation, broad = (
+            None if kept is None else lay_variation(kept, picture.shape, warp)
+            for kept in (golden.variation, golden.broad)
+        )
+        detections = examine(picture, laid, gate.copper, variation, broad)[0]
     except RegistrationError:
         return []
     counting = [one for one in detections if one.confidence >= gate.confidence]

@@ -19,6 +19,8 @@ COLUMNS: Final = {
     "boards": "boards",
     "defects": "defects",
     "defects_missed": "missed",
+    "pale": "pale",
+    "pale_missed": "missed",
     "small": "small",
     "small_missed": "missed",
     "print": "print",

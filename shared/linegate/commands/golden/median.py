@@ -6,7 +6,7 @@ differ, a difference is no defect.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.progress import track
 
 from linegate import imaging, sight
+from linegate.adapters.golden.appearance import blurred, luminance_and_colour
 from linegate.adapters.golden.light import in_the_light_of
-from linegate.adapters.golden.materials import lightness
+from linegate.adapters.golden.materials import lightness, step_of
 from linegate.adapters.golden.picture import Golden, encode
 from linegate.adapters.golden.proof import kept_in, summary
 from linegate.adapters.golden.registration import register
@@ -131,24 +132,34 @@ def build(pictures: Sequence[Picture], names: Sequence[str]) -> Built:
     for band in _bands(first):
         golden[band] = np.median(np.stack([picture[band] for picture in laid]), axis=0).astype(np.uint8)
     deviant = tuple(float((cv2.absdiff(picture, golden).max(axis=2) > DEVIANT).mean()) for picture in laid)
-    return Built(Golden(golden, _variation(golden, laid)), deviant)
+    return Built(Golden(golden, _variation(golden, laid, _fine), _variation(golden, laid, _broad)), deviant)
 
 
-def _variation(golden: Picture, laid: Sequence[Picture]) -> NDArray[np.uint8]:
+def _variation(golden: Picture, laid: Sequence[Picture], look: Callable[[Picture], Picture]) -> NDArray[np.uint8]:
     """The second largest difference from the golden picture: the largest may be a defect of one board.
 
-    Looked at as the comparison does, in lightness and a little blurred.
+    Looked at as the comparison does.
     """
-
-    def seen(picture: Picture) -> NDArray[np.uint8]:
-        return np.asarray(cv2.GaussianBlur(lightness(picture), (3, 3), 0), np.uint8)
-
-    middle = seen(golden)
-    differences = [cv2.absdiff(seen(picture), middle) for picture in laid]
-    variation = np.empty_like(middle)
+    middle = look(golden)
+    variation = np.empty(golden.shape[:2], np.uint8)
+    differences = [_most(np.asarray(cv2.absdiff(look(picture), middle), np.uint8)) for picture in laid]
     for band in _bands(golden):
         variation[band] = np.sort(np.stack([difference[band] for difference in differences]), axis=0)[-2]
     return variation
+
+
+def _fine(picture: Picture) -> NDArray[np.uint8]:
+    """Its lightness, a little blurred."""
+    return np.asarray(cv2.GaussianBlur(lightness(picture), (3, 3), 0), np.uint8)
+
+
+def _broad(picture: Picture) -> Picture:
+    """So blurred that where thin strokes lie averages out."""
+    return blurred(luminance_and_colour(picture), step_of(picture))
+
+
+def _most(difference: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return lightness(difference) if difference.ndim == 3 else difference
 
 
 def _bands(picture: Picture) -> list[slice]:
