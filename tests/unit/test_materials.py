@@ -10,8 +10,9 @@ from linegate.adapters.golden.picture import Golden
 from linegate.commands.golden.median import build
 from linegate.evaluation.appearance import faint
 from linegate.evaluation.materials import ROUNDS, Drawn, Looked, contrast, look_at, tally
-from linegate.inspection import Box, Verdict
+from linegate.inspection import Verdict
 from linegate.samples import golden_board
+from linegate.shapes import Box
 
 
 def golden(good: Sequence[Picture]) -> Golden:

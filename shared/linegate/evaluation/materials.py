@@ -22,9 +22,10 @@ from linegate.adapters.golden.picture import Golden, encode
 from linegate.adapters.golden.verifier import GoldenVerifier
 from linegate.errors import RegistrationError
 from linegate.evaluation.appearance import WORSE, faint, levels, touch
-from linegate.inspection import Box, Check, Detection, Manifest, Result, Verdict
+from linegate.inspection import Check, Detection, Manifest, Result, Verdict
 from linegate.samples import DEFECTS, FINISHES, LOST_PRINT, MASKS, Design, Photograph, Spread, golden_board, sample
 from linegate.settings import Recipe
+from linegate.shapes import Box
 from linegate.verdict import decide
 
 SEEDS: Final = 7000  # of the designs, one for each colour and finish; nothing was chosen or fitted by these
