@@ -104,8 +104,10 @@ def unlike(
     allowed = _tolerance(pair, noise, _reduced_variation(variation, step))
     if broad is None and variation is not None:  # what they differ by on average is no more than that on average
         broad = np.asarray(cv2.GaussianBlur(variation, (0, 0), BROAD * step), np.uint8)
-    wide = pair.broad()
-    looks = ((pair, allowed), (wide, _tolerance(wide, _noise(wide), _reduced_variation(broad, step), BROAD_LEAST)))
+    looks = [(pair, allowed)]
+    if broad is not None:  # without, nothing that good boards do hides thin strokes from the first look
+        wide = pair.broad()
+        looks.append((wide, _tolerance(wide, _noise(wide), _reduced_variation(broad, step), BROAD_LEAST)))
     found: list[Unlike] = []
     for seen, may in looks:
         seeds = _beyond(seen.apart, may)
