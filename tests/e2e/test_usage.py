@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from linegate import __version__
 from linegate.commands.main import main
@@ -270,10 +271,25 @@ def test_a_full_disk_is_not_called_a_fault_of_linegate(desk: Path) -> None:
     assert (process.returncode, process.stderr) == (74, b"linegate: No space left on device\n")
 
 
+def three(desk: Path, stem: str = "good") -> list[str]:
+    """Pictures of three good boards, each with something of its own."""
+    names = [f"{stem}{number}.png" for number in range(3)]
+    for number, name in enumerate(names):
+        with Image.open(desk / "golden.png") as golden:
+            board = golden.convert("RGB")
+        board.putpixel((number, 0), (1, 2, 3))
+        board.save(desk / name)
+    return names
+
+
 @pytest.mark.parametrize(
-    "arguments", [("init", "new.yaml"), ("golden", "build", *3 * ["golden.png"], "-o", "new.png")], ids=str
+    "arguments",
+    [("init", "new.yaml"), ("golden", "build", *(f"good{n}.png" for n in range(3)), "-o", "new.png")],
+    ids=str,
 )
 def test_half_a_file_is_not_left_behind(desk: Path, arguments: tuple[str, ...]) -> None:
+    three(desk)
+
     def nothing_may_grow() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 
@@ -301,7 +317,7 @@ def test_hints_can_be_typed_as_the_command_was(
 
 
 def test_names_with_square_brackets_are_told_as_they_are(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["golden", "build", *["golden.png"] * 3, "-o", "board[bold].png"]) == 0
+    assert main(["golden", "build", *three(desk), "-o", "board[bold].png"]) == 0
     assert "wrote board[bold].png" in capsys.readouterr().out
 
 
@@ -310,7 +326,7 @@ def test_no_name_of_a_file_steers_the_terminal(desk: Path, capsys: pytest.Captur
     (desk / name).write_bytes((desk / "golden.png").read_bytes())
     assert main(["inspect", name, "--golden", "golden.png", "--annotated", f"{name}.jpg"]) == 0
     assert main(["inspect", name, "--golden", "golden.png", "--json"]) == 0
-    assert main(["golden", "build", name, name, name, "-o", f"new{name}"]) == 0
+    assert main(["golden", "build", *three(desk, "a\x1b[2J\u202eb"), "-o", f"new{name}"]) == 0
     said = capsys.readouterr()
     assert "a?[2J?b.png" in said.out
     assert not {"\x1b", "\u202e"} & {*said.out, *said.err}
