@@ -12,7 +12,7 @@ from PIL import Image
 
 from linegate.adapters.golden.comparison import examine
 from linegate.adapters.golden.coverage import Ground, coverage, ground_of, unmatched
-from linegate.adapters.golden.materials import Copper
+from linegate.adapters.golden.materials import Copper, Grey, Shown
 from linegate.adapters.golden.picture import Golden, decode
 from linegate.adapters.golden.proof import VERSION, Demand, shortfalls, text_of
 from linegate.adapters.golden.registration import Template, lay, lay_variation, lies, pose, unseen
@@ -38,6 +38,32 @@ class _Known:
     proof: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Laid(Reference):
+    """What the two pictures were when one was laid over the other: the detector has no need to read them out anew."""
+
+    over: Image.Image | None = None
+    arrays: "_Arrays | None" = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Arrays:
+    have: Shown
+    want: Shown
+    variation: Grey | None
+    outside: Grey | None
+    broad: Grey | None
+
+    @classmethod
+    def of(cls, picture: Image.Image, golden: Reference) -> "_Arrays":
+        if isinstance(golden, _Laid) and golden.over is picture and golden.arrays is not None:
+            return golden.arrays
+        variation, outside, broad = (
+            None if layer is None else np.asarray(layer) for layer in (golden.variation, golden.outside, golden.broad)
+        )
+        return cls(Shown(np.asarray(picture)), Shown(np.asarray(golden.picture)), variation, outside, broad)
+
+
 class GoldenRegistrar:
     """Lays golden pictures over others. `load` returns the file of a golden picture by its name."""
 
@@ -54,23 +80,24 @@ class GoldenRegistrar:
         good = known.golden
         try:
             warp = pose(seen, known.template)
-            laid = lay(good.picture, seen, warp)
+            have, want = Shown(seen), Shown(lay(good.picture, seen, warp))
             variation, broad = (
-                None if kept is None else Image.fromarray(lay_variation(kept, seen.shape, warp))
-                for kept in (good.variation, good.broad)
+                None if kept is None else lay_variation(kept, seen.shape, warp) for kept in (good.variation, good.broad)
             )
-            outside, cut_off = unmatched(seen, known.ground, warp)
-            return Reference(
-                Image.fromarray(laid),
-                variation,
-                unseen(seen, laid),
+            outside, cut_off = unmatched(have, known.ground, warp)
+            return _Laid(
+                Image.fromarray(want.pixels),
+                None if variation is None else Image.fromarray(variation),
+                unseen(have, want),
                 lies=lies(good.picture.shape, warp),
                 outside=Image.fromarray(255 * outside),
                 cut_off=cut_off,
                 proof=known.proof,
                 scale=good.picture.shape[1] / seen.shape[1],
                 digest=known.sight.digest,
-                broad=broad,
+                broad=None if broad is None else Image.fromarray(broad),
+                over=picture,
+                arrays=_Arrays(have, want, variation, outside, broad),
             )
         except (MemoryError, cv2.error) as error:  # OpenCV says so where it gets no memory
             raise RegistrationError(
@@ -108,12 +135,9 @@ class GoldenDetector:
         if golden is None:
             raise PermanentError("comparison needs a golden picture; name one in the recipe (recipes.NAME.golden)")
         try:
-            have, want = np.asarray(picture), np.asarray(golden.picture)
-            variation = None if golden.variation is None else np.asarray(golden.variation)
-            outside = None if golden.outside is None else np.asarray(golden.outside)
-            covered = coverage(have, want, outside, golden.cut_off, variation)
-            broad = None if golden.broad is None else np.asarray(golden.broad)
-            found, doubts = examine(have, want, self._copper, variation, broad)
+            laid = _Arrays.of(picture, golden)
+            covered = coverage(laid.have, laid.want, laid.outside, golden.cut_off, laid.variation)
+            found, doubts = examine(laid.have, laid.want, self._copper, laid.variation, laid.broad)
             doubts += shortfalls(golden.proof, self._demands, self._copper, self._confidence, golden.scale)
         except RegistrationError as error:
             return Found((), MODEL, VERSION, doubts=(f"Not compared: {error}.",))

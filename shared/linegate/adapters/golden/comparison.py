@@ -20,7 +20,17 @@ from numpy.typing import NDArray
 from linegate.adapters.golden.appearance import unlike
 from linegate.adapters.golden.classes import GoldenClass
 from linegate.adapters.golden.evidence import MOST_CERTAIN, probability
-from linegate.adapters.golden.materials import Copper, Grey, Mask, Pair, Picture, bare_metal, copper_masks, two_levels
+from linegate.adapters.golden.materials import (
+    Copper,
+    Grey,
+    Mask,
+    Pair,
+    Picture,
+    Shown,
+    bare_metal,
+    copper_masks,
+    two_levels,
+)
 from linegate.adapters.golden.topology import (
     Region,
     class_of_extra,
@@ -97,8 +107,8 @@ def compare(
 
 
 def examine(
-    picture: Picture,
-    golden: Picture,
+    picture: Picture | Shown,
+    golden: Picture | Shown,
     copper: Copper = "auto",
     variation: Grey | None = None,
     broad: Grey | None = None,
@@ -111,6 +121,7 @@ def examine(
     that it can't be defects.
     """
     pair = Pair.of(picture, golden)
+    picture, golden = Shown.of(picture).pixels, Shown.of(golden).pixels
     differences, doubts = _candidates(picture, golden, pair, copper, variation)
     found = [Detection(one.class_name, round(one.confidence, 3), one.box) for one in differences]
     if not two_levels(golden):  # a scan is all copper and ground

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linegate.adapters.golden.light import in_the_light_of
-from linegate.adapters.golden.materials import Grey, Mask, Picture, lightness, two_levels
+from linegate.adapters.golden.materials import Grey, Mask, Picture, Shown, darkest, lightness, reduced, two_levels
 from linegate.inspection import Coverage, Loss
 
 Warp = NDArray[np.float32]  # 2 x 3, from picture to golden coordinates
@@ -65,7 +65,7 @@ class Ground:
 def ground_of(golden: Picture) -> Ground:
     """Told once for each golden picture."""
     step, size = _step(golden), (golden.shape[1], golden.shape[0])
-    small = _reduced(golden, step)
+    small = reduced(golden, step)
     wide = max(2, round(BORDER * min(small.shape[:2])))
     border = np.concatenate(
         [part.reshape(-1, 3) for part in (small[:wide], small[-wide:], small[:, :wide], small[:, -wide:])]
@@ -90,14 +90,14 @@ def ground_of(golden: Picture) -> Ground:
     return Ground(around, size, step)
 
 
-def unmatched(picture: Picture, ground: Ground, warp: Warp) -> tuple[Mask, float]:
+def unmatched(picture: Picture | Shown, ground: Ground, warp: Warp) -> tuple[Mask, float]:
     """Where the golden picture says nothing of the picture that `warp` leads from, and how much of it is cut off.
 
     The first is a mask of the picture reduced to SIDE, the second a part (0 … 1) of the golden picture that lies outside
     of the picture. Plain background counts for neither.
     """
     step = _step(picture)
-    small = _reduced(picture, step)
+    small = Shown.of(picture).by(step)
     back = cv2.invertAffineTransform(warp)
     outside = 1 - _filled(small.shape[:2], _corners(ground.size) @ back[:, :2].T + back[:, 2], step)
     plain = ground.plain
@@ -118,8 +118,8 @@ def unmatched(picture: Picture, ground: Ground, warp: Warp) -> tuple[Mask, float
 
 
 def coverage(
-    picture: Picture,
-    golden: Picture,
+    picture: Picture | Shown,
+    golden: Picture | Shown,
     outside: Mask | None = None,
     cut_off: float = 0.0,
     variation: Grey | None = None,
@@ -130,7 +130,7 @@ def coverage(
     the first reason that holds.
     """
     step = _step(picture)
-    have, want = _reduced(picture, step), _reduced(golden, step)
+    have, want = Shown.of(picture).by(step), Shown.of(golden).by(step)
     if outside is None:
         outside = np.zeros(have.shape[:2], np.uint8)
     elif outside.shape != have.shape[:2]:
@@ -140,7 +140,7 @@ def coverage(
     scan = two_levels(want)
     if not scan:  # black and white are the colours of a scan
         shows = faintest_defect(want)
-        saturated, glaring = _too_much_light(have, want, shows)
+        saturated, glaring = _too_much_light(have, want, shown, wanted, shows)
         reasons += [(SATURATED, saturated), (GLARING, glaring)]
     else:
         shows = 255.0
@@ -151,7 +151,7 @@ def coverage(
             drowned &= _drowned(shown, lightness(in_the_light_of(have, want)[0]), shows)
         reasons.append((DROWNED, drowned))
     if variation is not None:
-        varying = cv2.resize(variation, have.shape[1::-1], interpolation=cv2.INTER_AREA)
+        varying = reduced(variation, step)
         reasons.append((VARYING, _areas(np.asarray(VARIATION * varying.astype(np.float32) > shows, np.uint8), 5)))
     left = np.ones(have.shape[:2], np.bool_)
     parts = [(CUT_OFF, cut_off)]
@@ -164,7 +164,9 @@ def coverage(
 
 def faintest_defect(golden: Picture) -> float:
     """Grey levels that a defect shows at least: what the two most alike materials of the golden picture differ by."""
-    colours, shares = materials(golden[_flat(golden)])
+    flat = np.flatnonzero(_flat(golden))
+    sampled = flat[:: max(1, flat.size // SAMPLES)]
+    colours, shares = materials(golden.reshape(-1, 3)[sampled])
     common = colours[shares >= LEAST_SHARE]
     apart = np.abs(common[:, None] - common[None]).max(axis=2)
     apart = apart[apart > FAINTEST]  # shades of one material
@@ -193,19 +195,23 @@ def materials(pixels: Picture, most: int = MATERIALS) -> tuple[NDArray[np.float3
     return colours, counts / len(sampled)
 
 
-def _flat(golden: Picture) -> NDArray[np.bool_]:
+def _flat(golden: Picture) -> Mask:
     """Where there is no edge."""
     light, three = lightness(golden), np.ones((3, 3), np.uint8)
     contrast = cv2.subtract(cv2.dilate(light, three), cv2.erode(light, three))
-    return np.asarray(contrast <= max(FAINTEST, float(np.median(contrast[::4, ::4]))), np.bool_)
+    return np.asarray(contrast <= max(FAINTEST, float(np.median(contrast[::4, ::4]))), np.uint8)
 
 
-def _too_much_light(have: Picture, want: Picture, shows: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where all channels are clipped that are not so on the golden picture, and where white light hides what lies below."""
-    most, least = lightness(have), _darkest(have)
-    brightest, darkest = lightness(want), _darkest(want)
-    clipped = (least >= 255 - CLIPPED) & (darkest < 255 - CLEAR) | (most <= CLIPPED) & (brightest > CLEAR)
-    white = _darkest(np.asarray(cv2.subtract(have, want), np.uint8))
+def _too_much_light(
+    have: Picture, want: Picture, most: Grey, brightest: Grey, shows: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where all channels are clipped that are not so on the golden picture, and where white light hides what lies below.
+
+    `most` and `brightest` are the lightness of the two.
+    """
+    least = darkest(have)
+    clipped = (least >= 255 - CLIPPED) & (darkest(want) < 255 - CLEAR) | (most <= CLIPPED) & (brightest > CLEAR)
+    white = darkest(np.asarray(cv2.subtract(have, want), np.uint8))
     glare = (white > GLARE) & ((most >= 255 - CLIPPED) | (ALLOWED * white > shows))
     return _areas(np.asarray(clipped, np.uint8), 3), _areas(np.asarray(glare, np.uint8), 5)
 
@@ -259,11 +265,6 @@ def _areas(mask: Mask, side: int) -> NDArray[np.bool_]:
     return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0, np.bool_)
 
 
-def _darkest(picture: Picture) -> Grey:
-    red, green, blue = cv2.split(picture)
-    return np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
-
-
 def _corners(size: tuple[int, int]) -> NDArray[np.float64]:
     width, height = size
     return np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
@@ -277,14 +278,6 @@ def _filled(shape: tuple[int, ...], corners: NDArray[np.float64], step: int) -> 
     return mask
 
 
-def _step(picture: Picture) -> int:
+def _step(picture: Picture | Shown) -> int:
     """By how many times it is reduced so that its shorter side comes nearest to SIDE: by a whole number, which is fast."""
     return max(1, round(float(min(picture.shape[:2])) / SIDE))
-
-
-def _reduced(picture: Picture, step: int) -> Picture:
-    if step == 1:
-        return picture
-    width, height = picture.shape[1] // step, picture.shape[0] // step
-    whole = picture[: height * step, : width * step]
-    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

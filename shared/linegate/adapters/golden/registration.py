@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.adapters.golden.materials import lightness, reduced, resized
+from linegate.adapters.golden.materials import Shown, lightness, resized
 from linegate.errors import RegistrationError
 from linegate.sight import TILES
 
@@ -336,13 +336,13 @@ def lies(shape: tuple[int, ...], warp: Warp) -> tuple[float, float, float, float
     return float(a), float(b), float(start[0]), float(c), float(d), float(start[1])
 
 
-def unseen(picture: Picture, laid: Picture) -> tuple[int, ...]:
+def unseen(picture: Picture | Shown, laid: Picture | Shown) -> tuple[int, ...]:
     """The tiles of `linegate.sight` in which the picture shows next to nothing of what the golden one laid over it does.
 
     What is covered, hazy or blurred has no edges there, or soft ones; what is coarse, shaken or a negative has others.
     """
     scale = min(1.0, UNSEEN_SIDE / min(picture.shape[:2]))
-    have, want = (cv2.GaussianBlur(_fewer(shown, scale), (0, 0), UNSEEN_BLUR) for shown in (picture, laid))
+    have, want = (cv2.GaussianBlur(_fewer(Shown.of(shown), scale), (0, 0), UNSEEN_BLUR) for shown in (picture, laid))
     energies = []
     for order in ((1, 0), (0, 1)):
         of_have, of_want = (cv2.Sobel(grey, cv2.CV_32F, *order) for grey in (have, want))
@@ -360,11 +360,9 @@ def _tiles(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(means, np.float32)
 
 
-def _fewer(picture: Picture, scale: float) -> Grey:
+def _fewer(picture: Shown, scale: float) -> Grey:
     """The lightness of a picture, reduced by `scale`; first in colour by a whole number, which is quicker."""
-    return resized(
-        lightness(reduced(picture, int(1 / scale))), tuple(round(scale * side) for side in picture.shape[:2])
-    )
+    return resized(lightness(picture.by(int(1 / scale))), tuple(round(scale * side) for side in picture.shape[:2]))
 
 
 def _grey(picture: Picture) -> NDArray[np.uint8]:
