@@ -29,7 +29,6 @@ from linegate.adapters.golden.materials import (
     Shown,
     bare_metal,
     copper_masks,
-    two_levels,
 )
 from linegate.adapters.golden.topology import (
     Region,
@@ -124,7 +123,7 @@ def examine(
     picture, golden = Shown.of(picture).pixels, Shown.of(golden).pixels
     differences, doubts = _candidates(picture, golden, pair, copper, variation)
     found = [Detection(one.class_name, round(one.confidence, 3), one.box) for one in differences]
-    if not two_levels(golden):  # a scan is all copper and ground
+    if not pair.scan:  # a scan is all copper and ground
         others, more = unlike(picture, golden, variation, pair, broad)
         found = _merged(found, [Detection(one.class_name, round(one.confidence, 3), one.box) for one in others])
         doubts += more
@@ -168,34 +167,35 @@ def _candidates(
     scale = float(np.clip(min(want.shape) / 640, 0.75, 4))
     differs = cv2.bitwise_xor(have, want)
     windows = where(np.asarray(differs, np.uint8), _room(scale) + round(SAME_EDGE * scale))
-    depths = _Depths.of(have, want, windows)
-    edges = depths.raggedness(have, want, windows, scale)
+    depths = [_Depths.of(have, want, window) for window in windows]
+    edges = _raggedness(have, want, windows, depths, scale)
     if edges.typical > MAXIMUM_RAGGEDNESS * scale:
         raise RegistrationError(
             f"edges lie {edges.typical:.1f} px from those of the golden picture: they do not show the same product, or "
             "one of them is out of focus"
         )
     sides = (
-        (True, cv2.bitwise_and(want, differs), depths.in_want, depths.beside_have),
-        (False, cv2.bitwise_and(have, differs), depths.beside_want, depths.in_have),
+        (True, cv2.bitwise_and(want, differs), [(known.in_want, known.beside_have) for known in depths]),
+        (False, cv2.bitwise_and(have, differs), [(known.beside_want, known.in_have) for known in depths]),
     )
     seeded = [
-        (gone, window, np.asarray(difference[window], np.uint8), _beyond(deep[window], far[window], edges), deep, far)
-        for gone, difference, deep, far in sides
-        for window in windows
+        (gone, window, np.asarray(difference[window], np.uint8), _beyond(deep, far, edges), deep, far, apart)
+        for gone, difference, known in sides
+        for window, (deep, far), apart in zip(windows, known, edges.apart, strict=True)
     ]
-    differing = sum(cv2.countNonZero(difference & seeds) for _, _, difference, seeds, _, _ in seeded) / want.size
+    differing = sum(cv2.countNonZero(difference & seeds) for _, _, difference, seeds, *_ in seeded) / want.size
     if differing > MAXIMUM_DIFFERING:  # before a flood of regions is looked at one by one
         raise RegistrationError(
             f"{differing:.0%} of the picture differ from the golden picture: they do not show the same product"
         )
     found = []
-    for gone, window, difference, seeds, deep, far in seeded:
+    for gone, window, difference, seeds, deep, far, apart in seeded:
         for region in _regions(difference & seeds, difference, window, scale):
             name: GoldenClass = class_of_missing(region, want, have) if gone else class_of_extra(region, want)
             if gone and pair.coloured and _hole_is_covered(region, picture, golden):
                 name = "missing_hole"
-            evidence = _evidence(region, name, deep, far, edges)
+            at = _within(region.window, window)
+            evidence = _evidence(region, name, deep[at], far[at], apart[at], edges.typical)
             found.append(Candidate(name, _box(region, scale, picture.shape), evidence))
     if edges.typical <= DROWNING * scale:
         return found, ()
@@ -211,14 +211,14 @@ class _Edges:
     """How far the edges of the two pictures lie apart: everywhere, and on each pixel of an edge of the golden one."""
 
     typical: float
-    apart: Distance  # and 1 more; 0 away from edges
+    apart: tuple[Distance, ...]  # window by window, and 1 more; 0 away from edges
 
 
 @dataclass(frozen=True, slots=True)
 class _Depths:
-    """For each pixel, how deep it lies in the copper of either picture, or in what lies beside the copper.
+    """For each pixel of a window, how deep it lies in the copper of either picture, or in what lies beside the copper.
 
-    Known inside the windows, as far as the room around what differs there; 0 elsewhere.
+    True as far as the room around what differs there.
     """
 
     in_want: Distance
@@ -227,67 +227,67 @@ class _Depths:
     beside_have: Distance
 
     @classmethod
-    def of(cls, have: Mask, want: Mask, windows: Sequence[Window]) -> "_Depths":
-        depths = []
-        for mask in (want, have):
-            for value in (1, 0):
-                depth = np.zeros(mask.shape, np.float32)  # takes no memory where nothing is written
-                for window in windows:
-                    seen = mask[window]
-                    depth[window] = _depth(seen if value else 1 - seen, window, mask.shape)
-                depths.append(depth)
-        return cls(*depths)
+    def of(cls, have: Mask, want: Mask, window: Window) -> "_Depths":
+        seen = ((mask[window], mask.shape) for mask in (want, have))
+        return cls(*(_depth(kind, window, shape) for mask, shape in seen for kind in (mask, 1 - mask)))
 
-    def raggedness(self, have: Mask, want: Mask, windows: Sequence[Window], scale: float) -> _Edges:
-        """Root of the mean square distance of each picture's edges from the other's; defects hardly count.
 
-        Outside of the windows the edges lie on one another.
-        """
-        count, squares = 0, 0.0
-        on_golden = np.zeros(want.shape, np.float32)
-        for mask, other, within, beside in (
-            (have, want, self.in_want, self.beside_want),
-            (want, have, self.in_have, self.beside_have),
-        ):
-            edge = cv2.subtract(mask, cv2.erode(mask, np.ones((3, 3), np.uint8)))
-            edge[[0, -1]], edge[:, [0, -1]] = 0, 0  # the picture ends there, not the copper
-            count += cv2.countNonZero(edge)
-            for window in windows:
-                on = np.flatnonzero(edge[window])
-                # An edge pixel that lies on the other's edge too has a depth of 1 there.
-                inside = other[window].ravel()[on] > 0
-                apart = np.where(inside, within[window].ravel()[on] - 1, beside[window].ravel()[on])
-                same = apart <= SAME_EDGE * scale
-                count -= on.size - int(np.count_nonzero(same))
-                near = np.minimum(apart[same], OUTLIER * scale)
-                squares += float(np.square(near, dtype=np.float64).sum())
-                if mask is want:
-                    told = np.zeros(edge[window].shape, np.float32)
-                    told.ravel()[on[same]] = near + 1
-                    on_golden[window] = told
-        typical = float(np.sqrt(squares / count)) if count else 0.0
-        return _Edges(max(LEAST_RAGGEDNESS, typical), on_golden)
+def _raggedness(have: Mask, want: Mask, windows: Sequence[Window], depths: Sequence[_Depths], scale: float) -> _Edges:
+    """Root of the mean square distance of each picture's edges from the other's; defects hardly count.
+
+    Outside of the windows the edges lie on one another.
+    """
+    count, squares = 0, 0.0
+    on_golden: list[Distance] = []
+    for mask, other in ((have, want), (want, have)):
+        edge = cv2.subtract(mask, cv2.erode(mask, np.ones((3, 3), np.uint8)))
+        edge[[0, -1]], edge[:, [0, -1]] = 0, 0  # the picture ends there, not the copper
+        count += cv2.countNonZero(edge)
+        for window, known in zip(windows, depths, strict=True):
+            within, beside = (known.in_want, known.beside_want) if mask is have else (known.in_have, known.beside_have)
+            on = np.flatnonzero(edge[window])
+            # An edge pixel that lies on the other's edge too has a depth of 1 there.
+            inside = other[window].ravel()[on] > 0
+            apart = np.where(inside, within.ravel()[on] - 1, beside.ravel()[on])
+            same = apart <= SAME_EDGE * scale
+            count -= on.size - int(np.count_nonzero(same))
+            near = np.minimum(apart[same], OUTLIER * scale)
+            squares += float(np.square(near, dtype=np.float64).sum())
+            if mask is want:
+                told = np.zeros(within.shape, np.float32)
+                told.ravel()[on[same]] = near + 1
+                on_golden.append(told)
+    typical = float(np.sqrt(squares / count)) if count else 0.0
+    return _Edges(max(LEAST_RAGGEDNESS, typical), tuple(on_golden))
 
 
 def _beyond(deep: Distance, far: Distance, edges: _Edges) -> Mask:
     return np.asarray(cv2.max(deep, far) > REACH * edges.typical, np.uint8)
 
 
-def _evidence(region: Region, class_name: str, deep: Distance, far: Distance, edges: _Edges) -> dict[str, float]:
+def _within(part: Window, whole: Window) -> Window:
+    """The part of the picture as a part of a window of it."""
+    (top, left), (rows, columns) = (side.start for side in whole), part
+    return slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
+
+
+def _evidence(
+    region: Region, class_name: str, deep: Distance, far: Distance, apart: Distance, unit: float
+) -> dict[str, float]:
     """What speaks for a defect, in units of the edges' raggedness: a shape that raggedness does not explain.
 
+    Depths and distances are those of the region's window, `unit` is the raggedness in pixels.
     Lengths as logarithms: twice as deep is as telling at any depth.
     """
-    unit = edges.typical
     pixels = region.pixels > 0
-    depth, reach = np.minimum(deep[region.window][pixels] / unit, FARTHEST), far[region.window][pixels] / unit
+    depth, reach = np.minimum(deep[pixels] / unit, FARTHEST), far[pixels] / unit
     reach = np.minimum(reach, FARTHEST)
     left, top, right, bottom = region.bounds
     length = max(right - left, bottom - top) / unit
     area = float(pixels.sum()) / unit**2
     thickness = float(_depth(region.pixels).max()) / unit
     beside = dilated(region.pixels, disc(3)) == 0
-    nearby = edges.apart[region.window][beside]
+    nearby = apart[beside]
     nearby = nearby[nearby > 0] - 1
     local = _rms(nearby) if nearby.size > 20 else unit
     return {

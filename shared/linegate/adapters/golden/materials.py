@@ -69,13 +69,14 @@ class Pair:
         Grey | None
     )  # grey levels, on at least GLARE_SIDE pixels across; None where there is none or it can't be told
     coloured: bool  # whether the golden picture has a colour that bare metal can be told from
+    scan: bool  # whether the golden picture is a black-and-white scan, as `two_levels` tells it
 
     @classmethod
     def of(cls, picture: Picture | Shown, golden: Picture | Shown) -> "Pair":
         good = Shown.of(golden)
         step = step_of(good.pixels)
-        smaller, wanted, colour = Shown.of(picture).by(step), good.by(step), coloured(good.pixels)
-        return cls(step, smaller, wanted, None if two_levels(good.pixels) else glare(smaller, wanted), colour)
+        smaller, wanted, scan = Shown.of(picture).by(step), good.by(step), two_levels(good.pixels)
+        return cls(step, smaller, wanted, None if scan else glare(smaller, wanted), coloured(good.pixels), scan)
 
 
 def step_of(picture: Picture) -> int:
@@ -109,8 +110,8 @@ def copper_masks(
     `pair` tells the glare that is taken out first, `variation` by how many grey levels good boards differ from the golden
     one, at each pixel.
     """
-    scan = bilevel(golden)
     want, have = lightness(golden), lightness(picture)
+    scan = bilevel(want)
     # Copper on a grey board brightens as glare does.
     if pair is not None and pair.glare is not None and pair.coloured and not scan:
         have = np.asarray(cv2.subtract(have, enlarged(pair.glare, have)), np.uint8)
@@ -240,6 +241,10 @@ def bilevel(picture: NDArray[Any]) -> bool:
     sampled = np.ascontiguousarray(picture[::4, ::4])
     if sampled.ndim == 3:
         sampled = lightness(sampled)
+    return _bilevel(sampled)
+
+
+def _bilevel(sampled: Grey) -> bool:
     bright = float((sampled > BRIGHT).mean())
     dark = float((sampled < (DARK if bright > 0 else BLACK)).mean())
     return dark + bright > BILEVEL_SHARE
@@ -248,7 +253,7 @@ def bilevel(picture: NDArray[Any]) -> bool:
 def two_levels(picture: Picture) -> bool:
     """Whether it is a black-and-white scan and nothing else: a photograph of a white board is bright, but not white."""
     light = lightness(np.ascontiguousarray(picture[::4, ::4]))
-    return bilevel(picture) and float(((light < BLACK) | (light > WHITE)).mean()) > TWO_LEVELS
+    return _bilevel(light) and float(((light < BLACK) | (light > WHITE)).mean()) > TWO_LEVELS
 
 
 def _wide(grey: Grey) -> NDArray[np.float32]:
