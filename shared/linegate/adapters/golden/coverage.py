@@ -6,7 +6,7 @@ something foreign would stand out is covered.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -226,7 +226,7 @@ def _unfocused(shown: Grey, wanted: Grey, kept: float) -> NDArray[np.bool_]:
     followed = _blocks(of_have[0] * of_want[0] + of_have[1] * of_want[1])
     there = _blocks(of_want[0] ** 2 + of_want[1] ** 2)
     followed, energy = _around(followed), _around(there)
-    light = _blocks(shown.astype(np.float32)) + 8, _blocks(wanted.astype(np.float32)) + 8
+    light = _blocks(shown) + 8, _blocks(wanted) + 8
     gain = np.clip(_around(light[0]) / _around(light[1]), 0.5, 1.0)
     lost = (energy > TELLING * there.mean()) & (followed < kept * gain * energy)
     return _as_large(np.asarray(lost, np.uint8), shown)
@@ -246,7 +246,7 @@ def _drowned(shown: Grey, wanted: Grey, shows: float) -> NDArray[np.bool_]:
     return _as_large(noisy, shown)
 
 
-def _blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _blocks(values: NDArray[Any]) -> NDArray[np.float32]:
     size = max(1, values.shape[1] // BLOCK), max(1, values.shape[0] // BLOCK)
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
 

@@ -1,6 +1,5 @@
 """What shows copper on a picture, and what shows bare metal."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -14,7 +13,7 @@ Mask = NDArray[np.uint8]  # height x width, 0 or 1
 Copper = Literal["auto", "bright", "dark"]
 
 # Pixels whose channels are taken apart at once: as many as stay near the processor.
-BAND: Final = 2**17
+BAND: Final = 2**16
 # Where looks are compared, pictures are reduced by a whole number so that the shorter side comes nearest to this.
 SIDE: Final = 800
 # Part of the pixels that are dark or bright on a black-and-white scan; where none is bright, they must be black.
@@ -150,9 +149,8 @@ def glare(picture: Picture, golden: Picture) -> Grey | None:
     Copper that is there too much brightens them unequally; on it, glare is what its surroundings have, so that a bridge
     below a spot of glare is seen. A bright spot with a sharp edge can't be told from solder, and stays.
     """
-    red, green, blue = cv2.split(cv2.subtract(picture, golden))
-    most = np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
-    least = np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
+    brighter = np.asarray(cv2.subtract(picture, golden), np.uint8)
+    most, least = lightness(brighter), darkest(brighter)
     white = cv2.bitwise_and(least, cv2.compare(least, cv2.LUT(most, _WHITE), cv2.CMP_GE))
     if not cv2.hasNonZero(white):
         return None
@@ -218,21 +216,21 @@ def _materials(grey: Grey) -> tuple[float, float]:
 
 def lightness(picture: Picture) -> Grey:
     """The brightest of the three colours: copper, bare or below the mask, is brighter than the mask in at least one."""
-    return _of_channels(picture, cv2.max)
+    return _of_channels(picture, np.maximum)
 
 
 def darkest(picture: Picture) -> Grey:
     """The darkest of the three colours."""
-    return _of_channels(picture, cv2.min)
+    return _of_channels(picture, np.minimum)
 
 
-def _of_channels(picture: Picture, choose: Callable[..., Any]) -> Grey:
+def _of_channels(picture: Picture, choose: np.ufunc) -> Grey:
     """In bands of rows: half the time that it takes at once, and a tenth of that of picture.max(axis=2)."""
     chosen = np.empty(picture.shape[:2], np.uint8)
     rows = max(1, BAND // max(1, picture.shape[1]))
     for top in range(0, picture.shape[0], rows):
         red, green, blue = cv2.split(picture[top : top + rows])
-        choose(choose(red, green), blue, dst=chosen[top : top + rows])
+        choose(choose(red, green, out=red), blue, out=chosen[top : top + rows])
     return chosen
 
 
