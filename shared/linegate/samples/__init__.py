@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.samples.camera import OVERSAMPLING, Picture, expose, jpeg, photograph, pose_of, seen
+from linegate.samples.camera import OVERSAMPLING, Picture, any_pose, expose, jpeg, photograph, seen
 from linegate.samples.defects import DEFECTS, LOST_PRINT, Placed, lose_print, place
 from linegate.samples.design import CONVEYOR, FINISHES, MASKS, SIZE, Design, Mask, Palette, drilled_copper, golden_board
 from linegate.samples.spread import Made, Spread, made
@@ -63,9 +63,7 @@ def sample(
         if name not in DEFECTS:
             raise ValueError(f"there is no defect {name!r}; there is {', '.join((*DEFECTS, LOST_PRINT))}")
         placed.append((name, place(design, rng, name, conductors, holes, placed)))
-    pose = pose_of(
-        design.size, rng.uniform(-6, 6), rng.uniform(-6, 6), rng.uniform(-0.8, 0.8), rng.uniform(0.995, 1.005)
-    )
+    pose = any_pose(design.size, rng)
     surface = design.surface(conductors, holes, ground, board.palette)
     picture = expose(photograph(surface, pose, CONVEYOR), rng)
     truth = tuple((name, seen(corners, pose)) for name, corners in placed)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.samples.camera import OVERSAMPLING, Picture, expose, photograph, pose_of, seen
+from linegate.samples.camera import OVERSAMPLING, Picture, any_pose, expose, photograph, pose_of, seen
 from linegate.samples.components import (
     Component,
     ceramic,
@@ -208,7 +208,7 @@ def draw(rng: np.random.Generator, faults: Sequence[str] = ()) -> Drawn:
             raise ValueError(f"there is no component left on this board that could be {fault}")
         chosen[free[int(rng.integers(len(free)))]] = fault
     board, corners = surface(rng, chosen)
-    pose = pose_of(SIZE, rng.uniform(-6, 6), rng.uniform(-6, 6), rng.uniform(-0.8, 0.8), rng.uniform(0.995, 1.005))
+    pose = any_pose(SIZE, rng)
     picture = expose(photograph(board, pose, CONVEYOR), rng)
     return Drawn(picture, tuple((name, seen(points, pose)) for name, points in corners))
 

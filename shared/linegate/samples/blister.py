@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.samples.camera import OVERSAMPLING, Picture, expose, photograph, pose_of, seen
+from linegate.samples.camera import OVERSAMPLING, Picture, any_pose, expose, photograph, pose_of, seen
 from linegate.samples.components import Component, Pen, put, toned
 from linegate.samples.golden import write_golden
 from linegate.samples.product import Drawn, Product
@@ -111,7 +111,7 @@ def draw(rng: np.random.Generator, faults: Sequence[str] = ()) -> Drawn:
         raise ValueError(f"a pack has {len(POCKETS)} pockets, not {len(faults)}")
     where = rng.permutation(len(POCKETS))
     surface, corners = _surface(rng, dict(zip(where.tolist(), faults, strict=False)))
-    pose = pose_of(SIZE, rng.uniform(-6, 6), rng.uniform(-6, 6), rng.uniform(-0.8, 0.8), rng.uniform(0.995, 1.005))
+    pose = any_pose(SIZE, rng)
     picture = expose(photograph(surface, pose, CONVEYOR), rng)
     return Drawn(picture, tuple((name, seen(points, pose)) for name, points in corners))
 

@@ -22,6 +22,11 @@ def pose_of(size: int, shift_x: float, shift_y: float, degrees: float, scale: fl
     return np.asarray(pose, np.float64)
 
 
+def any_pose(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """As things come to lie on a conveyor: shifted by up to 6 px, turned by 0.8°, larger or smaller by 0.5 %."""
+    return pose_of(size, rng.uniform(-6, 6), rng.uniform(-6, 6), rng.uniform(-0.8, 0.8), rng.uniform(0.995, 1.005))
+
+
 def photograph(surface: Picture, pose: NDArray[np.float64], around: Sequence[int]) -> Picture:
     """size x size x 3, from a surface OVERSAMPLING times as large; `around` is the colour of what it lies on."""
     soft = cv2.blur(surface, (OVERSAMPLING + 1, OVERSAMPLING + 1))
