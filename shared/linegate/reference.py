@@ -13,7 +13,7 @@ from typing import Any, Final, get_args
 from linegate.kind import DetectorKind, RecipeBase
 from linegate.kinds import DETECTORS, VERIFIERS
 from linegate.sections import CLOUD_RETRY, IN_WORDS, Cloud, Images, Section
-from linegate.settings import ROLES, Settings, keys_of, type_of
+from linegate.settings import ROLES, Settings, keys_of, kind_of, type_of
 from linegate.stages import (
     BY_TOPIC,
     MARGIN_S,
@@ -149,6 +149,8 @@ def page() -> str:
         ]
         heading = f"## `{path}`{''.join(told)}" if path else "## The file"
         introduction = [" ".join(model["description"].split()), ""] if path and "description" in model else []
+        detector = kind_of(DETECTORS, model["properties"]["type"]["const"]) if path.endswith("detectors[]") else None
+        introduction += [_declared(detector), ""] if detector else []
         rows = [
             f"| `{key}` | {_default(key, field, model, known)} | {_may_be(field, known)} | {field.get('description', '')} |"
             for key, field in model["properties"].items()
@@ -156,6 +158,12 @@ def page() -> str:
         head = ["| key | default | may be | what it is |", "|---|---|---|---|"]
         sections.append("\n".join([heading, "", *introduction, *head, *rows, ""]))
     return "\n".join(sections)
+
+
+def _declared(kind: type[DetectorKind]) -> str:
+    """What a detector needs of its recipe, and what it says of a finding beside class and box."""
+    needs, says = (", ".join(sorted(each)) or "nothing more" for each in (kind.needs, kind.says))
+    return f"It needs: {needs}. It says of a finding: {says}."
 
 
 def _docstrings() -> dict[tuple[str, str], str]:

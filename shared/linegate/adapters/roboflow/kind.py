@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from linegate.adapters.roboflow.service import Roboflow, Workflow
 from linegate.adapters.unverified import Unverified
 from linegate.errors import TransientError
-from linegate.kind import DetectorKind, Prices, RecipeBase, Surroundings, VerifierKind
+from linegate.kind import DetectorKind, Prices, RecipeBase, Says, Surroundings, VerifierKind
 from linegate.ports import Detector, Verifier
 from linegate.sections import Section
 
@@ -25,6 +25,7 @@ class RoboflowDetection(DetectorKind):
     service_keys: ClassVar[str] = "workspace and api_key"
     asks: ClassVar[bool] = True
     trained: ClassVar[bool] = True
+    says: ClassVar[frozenset[Says]] = frozenset({Says.CONFIDENCE, Says.OUTLINE})
     package: ClassVar[str] = "inference_sdk"
     preload: ClassVar[tuple[str, ...]] = ("linegate.adapters.roboflow.detector",)
 
