@@ -56,6 +56,9 @@ class MemoryImages:
         self.reads += 1
         return self._content(ref)
 
+    def latest(self, bucket: str, name: str) -> bytes:
+        return self._content(ObjectRef(bucket, name, self.objects.get((bucket, name), (-1, b""))[0]))
+
     def write(self, bucket: str, name: str, data: bytes, content_type: str) -> int:
         generation = self.objects.get((bucket, name), (0, b""))[0] + 1
         self.objects[bucket, name] = (generation, data)

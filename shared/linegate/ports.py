@@ -108,6 +108,10 @@ class ImageStore(Protocol):
         """The content of this very generation. Raises ObjectMissingError when it is gone or was replaced."""
         ...
 
+    def latest(self, bucket: str, name: str) -> bytes:
+        """The content of the newest version, whichever it is. Raises ObjectMissingError."""
+        ...
+
     def write(self, bucket: str, name: str, data: bytes, content_type: str) -> int:
         """Store a new version, whole or not at all; returns its generation."""
         ...

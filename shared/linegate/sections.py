@@ -4,6 +4,7 @@ import re
 from ipaddress import ip_network
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -309,3 +310,41 @@ class Edge(Section):
     retry: Retry = Retry()
     concurrency: Concurrency = Concurrency()
     workers: Workers = Workers()
+
+
+def _listen(text: str) -> str:
+    try:
+        parts = urlsplit(f"//{text}")
+        sound = bool(parts.hostname) and parts.port is not None and not parts.path
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ValueError("must be an address with its port, e.g. 127.0.0.1:8080")
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+        raise ValueError("must be the name of a time zone, e.g. Europe/Berlin") from error
+    return name
+
+
+class Station(Section):
+    """The pages for people at the line."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8080"
+    """Where `linegate edge` serves them: address and port."""
+    address: Annotated[str, AfterValidator(http_url)] | None = None
+    """How people reach them, e.g. https://gate.example.com; links in notifications begin with it."""
+    hosts: list[str] = []
+    """Other names that people call the station by; a request by any further name is refused."""
+    time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    """Of the clocks on the wall, e.g. Europe/Berlin."""
+
+    @property
+    def listen_at(self) -> tuple[str, int]:
+        """Host and port."""
+        parts = urlsplit(f"//{self.listen}")
+        return parts.hostname or "", parts.port or 0

@@ -14,7 +14,7 @@ from linegate.adapters.roboflow.service import Roboflow
 from linegate.inspection import Verdict
 from linegate.kind import DetectorKind, Kind, RecipeBase, TargetKind, VerifierKind
 from linegate.kinds import DETECTORS, TARGETS, VERIFIERS
-from linegate.sections import CLOUD_RETRY, Cloud, Edge, Images, Line, Name, Network, Retry, Section, Storage
+from linegate.sections import CLOUD_RETRY, Cloud, Edge, Images, Line, Name, Network, Retry, Section, Station, Storage
 from linegate.stages import STAGES, Instance
 
 K = TypeVar("K", bound=Kind)
@@ -160,6 +160,7 @@ class Settings(Section):
     storage: Storage = Storage()
     cloud: Cloud | None = None
     edge: Edge = Edge()
+    station: Station = Station()
     _folder: Path = PrivateAttr(default_factory=Path)
     _confidential: frozenset[str] = PrivateAttr(default=frozenset())
 

@@ -47,6 +47,14 @@ def test_what_is_written_can_be_read(store: ImageStore) -> None:
     assert (store.read(ref), store.size(ref)) == (b"one", 3)
 
 
+def test_the_newest_version_is_read_without_its_generation(store: ImageStore) -> None:
+    put(store, "results/a/r1.jpg", b"one")
+    put(store, "results/a/r1.jpg", b"two")
+    assert store.latest("b", "results/a/r1.jpg") == b"two"
+    with pytest.raises(ObjectMissingError):
+        store.latest("b", "results/a/r2.jpg")
+
+
 def test_an_empty_object_is_an_object(store: ImageStore) -> None:
     ref = put(store, "uploads/l/s/1.jpg", b"")
     assert (store.read(ref), store.size(ref)) == (b"", 0)

@@ -31,6 +31,7 @@ LAYERS = (
     {"bootstrap"},
     {"admission"},
     {"serve", "startup"},
+    {"station"},
     {"files", "console", "temporary", "reference"},
     {"edge"},
     {"samples"},

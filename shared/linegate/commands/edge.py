@@ -10,6 +10,7 @@ from types import FrameType
 from linegate import config, logs
 from linegate.commands.arguments import add_config
 from linegate.edge.runtime import Runtime
+from linegate.station.serving import StationProcess
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run until SIGTERM or Ctrl-C. Returns 0. Raises ConfigError, TransientError."""
     logs.configure(config.log_level(), one_line_a_board=not options.verbose)
-    runtime = Runtime(config.load(options.config))
+    settings = config.load(options.config)
+    runtime = Runtime(settings)
+    station = StationProcess(settings)
     stop = threading.Event()
 
     def stopped(number: int, _: FrameType | None) -> None:
@@ -30,7 +33,9 @@ def run(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, stopped)
     signal.signal(signal.SIGINT, stopped)
     runtime.start()
+    station.start()
     stop.wait()
+    station.stop()
     if not runtime.stop():
         sys.stderr.flush()
         os._exit(0)  # a call that hangs would keep the interpreter; nothing of it is lost

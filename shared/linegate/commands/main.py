@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "qualify": "the gate as an attribute gauge: a study to sign, and how many boards it needs",
     "challenge": "known-bad pictures through the running gate; exit 0 if it FAILED all of them",
     "edge": "run the gate beside a line until stopped",
+    "station": "pages for people at the line, of a gate that runs beside or not",
     "status": "what is waiting, in work, dead-lettered, undelivered",
     "list": "the latest inspections: time, verdict, board, reasons",
     "show": "all that is known of one board, and where its pictures lie",

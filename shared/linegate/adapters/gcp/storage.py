@@ -35,7 +35,6 @@ class CloudImages:
             return bytes(self._blob(ref).download_as_bytes(retry=RETRY, timeout=BUDGET_S))
 
     def latest(self, bucket: str, name: str) -> bytes:
-        """The newest version of an object, whichever it is. Raises ObjectMissingError."""
         with mapped(SERVICE), _missing(ObjectRef(bucket, name, 0)):
             return bytes(self._client.bucket(bucket).blob(name).download_as_bytes(retry=RETRY, timeout=BUDGET_S))
 

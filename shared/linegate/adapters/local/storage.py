@@ -50,6 +50,11 @@ class FolderStore:
                 raise _replaced(ref)
             return data
 
+    def latest(self, bucket: str, name: str) -> bytes:
+        newest = "SELECT max(generation) FROM objects WHERE bucket = ? AND name = ?"
+        ((generation,),) = self._database.read(newest, (bucket, name))
+        return self.read(ObjectRef(bucket, name, generation or 0))
+
     def write(self, bucket: str, name: str, data: bytes, content_type: str) -> int:
         with self._temporary(data) as (temporary, incoming), self._folder_of(name) as (path, folder):
             os.replace(temporary, path.name, src_dir_fd=incoming, dst_dir_fd=folder)

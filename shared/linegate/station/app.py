@@ -1,0 +1,59 @@
+"""The station as one ASGI application, wherever it runs."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+
+from linegate.errors import TransientError
+from linegate.logs import log
+from linegate.station import render
+from linegate.station.addresses import hosts
+from linegate.station.pages import home, pictures
+from linegate.station.shield import Shield
+from linegate.station.site import Site
+
+PAGES: Final = (home, pictures)
+
+
+def asgi(site: Site) -> Starlette:
+    """Pages, pictures and streams of one gate."""
+    app = Starlette(
+        routes=list(_routes()),
+        middleware=[Middleware(Shield, hosts=hosts(site.settings))],
+        exception_handlers={HTTPException: _refused, TransientError: _unavailable, Exception: _broken},
+    )
+    app.state.site = site
+    app.state.closing = asyncio.Event()  # set when the process is asked to stop: streams end at once
+    return app
+
+
+def _routes() -> Iterator[BaseRoute]:
+    for each in PAGES:
+        yield from each.ROUTES
+    yield Mount("/static", StaticFiles(directory=render.HERE / "static"))
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    told = {404: "There is nothing here."}
+    said = told.get(error.status_code, error.detail) if error.detail in ("", "Not Found") else error.detail
+    return render.page(request, "told.html", error.status_code, said=said)
+
+
+def _unavailable(request: Request, error: Exception) -> Response:
+    """The store does not answer: the page says so, and that it is no verdict."""
+    log.warning("station.unavailable", path=request.url.path, reason=str(error))
+    return render.page(request, "told.html", 503, said=f"The gate's store can't answer: {error}")
+
+
+def _broken(request: Request, error: Exception) -> Response:
+    log.error("station.failed", path=request.url.path, exc_info=error)
+    return render.page(request, "told.html", 500, said="This is a fault of Linegate; its log says where.")

@@ -1,0 +1,1 @@
+"""One module a page, named as its address. Each has its `ROUTES`; `station.app` lists them."""

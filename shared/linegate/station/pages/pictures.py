@@ -1,0 +1,50 @@
+"""`/pictures/{inspection_id}/…`: the upload as it came, the annotated picture of a revision, and the golden picture."""
+
+from collections.abc import Callable
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from linegate.errors import ObjectMissingError
+from linegate.inspection import Inspection
+from linegate.station.site import Site, site_of
+
+# What a browser shows, by how it begins
+TYPES: Final = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"RIFF", "image/webp"))
+
+
+def picture(request: Request) -> Response:
+    site, identity = site_of(request), request.path_params["inspection_id"]
+    inspection = site.context.inspections.get(identity)
+    which = WHICH.get(request.path_params["which"])
+    if inspection is None or which is None:
+        raise HTTPException(404)
+    try:
+        data = which(site, inspection, request.query_params.get("revision", ""))
+    except ObjectMissingError as error:
+        raise HTTPException(404, "This picture is not kept any more.") from error
+    kind = next((kind for begins, kind in TYPES if data.startswith(begins)), None)
+    if kind is None:
+        raise HTTPException(415, "A browser can't show a picture of this format.")
+    return Response(data, media_type=kind, headers={"Cache-Control": "private, max-age=86400, immutable"})
+
+
+def _upload(site: Site, inspection: Inspection, _: str) -> bytes:
+    if inspection.manifest is None:  # nobody has opened it yet, or nobody could
+        raise HTTPException(404, "This picture was not inspected.")
+    return site.context.images.read(inspection.image)
+
+
+def _annotated(site: Site, inspection: Inspection, asked: str) -> bytes:
+    revisions = site.context.queries.revisions(inspection.inspection_id)
+    found = [each for each in revisions if asked in ("", str(each.number))]
+    if not found or not found[-1].annotated:
+        raise HTTPException(404, found[-1].annotated_why if found else "")
+    return site.context.images.latest(site.settings.storage.results_bucket, found[-1].annotated)
+
+
+WHICH: Final[dict[str, Callable[[Site, Inspection, str], bytes]]] = {"upload": _upload, "annotated": _annotated}
+ROUTES = [Route("/pictures/{inspection_id}/{which}", picture)]

@@ -1,0 +1,53 @@
+"""The station over real HTTP: who may speak to it, what its pages show of a gate that runs, and how it ends."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.boards import clean_board, defective_board
+from tests.e2e.line import Hmi, Line, running
+from tests.stations import station
+
+
+@pytest.fixture
+def url(make_line: Callable[..., Line], hmi: Hmi) -> Iterator[str]:
+    """Of a station whose gate has just failed a board."""
+    line = make_line(clean_board())
+    with running(line) as runtime, station(runtime.app) as url:
+        hmi.wait_for(line.upload("smt-1/aoi/A1.png", defective_board()))
+        yield url
+
+
+def ask(url: str, method: str = "GET", **headers: str) -> tuple[int, bytes]:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=sent, method=method), timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read()
+
+
+def test_the_lines_show_what_they_saw_last(url: str) -> None:
+    status, page = ask(url + "/")
+    assert status == 200
+    assert b"FAIL" in page
+    assert b"A1" in page
+    assert b"<b>1</b> product waits for a person" in page
+
+
+def test_a_name_that_nobody_configured_is_refused(url: str) -> None:
+    assert ask(url + "/", Host="gate.evil.example")[0] == 421
+
+
+def test_a_page_of_another_site_changes_nothing(url: str) -> None:
+    assert ask(url + "/", "POST", Origin="https://evil.example")[0] == 403
+    assert ask(url + "/", "POST", Sec_Fetch_Site="cross-site")[0] == 403
+
+
+def test_what_is_not_there_is_told_as_a_page(url: str) -> None:
+    status, page = ask(url + "/nowhere")
+    assert status == 404
+    assert b"There is nothing here." in page
