@@ -21,11 +21,12 @@ from linegate.stages import STAGES
 
 if TYPE_CHECKING:
     from linegate.adapters.gcp.storage import CloudImages
-    from linegate.adapters.gcp.tokens import PushTokens
+    from linegate.adapters.gcp.tokens import ProxyIdentities, PushTokens
     from linegate.adapters.local.bus import LocalBus
     from linegate.adapters.local.database import Database
 
 T = TypeVar("T")
+SESSION_KEY = "station.key"
 
 
 class SystemClock:
@@ -248,6 +249,22 @@ def push_tokens(audience: str, account: str) -> "PushTokens":
     from linegate.adapters.exchange import Http
 
     return PushTokens(audience, account, Http(proxy_for=config.proxy_for))
+
+
+def session_key(settings: Settings) -> bytes:
+    """What sessions of the station on this machine are signed with; kept in the gate's folder. Raises TransientError."""
+    from linegate.adapters.local.keyfile import key
+
+    return key(settings.data / SESSION_KEY)
+
+
+@cache
+def proxy_identities(audience: str) -> "ProxyIdentities":
+    """Verifies what the Identity-Aware Proxy says of those whom it let in."""
+    from linegate.adapters.exchange import Http
+    from linegate.adapters.gcp.tokens import ProxyIdentities
+
+    return ProxyIdentities(audience, Http(proxy_for=config.proxy_for))
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from pydantic import (
 )
 
 from linegate.addresses import METADATA, is_among, is_public, meant
+from linegate.answers import MACHINE
+from linegate.texts import visible
 
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 PART: Final = r"^[^/\s]+$"
@@ -312,6 +314,9 @@ class Edge(Section):
     workers: Workers = Workers()
 
 
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+
 def _listen(text: str) -> str:
     try:
         parts = urlsplit(f"//{text}")
@@ -331,6 +336,33 @@ def _zone(name: str) -> str:
     return name
 
 
+ARGON: Final = r"^\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$"
+
+
+def _hash(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not re.fullmatch(ARGON, text) and not PLACEHOLDER.search(text):
+        raise ValueError("must be what `linegate person` prints, never the PIN or password itself")
+    return secret
+
+
+class Member(Section):
+    """Somebody who may use the station. Behind Google's Identity-Aware Proxy the name is their e-mail address."""
+
+    role: Literal["look", "review", "configure"] = "look"
+    """`look`: pages and pictures; `review`: decide about products as well; `configure`: all of it."""
+    pin: Annotated[Secret, AfterValidator(_hash)] | None = None
+    """A hash of their PIN, as `linegate person` prints it. On one machine they enter with it."""
+    password: Annotated[Secret, AfterValidator(_hash)] | None = None
+    """A hash of their password, in the place of a PIN."""
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> "Member":
+        if self.pin and self.password:
+            raise ValueError("has both a pin and a password; give one of the two")
+        return self
+
+
 class Station(Section):
     """The pages for people at the line."""
 
@@ -340,8 +372,33 @@ class Station(Section):
     """How people reach them, e.g. https://gate.example.com; links in notifications begin with it."""
     hosts: list[str] = []
     """Other names that people call the station by; a request by any further name is refused."""
+    people: dict[str, Member] = {}
+    """Who may use the station, by name. Without any it only shows, and only on this machine."""
+    anybody: Literal["nobody", "look"] = "nobody"
+    """What somebody may who has not said who they are: `look` for a display on the wall."""
+    iap_audience: str | None = None
+    """On Google Cloud: what the Identity-Aware Proxy before the station signs its word for. Terraform fills it in."""
+    session_h: Annotated[float, Field(gt=0, le=24 * 31)] = 12.0
+    """Hours after which a person must enter again, if they did nothing meanwhile."""
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     """Of the clocks on the wall, e.g. Europe/Berlin."""
+
+    @field_validator("people")
+    @classmethod
+    def _names(cls, people: dict[str, Member]) -> dict[str, Member]:
+        for name in people:
+            if not name.strip() or len(name) > 200 or visible(name) != name or name.strip().casefold() == MACHINE:
+                raise ValueError(f"{visible(name[:200])!r} can't be the name of a person")
+        return people
+
+    @model_validator(mode="after")
+    def _nobody_from_outside(self) -> "Station":
+        host = self.listen_at[0]
+        if not self.people and self.anybody == "nobody" and host not in LOOPBACK:
+            raise ValueError(
+                f"listens at {host} and knows nobody: name people, or say `anybody: look` if everybody there may look"
+            )
+        return self
 
     @property
     def listen_at(self) -> tuple[str, int]:

@@ -31,7 +31,7 @@ def hmi() -> Iterator[Hmi]:
 
 @pytest.fixture
 def make_line(tmp_path: Path, hmi: Hmi) -> Callable[..., Line]:
-    def make(golden: bytes, **edge: Any) -> Line:
+    def make(golden: bytes, *, station: dict[str, Any] | None = None, **edge: Any) -> Line:
         folder = tmp_path / "line"
         folder.mkdir()
         (folder / "golden.png").write_bytes(golden)
@@ -49,6 +49,7 @@ def make_line(tmp_path: Path, hmi: Hmi) -> Callable[..., Line]:
             "targets": {"hmi": {"url": hmi.url, "secrets": [SECRET]}},
             "network": {"private_addresses": ["127.0.0.0/8"]},
             "images": {"max_bytes": 5_000_000, "max_pixels": 20_000_000},
+            "station": station or {},
         }
         (folder / "linegate.yaml").write_text(yaml.safe_dump(content))
         return Line(folder, load(folder / "linegate.yaml"))

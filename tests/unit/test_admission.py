@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from google.auth import crypt, jwt
 from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
 
 from linegate.adapters.exchange import Http
-from linegate.adapters.gcp.tokens import PushTokens
+from linegate.adapters.gcp.tokens import ProxyIdentities, PushTokens
 from linegate.admission import admit
 from linegate.config import PushTrust
 from linegate.errors import TransientError
@@ -155,3 +155,57 @@ def test_without_certificates_nobody_is_let_in_yet() -> None:
         for url in (service.url, "http://127.0.0.1:1/"):
             with pytest.raises(TransientError):
                 PushTokens(AUDIENCE, ACCOUNT, Http(), url).verification_error(token())
+
+
+def word_of_the_proxy(key: ec.EllipticCurvePrivateKey, **changed: object) -> str:
+    now = int(time.time())
+    claims = {
+        "iss": "https://cloud.google.com/iap",
+        "aud": AUDIENCE,
+        "email": "Ada@Plant.example",
+        "iat": now,
+        "exp": now + 600,
+    }
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    signer = crypt.EsSigner.from_string(pem, "proxy-1")
+    return jwt.encode(signer, claims | changed).decode()  # type: ignore[no-untyped-call,no-any-return]
+
+
+@pytest.fixture
+def proxy() -> Iterator[tuple[ec.EllipticCurvePrivateKey, ProxyIdentities]]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    with Service(lambda _: Reply(200, {"proxy-1": public.decode()})) as service:
+        yield key, ProxyIdentities(AUDIENCE, Http(), service.url)
+
+
+def test_whom_the_proxy_let_in_is_known_by_their_address(
+    proxy: tuple[ec.EllipticCurvePrivateKey, ProxyIdentities],
+) -> None:
+    key, identities = proxy
+    assert identities.name(word_of_the_proxy(key)) == ("ada@plant.example", "")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"aud": "/projects/1/other"},
+        {"iss": "https://accounts.google.com"},
+        {"exp": 1_000_000_000, "iat": 999_999_000},
+        {"email": ""},
+        {"email": ["ada@plant.example"]},
+    ],
+)
+def test_any_other_word_names_nobody(
+    proxy: tuple[ec.EllipticCurvePrivateKey, ProxyIdentities], changed: dict[str, object]
+) -> None:
+    key, identities = proxy
+    name, why = identities.name(word_of_the_proxy(key, **changed))
+    assert (name, bool(why)) == ("", True)
+
+
+def test_a_word_that_somebody_else_signed_names_nobody(
+    proxy: tuple[ec.EllipticCurvePrivateKey, ProxyIdentities],
+) -> None:
+    _, identities = proxy
+    assert identities.name(word_of_the_proxy(ec.generate_private_key(ec.SECP256R1())))[0] == ""

@@ -269,8 +269,9 @@ def test_the_file_that_init_writes_shows_every_key(tmp_path: Path) -> None:
     shown |= {"gemini.project", "gemini.location"} if "project: my-project, location: global" in text else set()
     of_kinds = {f"recipes.NAME.{key}" for kinds in ROLES.values() for kind in kinds for key in keys_of(kind)}
     of_one_of_several = {path for path in every_key() if path.startswith("recipes.NAME.detectors")}
-    # shared/docs/measure.md and assembly.md
-    on_a_page = {path for path in every_key() if path.startswith(("recipes.NAME.gauges", "recipes.NAME.zones"))}
+    # shared/docs/measure.md, assembly.md and station.md
+    pages = ("recipes.NAME.gauges", "recipes.NAME.zones", "station.people.", "station.iap_")
+    on_a_page = {path for path in every_key() if path.startswith(pages)}
     assert every_key() - shown - of_kinds - of_one_of_several - on_a_page == set()
 
 

@@ -18,6 +18,7 @@ GROUPS = PROJECT["dependency-groups"]
 DISTRIBUTION = {
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
+    "argon2": "argon2-cffi",
     "yaml": "pyyaml",
     "inference_sdk": "inference-sdk",
     "google.genai": "google-genai",

@@ -59,6 +59,16 @@ edge:
   # Processes that open and compare pictures, and their limits; chosen by the machine and the recipes, if left out:
   # workers: {processes: 2, time_limit_s: 60, memory_mb: 2048}
 
+# The pages for people at the line, which `linegate edge` serves. Without people they only show, and only on this machine.
+# station:
+#   listen: 127.0.0.1:8080                       # address and port
+#   address: https://gate.my-plant.example       # how people reach it; links in notifications begin with it
+#   hosts: []                                    # other names of it; requests by any further name are refused
+#   people: {}                                   # who may use it, as `linegate person NAME` prints it
+#   anybody: nobody                              # look: who has not entered may look, as a display on the wall does
+#   session_h: 12                                # after so long without a sign of them, a person enters again
+#   time_zone: UTC                               # of the clocks on the wall, e.g. Europe/Berlin
+
 # Roboflow detects where a recipe says `detector: roboflow`; an Inference server of yours differs in api_url only.
 # roboflow:
 #   workspace: my-workspace

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "challenge": "known-bad pictures through the running gate; exit 0 if it FAILED all of them",
     "edge": "run the gate beside a line until stopped",
     "station": "pages for people at the line, of a gate that runs beside or not",
+    "person": "what the configuration needs to know of somebody who may use the station",
     "status": "what is waiting, in work, dead-lettered, undelivered",
     "list": "the latest inspections: time, verdict, board, reasons",
     "show": "all that is known of one board, and where its pictures lie",

@@ -31,7 +31,7 @@ HOUSEKEEPING_S = 3600.0
 # What the data folder holds besides files.
 FOLDERS = (UPLOADS_FOLDER, ARCHIVE_FOLDER, ASIDE_FOLDER, TEMPORARY, HASHED, "results", "quarantine")
 LOCK = ".lock"
-FILES = (LOCK, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
+FILES = (LOCK, bootstrap.SESSION_KEY, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
 # What is under way may take this long when the process is asked to stop; service managers wait ten seconds and more.
 GRACE_S = 7.0
 

@@ -2,9 +2,8 @@
 
 from urllib.parse import quote, urlsplit
 
+from linegate.sections import LOOPBACK
 from linegate.settings import Settings
-
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def hosts(settings: Settings) -> set[str]:

@@ -16,18 +16,19 @@ from linegate.errors import TransientError
 from linegate.logs import log
 from linegate.station import render
 from linegate.station.addresses import hosts
-from linegate.station.pages import home, pictures
+from linegate.station.doors import Entrance
+from linegate.station.pages import enter, home, pictures
 from linegate.station.shield import Shield
 from linegate.station.site import Site
 
-PAGES: Final = (home, pictures)
+PAGES: Final = (home, pictures, enter)
 
 
 def asgi(site: Site) -> Starlette:
     """Pages, pictures and streams of one gate."""
     app = Starlette(
         routes=list(_routes()),
-        middleware=[Middleware(Shield, hosts=hosts(site.settings))],
+        middleware=[Middleware(Shield, hosts=hosts(site.settings)), Middleware(Entrance, doors=site.doors)],
         exception_handlers={HTTPException: _refused, TransientError: _unavailable, Exception: _broken},
     )
     app.state.site = site

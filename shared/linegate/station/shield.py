@@ -56,18 +56,24 @@ class Shield:
             )
         if method in SAFE:
             return None
-        # Browsers say where a request comes from; who sends neither header is no browser, and holds no cookie of one.
-        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return PlainTextResponse("A page of another site may change nothing here.\n", 403)
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return PlainTextResponse("A page of another site may change nothing here.\n", 403)
-        return None
+        # Browsers say where a request comes from: https://www.w3.org/TR/fetch-metadata/. One that says nothing may come from
+        # anywhere, and what is no browser holds no cookie.
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        same = (site in (None, "same-origin", "none")) and (origin is None or _netloc(origin) == host.lower())
+        said = origin is not None or site is not None or "cookie" not in headers
+        return None if same and said else PlainTextResponse("A page of another site may change nothing here.\n", 403)
 
 
 def _name(host: str) -> str:
     """Without the port, in lower case."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""

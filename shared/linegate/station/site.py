@@ -1,14 +1,20 @@
 """What every page works with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from starlette.requests import Request
 
+from linegate import bootstrap
 from linegate.bootstrap import App
 from linegate.handlers.context import Context
+from linegate.ports import Clock
 from linegate.sections import Station
 from linegate.settings import Settings
+from linegate.station.doors import Door, Everybody, Members, Proxied
+from linegate.station.sessions import Sessions, hash_of
+from linegate.station.who import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +24,17 @@ class Site:
     context: Context
     golden: Callable[[str], bytes]
     """The file of a golden picture. Raises TransientError."""
+    doors: tuple[Door, ...]
+    """Who knows those that ask, in the order in which they are asked."""
 
     @property
     def settings(self) -> Settings:
         return self.context.settings
+
+    @property
+    def enters(self) -> bool:
+        """Whether people say here who they are."""
+        return any(isinstance(door, Members) for door in self.doors)
 
     @property
     def station(self) -> Station:
@@ -29,7 +42,22 @@ class Site:
 
 
 def site_for(app: App) -> Site:
-    return Site(app.context, app.golden_picture)
+    """The station of a gate. Raises TransientError."""
+    return Site(app.context, app.golden_picture, tuple(_doors(app.settings, app.context.clock)))
+
+
+def _doors(settings: Settings, clock: Clock) -> Iterator[Door]:
+    station = settings.station
+    if settings.cloud:
+        audience = station.iap_audience
+        if audience:
+            yield Proxied(station, bootstrap.proxy_identities(audience))
+        return
+    if any(hash_of(member) for member in station.people.values()):
+        lasts = timedelta(hours=station.session_h)
+        yield Members(station, Sessions(bootstrap.session_key(settings), station.people, lasts), clock)
+    if not station.people or station.anybody == "look":
+        yield Everybody(Role.LOOK)
 
 
 def site_of(request: Request) -> Site:

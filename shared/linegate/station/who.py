@@ -32,11 +32,9 @@ class Person:
 
 
 def person_of(request: Request) -> Person:
-    """Whoever sent a request, as the door found out. Without a door anybody may look, and nobody has a name."""
+    """Whoever sent a request, as a door found out; nobody where none stands before the page."""
     known = getattr(request.state, "person", None)
-    if isinstance(known, Person):
-        return known
-    return Person("", Role.LOOK, request.client.host if request.client else "")
+    return known if isinstance(known, Person) else Person("", Role.NOBODY, "")
 
 
 def needs(role: Role) -> Callable[[Callable[[Request], Response]], Callable[[Request], Response]]:
