@@ -157,6 +157,9 @@ STAGES: Final = {
         ),
     )
 }
+# The pages for people are a function as well, and no stage: no topic feeds it.
+STATION: Final = "station"
+FUNCTIONS: Final = (*STAGES, STATION)
 # A product that is nearly done is finished before a new one is begun.
 SERVING_ORDER: Final = tuple(sorted(STAGES, key=lambda name: STAGES[name].served))
 TOPICS: Final = tuple(stage.topic for stage in STAGES.values())

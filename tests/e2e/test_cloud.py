@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -28,7 +30,7 @@ from google.pubsub_v1.types import PubsubMessage, PushConfig, RetryPolicy, Subsc
 from linegate.commands.listener import Listener
 from linegate.commands.main import main
 from linegate.commands.package import pack
-from linegate.stages import BY_TOPIC, STAGES, SWEEPS, dead_letter
+from linegate.stages import BY_TOPIC, FUNCTIONS, STAGES, STATION, SWEEPS, dead_letter
 from tests.boards import clean_board, marked_board
 from tests.e2e.line import SECRET, Hmi
 from tests.emulators import PROJECT, free_port, missing
@@ -58,7 +60,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         missing(f"there is no Python {PYTHON} (uv python install {PYTHON})")
     root = tmp_path_factory.mktemp("functions")
     folders = {}
-    for stage in STAGES:
+    for stage in FUNCTIONS:
         folders[stage] = root / stage
         pack(stage, root / f"{stage}.zip")
         with zipfile.ZipFile(root / f"{stage}.zip") as archive:
@@ -100,6 +102,7 @@ class Cloud:
         folder = self.folders[stage]
         command = [str(folder / ".venv" / "bin" / "functions-framework"), "--target", stage, "--source", "main.py"]
         command += ["--signature-type", "http", "--host", "127.0.0.1", "--port", str(self.ports[stage])]
+        command += ["--asgi"] if stage == STATION else []
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 command, cwd=folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
@@ -388,7 +391,25 @@ def test_each_instance_was_ready_before_its_first_message(cloud: Cloud) -> None:
         assert "instance.not_ready" not in events
 
 
-@pytest.mark.parametrize("stage", sorted(STAGES))
+def test_the_station_is_served_by_its_function_to_those_whom_the_proxy_names(cloud: Cloud) -> None:
+    cloud.ports[STATION] = free_port()
+    cloud.start(STATION)
+    try:
+        for assertion in ("", "a.b.c"):
+            asked = urllib.request.Request(
+                f"http://127.0.0.1:{cloud.ports[STATION]}/lines/smt-1", headers={"X-Goog-IAP-JWT-Assertion": assertion}
+            )
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(asked, timeout=20)
+            assert refused.value.code == 401
+            refused.value.close()
+        with urllib.request.urlopen(f"http://127.0.0.1:{cloud.ports[STATION]}/static/station.css", timeout=20) as sheet:
+            assert sheet.status == 200
+    finally:
+        cloud.kill(STATION)
+
+
+@pytest.mark.parametrize("stage", sorted(FUNCTIONS))
 def test_a_zip_holds_its_function_and_no_more_and_changes_only_with_its_content(stage: str, tmp_path: Path) -> None:
     for name in ("one.zip", "two.zip"):
         pack(stage, tmp_path / name)
@@ -397,6 +418,7 @@ def test_a_zip_holds_its_function_and_no_more_and_changes_only_with_its_content(
         names = archive.namelist()
     assert {"main.py", "requirements.txt", "linegate/bootstrap.py"} <= set(names)
     assert not [name for name in names if name.startswith(("linegate/edge", "linegate/commands", "tests"))]
+    assert ("linegate/station/templates/base.html" in names) == (stage == STATION)
 
 
 def test_how_long_each_function_takes_to_import(installed: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
+from linegate import bootstrap
 from linegate.errors import TransientError
 from linegate.logs import log
 from linegate.station import render
@@ -19,7 +21,7 @@ from linegate.station.addresses import hosts
 from linegate.station.doors import Entrance
 from linegate.station.pages import enter, home, pictures
 from linegate.station.shield import Shield
-from linegate.station.site import Site
+from linegate.station.site import Site, site_for
 
 PAGES: Final = (home, pictures, enter)
 
@@ -34,6 +36,12 @@ def asgi(site: Site) -> Starlette:
     app.state.site = site
     app.state.closing = asyncio.Event()  # set when the process is asked to stop: streams end at once
     return app
+
+
+@cache
+def instance() -> Starlette:
+    """The application of the gate that LINEGATE_CONFIG names, built once for each instance of the function."""
+    return asgi(site_for(bootstrap.app()))
 
 
 def _routes() -> Iterator[BaseRoute]:
