@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from linegate.answers import Refusal, Review
-from linegate.errors import PermanentError
+from linegate.errors import PermanentError, TransientError
 from linegate.handlers.context import Context
 from linegate.handlers.revise import resume, revise
 from linegate.inspection import Decider, Inspection, Revision
@@ -16,7 +16,8 @@ from linegate.verdict import answered, lacking
 def review(context: Context, given: ReviewGiven) -> None:
     """Make what a person decided the next revision, if they had seen what stands and left nothing out; else keep it as refused.
 
-    What was refused once stays so. Raises TransientError, and PermanentError for an inspection that does not exist.
+    What was refused once stays so. Raises TransientError, also where they saw a revision that is not there yet, and
+    PermanentError for an inspection that does not exist.
     """
     said = given.review
     inspection = context.inspections.get(said.inspection_id)
@@ -31,6 +32,9 @@ def review(context: Context, given: ReviewGiven) -> None:
 
 def _settle(context: Context, inspection: Inspection, said: Review) -> None:
     standing, author = inspection.revision, Decider.person(said.author)
+    if said.seen > (standing.number if standing else 0):
+        # Refused now, its double that is delivered a moment later would count.
+        raise TransientError(f"there is no revision {said.seen} of inspection {said.inspection_id} yet")
     if standing is not None and standing.number == said.seen:
         faults = lacking(inspection.manifest, standing, said)
         if faults:
@@ -50,7 +54,7 @@ def _settle(context: Context, inspection: Inspection, said: Review) -> None:
 
 def _too_late(said: Review, first: Revision | None) -> str:
     if first is None:
-        return f"There is no revision {said.seen} to decide about." if said.seen else "There is no verdict yet."
+        return "There is no verdict yet."
     verdict = f"revision {first.number} is {first.decision.verdict}"
     if first.decided_by.is_person:
         return f"{first.decided_by.name} was first: {verdict}. Look again."
