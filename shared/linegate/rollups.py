@@ -7,9 +7,11 @@ difference (`added`), in the batch that creates it, so that each is counted exac
     first|VERDICT                    products by their first verdict
     latest|VERDICT                   products by their latest verdict
     finding|RESULT|class             findings by what the gate said of them last
+    unruled|RESULT|class             those of them that it did not clear and that no person spoke of
     ruled|disposition|class          findings by what persons said of them last
     missed||class                    defects that only a person found
     answered|VERDICT|VERDICT         products that a person decided: the gate's last verdict, the person's latest
+    judged|VERDICT|state             the same products by the gate's last verdict and the state in which they came
     latency_ms, latency|n            of first verdicts, since the picture was received: their sum, and a histogram
 """
 
@@ -18,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
+from enum import StrEnum
 from typing import Final
 
 from linegate.answers import Disposition
@@ -28,6 +31,18 @@ from linegate.search import MOST_CLASSES, class_of, machine_checks, missed, ruli
 FIRST_MS: Final = 10.0
 WIDER: Final = 1.25
 LAST: Final = 60
+
+
+class State(StrEnum):
+    """How a product came to the gate, as a person tells it: one that was repaired since came defective, and one that is
+    accepted as it is was no false call either.
+    """
+
+    DEFECTIVE = "defective"
+    ACCEPTED = "accepted"
+    GOOD = "good"
+
+
 # All classes beyond MOST_CLASSES of one product
 OTHER: Final = "(others)"
 
@@ -65,6 +80,14 @@ class Counts:
         return found
 
     @property
+    def unruled(self) -> dict[str, dict[Result, int]]:
+        """Findings that no person spoke of, by class, and by what the gate said of them last: FAIL or UNSURE."""
+        found: dict[str, dict[Result, int]] = {}
+        for result, name, count in self._of("unruled"):
+            found.setdefault(name, {})[Result(result)] = count
+        return found
+
+    @property
     def ruled(self) -> dict[str, dict[Disposition, int]]:
         """Findings that a person spoke of, by class and by what they said last."""
         found: dict[str, dict[Disposition, int]] = {}
@@ -86,6 +109,11 @@ class Counts:
     def answered(self) -> dict[tuple[Verdict, Verdict], int]:
         """Products that a person decided, by (the gate's last verdict, the person's latest)."""
         return {(Verdict(gate), Verdict(person)): count for gate, person, count in self._of("answered")}
+
+    @property
+    def judged(self) -> dict[tuple[Verdict, State], int]:
+        """Products that a person decided, by (the gate's last verdict, the state in which they came)."""
+        return {(Verdict(gate), State(state)): count for gate, state, count in self._of("judged")}
 
     @property
     def latency_ms(self) -> float | None:
@@ -139,13 +167,28 @@ def counted(inspection: Inspection, revisions: Sequence[Revision]) -> Counter[st
     own = [revision for revision in revisions if not revision.decided_by.is_person]
     if latest.decided_by.is_person and own:
         found[f"answered|{own[-1].decision.verdict}|{latest.decision.verdict}"] += 1
-    said = [(f"finding|{check.result}", class_of(manifest, n)) for n, check in enumerate(machine_checks(revisions))]
-    said += [(f"ruled|{word}", class_of(manifest, index)) for index, word in rulings(revisions).items()]
+        found[f"judged|{own[-1].decision.verdict}|{_state(revisions)}"] += 1
+    checks, ruled = machine_checks(revisions), rulings(revisions)
+    said = [(f"finding|{check.result}", class_of(manifest, index)) for index, check in enumerate(checks)]
+    said += [
+        (f"unruled|{check.result}", class_of(manifest, index))
+        for index, check in enumerate(checks)
+        if check.result is not Result.PASS and index not in ruled
+    ]
+    said += [(f"ruled|{word}", class_of(manifest, index)) for index, word in ruled.items()]
     said += [("missed|", name) for name in missed(revisions)]
     names = set(list(dict.fromkeys(name for _, name in said))[:MOST_CLASSES])
     for what, name in said:
         found[f"{what}|{name if name in names else OTHER}"] += 1
     return found
+
+
+def _state(revisions: Sequence[Revision]) -> State:
+    """By the last word of persons on each finding, and by what the latest of them found missed."""
+    words = set(rulings(revisions).values())
+    if missed(revisions) or words & {Disposition.TRUE_DEFECT, Disposition.REPAIRED}:
+        return State.DEFECTIVE
+    return State.ACCEPTED if Disposition.ACCEPTED in words else State.GOOD
 
 
 def added(inspection: Inspection, revisions: Sequence[Revision], known: int) -> dict[str, int]:

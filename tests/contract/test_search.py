@@ -13,7 +13,7 @@ from linegate.answers import Disposition, Missed, Review, Ruling
 from linegate.errors import CursorError
 from linegate.inspection import Check, Decider, Inspection, Manifest, Result, Revision, Verdict
 from linegate.ports import Queries
-from linegate.rollups import Counts
+from linegate.rollups import Counts, State
 from linegate.search import MOST_CLASSES, By, Page, Wanted, pages
 from linegate.verdict import decide, rejected
 from tests.contract.examples import Store, board
@@ -223,6 +223,7 @@ def test_what_persons_say_is_counted_beside_what_the_gate_said(store: Store) -> 
     assert told.answered == {(Verdict.FAIL, Verdict.FAIL): 1}
     assert told.ruled == {"short": {Disposition.TRUE_DEFECT: 1}, "spur": {Disposition.FALSE_CALL: 1}}
     assert (told.missed, told.false_calls) == ({"scratch": 1}, 1)
+    assert (told.judged, told.unruled) == ({(Verdict.FAIL, State.DEFECTIVE): 1}, {})
     one = replace(numbered(0), manifest=both, revision=later)
     assert store.inspections.commit(one, later, [])
     told = counts(store)
@@ -230,6 +231,30 @@ def test_what_persons_say_is_counted_beside_what_the_gate_said(store: Store) -> 
     assert told.findings == {"short": {Result.FAIL: 1}, "spur": {Result.UNSURE: 1}}
     assert told.missed == {}, "the later review stands for the whole product"
     assert (told.false_calls, told.first, told.latest) == (2, {Verdict.FAIL: 1}, {Verdict.PASS: 1})
+    assert told.judged == {(Verdict.FAIL, State.GOOD): 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "missed", "state"),
+    [
+        ((), (), State.GOOD),
+        ((Disposition.FALSE_CALL, Disposition.ACCEPTED), (), State.ACCEPTED),
+        ((Disposition.ACCEPTED, Disposition.REPAIRED), (), State.DEFECTIVE),
+        ((), ("scratch",), State.DEFECTIVE),
+    ],
+)
+def test_a_product_counts_by_the_state_in_which_it_came(
+    store: Store, words: tuple[Disposition, ...], missed: tuple[str, ...], state: State
+) -> None:
+    three = of("short", "spur", "open")
+    held = judged(1, three, "FUP")
+    put(store, numbered(0), three, held)
+    assert counts(store).unruled == {"short": {Result.FAIL: 1}, "spur": {Result.UNSURE: 1}}
+    ada = answered(held, Verdict.PASS, *words, missed=missed)
+    assert store.inspections.commit(replace(numbered(0), manifest=three, revision=ada), ada, [])
+    told = counts(store)
+    assert told.judged == {(Verdict.FAIL, state): 1}
+    assert sum(sum(by.values()) for by in told.unruled.values()) == 2 - len(words)
 
 
 def test_lines_recipes_and_hours_are_counted_apart_and_days_by_the_callers_clocks(store: Store) -> None:
