@@ -213,7 +213,7 @@ class MemoryQueries:
         return self._page(found, cursor, limit, wanted, newest_first=not wanted.oldest_first)
 
     def waiting(self, lines: Collection[str] = (), cursor: str = "", limit: int = 50) -> Page[Inspection]:
-        found = [board for board in self._boards if board.revision and awaits_answer(board.revision)]
+        found = [board for board in self._boards if board.revision and awaits_answer(board.manifest, board.revision)]
         found = [board for board in found if not lines or board.place.line in lines]
         page = self._page(found, cursor, limit, ("waiting", *sorted(set(lines))), newest_first=False)
         return replace(page, count=min(len(found), MOST_COUNTED))

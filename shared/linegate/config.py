@@ -276,7 +276,8 @@ def _secrets(part: Any, environment: Mapping[str, str]) -> Iterator[str]:
         yield from (environment.get(name, "") for name in PLACEHOLDER.findall(text))
     filled = _fill(part, "", environment, [])
     if isinstance(filled, dict):
-        yield from _texts(filled.get("api_key"))
+        for key in ("api_key", "audit_key"):
+            yield from _texts(filled.get(key))
         for secret in _texts(filled.get("secrets")):
             yield from (secret, secret.removeprefix("whsec_"))
         for key in ("url", "api_url"):
@@ -344,6 +345,13 @@ def _references(raw: Mapping[str, Any]) -> list[str]:
             f"recipes.{name}.golden: needs cloud.golden_bucket, where the picture is kept on Google Cloud"
             for name, recipe in recipes.items()
             if recipe.get("golden")
+        ]
+    station = raw.get("station")
+    if not (isinstance(station, dict) and station.get("audit_key")):
+        faults += [
+            f"recipes.{name}.audit_share: needs station.audit_key, a secret by which products are drawn"
+            for name, recipe in recipes.items()
+            if recipe.get("audit_share")
         ]
     gemini = raw.get("gemini")
     if isinstance(gemini, dict) and bool(gemini.get("api_key")) == bool(gemini.get("project")):

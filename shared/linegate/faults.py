@@ -12,7 +12,7 @@ from linegate.sections import IN_WORDS
 from linegate.settings import ROLES, Recipe, Settings, keys_of, type_of
 
 # Keys whose values must not be repeated in a fault
-SECRET: Final = {"api_key", "secrets", "url"}
+SECRET: Final = {"api_key", "audit_key", "secrets", "url"}
 # YAML's words for what people do most ▶ ours; what such an error quotes may be part of a secret
 _YAML: Final = {
     "found character '\\t' that cannot start any token": "a tab stands there; YAML is indented with spaces",

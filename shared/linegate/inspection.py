@@ -206,6 +206,15 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Laid:
+    """Which golden picture a product was compared with, and where it lay: see `ports.Reference`."""
+
+    golden: str  # its name
+    digest: str  # SHA-256 of its file, in hex
+    lies: tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """All detections of an inspection: written once, never recomputed.
 
@@ -213,7 +222,8 @@ class Manifest:
     `answers` has one entry for each detector that answered; `detector_ms` is how long they took, side by side. `doubts` are
     the reasons for not trusting the picture or an answer; any of them keeps the product from passing. `picture` and `golden`
     are what the input gate measured, where it was asked. `setup` stands for all that a product of a line
-    with challenges is judged by: release, recipe, the services' settings, golden picture.
+    with challenges is judged by: release, recipe, the services' settings, golden picture. `laid` is None where no golden
+    picture lay over the product. `audit` says that a person is to look at it should it pass: see `audits`.
     """
 
     width: int
@@ -228,6 +238,8 @@ class Manifest:
     golden: Figures | None = None
     mm_per_px: float | None = None
     setup: str = ""
+    laid: Laid | None = None
+    audit: bool = False
 
     @property
     def model(self) -> str:

@@ -197,6 +197,8 @@ class RecipeBase(Section):
     """What lies wholly inside these parts of the picture is ignored (a fiducial, a label)."""
     limits: Limits = Limits()
     """What a picture must show before any detector is asked."""
+    audit_share: Ratio = 0.0
+    """Part of the products that pass which a person looks at all the same, not knowing: so escapes are counted."""
 
     @property
     def lowest_confidence(self) -> float:

@@ -258,8 +258,8 @@ class Queries(Protocol):
         ...
 
     def waiting(self, lines: Collection[str] = (), cursor: str = "", limit: int = 50) -> Page[Inspection]:
-        """FAIL and REVIEW that no person has answered, of these lines (30 at most) or of all, the oldest first; with their
-        count. Raises CursorError.
+        """FAIL and REVIEW that no person has answered, and what passed and was drawn for an audit, of these lines (30 at most)
+        or of all, the oldest first; with their count. Raises CursorError.
         """
         ...
 

@@ -102,7 +102,7 @@ def _budget_s(kind: type[DetectorKind]) -> float:
 
 # Whose secrets a stage's function holds, by what its handler needs
 _SECTIONS: Final = {
-    "detector": {kind.service for kind in DETECTORS if kind.service},
+    "detector": {"station", *(kind.service for kind in DETECTORS if kind.service)},  # and draws audits
     "verifier": {kind.service for kind in VERIFIERS if kind.service},
     "target": {"targets"},
 }

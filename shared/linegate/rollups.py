@@ -12,6 +12,7 @@ difference (`added`), in the batch that creates it, so that each is counted exac
     missed||class                    defects that only a person found
     answered|VERDICT|VERDICT         products that a person decided: the gate's last verdict, the person's latest
     judged|VERDICT|state             the same products by the gate's last verdict and the state in which they came
+    audit|state                      products that passed and were drawn for an audit, by what a person found; none yet: ""
     latency_ms, latency|n            of first verdicts, since the picture was received: their sum, and a histogram
 """
 
@@ -25,7 +26,7 @@ from typing import Final
 
 from linegate.answers import Disposition
 from linegate.inspection import Inspection, Result, Revision, Verdict
-from linegate.search import MOST_CLASSES, class_of, machine_checks, missed, rulings
+from linegate.search import MOST_CLASSES, audited, class_of, machine_checks, missed, rulings
 
 # The first bucket of latencies ends here, in ms; each of the next is a quarter wider, the last holds all that is longer (1.8 h).
 FIRST_MS: Final = 10.0
@@ -116,6 +117,16 @@ class Counts:
         return {(Verdict(gate), State(state)): count for gate, state, count in self._of("judged")}
 
     @property
+    def audited(self) -> dict[State | None, int]:
+        """Products that passed and were drawn for an audit, by the state in which a person found them; None: nobody has yet."""
+        return {State(state) if state else None: count for state, _, count in self._of("audit")}
+
+    @property
+    def escapes(self) -> int:
+        """Those of them that had come defective."""
+        return self.audited.get(State.DEFECTIVE, 0)
+
+    @property
     def latency_ms(self) -> float | None:
         """The mean, from the picture's receipt to the first verdict; None where there is none."""
         return self.counters.get("latency_ms", 0) / self.products if self.products else None
@@ -168,6 +179,8 @@ def counted(inspection: Inspection, revisions: Sequence[Revision]) -> Counter[st
     if latest.decided_by.is_person and own:
         found[f"answered|{own[-1].decision.verdict}|{latest.decision.verdict}"] += 1
         found[f"judged|{own[-1].decision.verdict}|{_state(revisions)}"] += 1
+    if own and audited(manifest, own[-1]):
+        found[f"audit|{_state(revisions) if latest.decided_by.is_person else ''}"] += 1
     checks, ruled = machine_checks(revisions), rulings(revisions)
     said = [(f"finding|{check.result}", class_of(manifest, index)) for index, check in enumerate(checks)]
     said += [

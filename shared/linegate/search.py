@@ -106,9 +106,16 @@ def pages(ask: Callable[[str], Page[T]]) -> Iterator[Page[T]]:
         yield page
 
 
-def awaits_answer(revision: Revision) -> bool:
-    """Whether a person is to look at the inspection whose latest revision it is."""
-    return revision.decision.verdict in (Verdict.FAIL, Verdict.REVIEW) and not revision.decided_by.is_person
+def awaits_answer(manifest: Manifest | None, revision: Revision) -> bool:
+    """Whether a person is to look at the inspection whose latest revision it is: FAIL, REVIEW, or drawn for an audit."""
+    if revision.decided_by.is_person:
+        return False
+    return revision.decision.verdict in (Verdict.FAIL, Verdict.REVIEW) or audited(manifest, revision)
+
+
+def audited(manifest: Manifest | None, standing: Revision) -> bool:
+    """Whether a person looks at a product that passes: it was drawn, and this is what the machine decided last."""
+    return manifest is not None and manifest.audit and standing.decision.verdict is Verdict.PASS
 
 
 def marks(manifest: Manifest | None, revisions: Sequence[Revision]) -> tuple[str, ...]:

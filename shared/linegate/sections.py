@@ -382,6 +382,8 @@ class Station(Section):
     """Hours after which a person must enter again, if they did nothing meanwhile."""
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     """Of the clocks on the wall, e.g. Europe/Berlin."""
+    audit_key: Annotated[SecretStr, Field(min_length=16)] | None = None
+    """A secret of 16 letters or more by which `audit_share` of a recipe is drawn, so that nobody can guess which products."""
 
     @field_validator("people")
     @classmethod

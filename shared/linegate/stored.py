@@ -44,6 +44,7 @@ _SELDOM: Final = {
     Detection: ("outline", "measure", "heatmap", "found_by"),
     Revision: ("review",),
     Inspection: ("late_fails",),
+    Manifest: ("laid", "audit"),
 }
 
 _INSIDE: Final[Mapping[type, Mapping[str, type]]] = {Inspection: {"manifest": Manifest, "revision": Revision}}

@@ -10,6 +10,7 @@ from typing import Final
 
 from linegate.answers import Missed, Review
 from linegate.inspection import Check, Decision, Detection, LeftOut, Manifest, Result, Revision, Verdict
+from linegate.search import audited
 from linegate.shapes import whereabouts
 
 # Of all reasons of a decision, and of all its checks' reasons, each: Firestore holds a mebibyte for a product, manifest and
@@ -110,13 +111,18 @@ def lacking(manifest: Manifest | None, seen: Revision, review: Review) -> tuple[
         return (f"There is no finding {_listed(unknown)}: this product has {_count(len(checks), 'finding')}.",)
     if _defects(review):
         return ()
-    called = seen.review.rulings if seen.review else ()
-    open_ones = {check.index for check in checks if check.result is not Result.PASS}
-    open_ones |= {ruling.index for ruling in called if ruling.disposition.fails}
-    unruled = sorted(open_ones - {ruling.index for ruling in review.rulings})
+    ruled = {ruling.index for ruling in review.rulings}
+    unruled = [index for index in open_findings(manifest, seen) if index not in ruled]
     said = (f"Nothing is said of finding {_listed(unruled)}.",) if unruled else ()
-    unseen = _unseen(manifest, seen)
+    unseen = unseen_by_machine(manifest, seen)
     return said if review.looked or not unseen else (*said, f"Somebody must look at the whole product: {unseen}.")
+
+
+def open_findings(manifest: Manifest | None, seen: Revision) -> tuple[int, ...]:
+    """The findings that a PASS needs a ruling on, by index: what the machine did not clear, and what a person called a defect."""
+    called = seen.review.rulings if seen.review else ()
+    found = {check.index for check in _seen(manifest, seen) if check.result is not Result.PASS}
+    return tuple(sorted(found | {ruling.index for ruling in called if ruling.disposition.fails}))
 
 
 def answered(manifest: Manifest | None, seen: Revision, review: Review) -> Decision:
@@ -162,19 +168,19 @@ def _defects(review: Review) -> list[int | Missed]:
     ]
 
 
-def _unseen(manifest: Manifest | None, seen: Revision) -> str:
-    """Why rulings on findings alone pass nothing; empty where they do."""
+def unseen_by_machine(manifest: Manifest | None, seen: Revision) -> str:
+    """Why rulings on findings alone pass nothing, as the end of a sentence; empty where they do."""
     if manifest is None:
         return "no detector has seen it"
-    if manifest.doubts:
-        return "the machine has doubts"
-    if not seen.decision.complete:
-        return "not all answers had come"
-    if seen.decision.verdict is Verdict.ERROR:
-        return "no inspection took place"
-    if seen.review is not None and seen.decision.verdict is Verdict.FAIL:
-        return f"{seen.review.author} failed it"
-    return ""
+    author = seen.review.author if seen.review is not None else ""
+    reasons = (
+        (audited(manifest, seen) and not author, "it was drawn for an audit"),
+        (manifest.doubts, "the machine has doubts"),
+        (not seen.decision.complete, "not all answers had come"),
+        (seen.decision.verdict is Verdict.ERROR, "no inspection took place"),
+        (author and seen.decision.verdict is Verdict.FAIL, f"{author} failed it"),
+    )
+    return next((reason for holds, reason in reasons if holds), "")
 
 
 def _defect_text(defect: int | Missed, manifest: Manifest | None) -> str:

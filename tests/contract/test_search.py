@@ -186,6 +186,29 @@ def test_what_waits_for_a_person_comes_oldest_first_until_one_has_answered(store
     assert (ids(queries.waiting()), queries.waiting().count) == ([1, 3, 4], 3)
 
 
+def test_what_passed_and_was_drawn_for_an_audit_waits_among_the_others_and_counts_by_what_was_found(
+    store: Store,
+) -> None:
+    shorts, drawn = of("short"), replace(of("short"), audit=True)
+    put(store, numbered(0), shorts, judged(1, shorts, "P"))
+    for number in (1, 2, 3):
+        put(store, numbered(number), drawn, judged(1, drawn, "P"))
+    put(store, numbered(4), shorts, judged(1, shorts, "F"))
+    put(store, numbered(5), drawn, judged(1, drawn, "U"))  # it waits as it is: nothing escaped
+    queries = store.queries
+    assert ids(queries.waiting()) == [1, 2, 3, 4, 5]
+    assert counts(store).audited == {None: 3}
+    escaped = answered(judged(1, drawn, "P"), Verdict.FAIL, missed=("scratch",))
+    good = answered(judged(1, drawn, "P"), Verdict.PASS)
+    for number, answer in ((1, escaped), (2, good)):
+        one = replace(numbered(number), manifest=drawn, revision=answer)
+        assert store.inspections.commit(one, answer, [])
+    assert ids(queries.waiting()) == [3, 4, 5]
+    told = counts(store)
+    assert told.audited == {None: 1, State.DEFECTIVE: 1, State.GOOD: 1}
+    assert (told.escapes, told.answered[Verdict.PASS, Verdict.FAIL]) == (1, 1)
+
+
 def test_a_product_counts_once_in_its_hour_and_a_correction_moves_it(store: Store) -> None:
     both = of("short", "spur")
     late = judged(1, both, "U", "sweep", after_s=60)

@@ -14,7 +14,7 @@ from tests.sources import MODULES, PACKAGE, imports
 TESTS = Path(__file__).parents[1]
 # Each layer may import from those before it, never from those after it.
 LAYERS = (
-    {"addresses", "redaction", "texts", "codec", "bounds", "shapes"},
+    {"addresses", "audits", "redaction", "texts", "codec", "bounds", "shapes"},
     {"errors", "answers"},
     {"inspection", "logs"},
     {"messages", "stored", "verdict", "precedence", "merging", "challenges", "search", "rollups"},

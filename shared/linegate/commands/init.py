@@ -134,6 +134,14 @@ targets: {}
 #   results_bucket: results
 #   picture_url: https://pictures.my-plant.example/{bucket}/{name}
 
+# The pages for people at the line:
+# station:
+#   listen: 127.0.0.1:8080
+#   address: https://gate.my-plant.example       # how people reach them, for links in notifications
+#   hosts: [gate-1, 192.168.10.7]                # other names that people call it by
+#   time_zone: Europe/Berlin                     # of the clocks on the wall
+#   audit_key: "@secret@"                        # a secret by which a recipe's audit_share is drawn
+
 # Only for a gate on Google Cloud, which terraform/ provisions from this file:
 # cloud:
 #   project: my-plant-dev
@@ -173,6 +181,9 @@ golden: golden.png
 confidence: 0.3
 # The verifier's leash: what the detector was surer of than that, no PASS of a verifier clears. A person looks. 1: no leash
 clear_below: 0.9
+# Part of the boards that pass which a person looks at all the same, not knowing: so escapes are counted. Needs
+# station.audit_key.
+# audit_share: 0.02
 # A board without all its answers by then goes to REVIEW; one check may take this long, repeats included.
 deadline_s: 60
 check_budget_s: 30

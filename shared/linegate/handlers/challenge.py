@@ -27,7 +27,11 @@ def setup_of(settings: Settings, line: str, recipe: Recipe, golden: str, answers
     if product is None or not (product.challenge_every or product.challenge_line):
         return ""
     services = (settings.service(kind) for kind in (*recipe.detectors, recipe.verifier))
-    parts = [__version__, recipe.model_dump_json(), *(one.model_dump_json() for one in services if one)]
+    parts = [
+        __version__,
+        recipe.model_dump_json(exclude={"audit_share"}),
+        *(one.model_dump_json() for one in services if one),
+    ]
     parts += [] if "{serial}" in (recipe.golden or "") else [golden]
     on_files = _on_model_files(recipe)
     parts += [f"{one.detector} {one.model} {one.model_version}" for one in answers if one.detector in on_files]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
-from linegate import imaging, sight
+from linegate import audits, imaging, sight
 from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingError, TransientError
 from linegate.events import to_message
 from linegate.handlers import challenge
@@ -13,11 +13,11 @@ from linegate.handlers.context import Context, in_background
 from linegate.handlers.policy import apply
 from linegate.handlers.revise import resume, revise
 from linegate.handlers.shot import Shot, fetch, new_inspection, shot_of
-from linegate.inspection import DETECT, Inspection, Manifest
+from linegate.inspection import DETECT, Inspection, Laid, Manifest
 from linegate.logs import log
 from linegate.messages import CropReady, ImageUploaded
 from linegate.ports import Detector, Reference, Registrar
-from linegate.settings import Recipe
+from linegate.settings import Recipe, Settings
 from linegate.stages import CROPS
 from linegate.texts import brief
 from linegate.verdict import decide, rejected
@@ -86,11 +86,12 @@ def _look(
         golden = registrar().sight(shot.golden) if shot.golden else None
         unseen = sight.doubts(seen, golden, shot.recipe.limits)
         answered = _blind(unseen) if unseen else ask(context, inspection, detectors(shot.recipe), shot, laid)
-        if golden and not unseen:
-            _same(golden, laid().reference)
+        reference = laid().reference if golden and not unseen else None
+        if golden:
+            _same(golden, reference)
         digest = golden.digest if golden else ""
         setup = challenge.setup_of(context.settings, shot.place.line, shot.recipe, digest, answered.answers)
-        manifest = _stored(context, inspection, shot.recipe, answered, seen, golden, setup)
+        manifest = _stored(context, inspection, shot, answered, (seen, golden), setup, _lying(shot.golden, reference))
     log.info(
         "product.detected",
         coverage=round(manifest.coverage.part, 4) if manifest.coverage else None,
@@ -111,6 +112,21 @@ def _same(golden: sight.Sight, reference: Reference | None) -> None:
         raise TransientError("the golden picture was replaced while the product was looked at")
 
 
+def _lying(name: str, reference: Reference | None) -> Laid | None:
+    """How the golden picture of that name lies, so that whoever looks at the product later finds it there again."""
+    if reference is None or reference.lies is None:
+        return None
+    return Laid(name, reference.digest, reference.lies)
+
+
+def _drawn(settings: Settings, inspection: Inspection, recipe: Recipe) -> bool:
+    """Whether a person looks at the product should it pass. Not on lines that only try the gate out."""
+    line, key = settings.lines.get(inspection.place.line), settings.station.audit_key
+    if line is None or not line.notifies or key is None:
+        return False
+    return audits.drawn(inspection.inspection_id, recipe.audit_share, key.get_secret_value())
+
+
 def _blind(reasons: tuple[str, ...]) -> Answered:
     """No detector is asked about a picture on which it could see nothing: its silence would read like a clean product."""
     log.warning("product.unseen", reasons=list(reasons))
@@ -120,13 +136,17 @@ def _blind(reasons: tuple[str, ...]) -> Answered:
 def _stored(
     context: Context,
     inspection: Inspection,
-    recipe: Recipe,
+    shot: Shot,
     answered: Answered,
-    seen: sight.Sight,
-    golden: sight.Sight | None,
+    sights: tuple[sight.Sight, sight.Sight | None],
     setup: str,
+    lying: Laid | None,
 ) -> Manifest:
-    """The manifest that stands in the store afterwards, made of this answer or of an earlier one."""
+    """The manifest that stands in the store afterwards, made of this answer or of an earlier one.
+
+    `sights` are of the picture and of the golden picture.
+    """
+    (seen, golden), recipe = sights, shot.recipe
     figures = seen.figures
     log.info("picture.measured", picture=asdict(figures), golden=asdict(golden.figures) if golden else None)
     kept = apply(recipe, answered.detections, figures.width, figures.height)
@@ -143,6 +163,8 @@ def _stored(
         golden=golden.figures if golden else None,
         mm_per_px=recipe.mm_per_px,
         setup=setup,
+        laid=lying,
+        audit=_drawn(context.settings, inspection, recipe),
     )
     manifest_ms = 1000 * (context.clock.now() - inspection.received_at).total_seconds()
     return context.inspections.store_manifest(inspection.inspection_id, manifest, manifest_ms)

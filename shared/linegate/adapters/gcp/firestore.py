@@ -196,7 +196,7 @@ class FirestoreInspections:
                 "timings.decided_ms": inspection.timings.decided_ms,
                 "decided": True,
                 "by": (By.PERSON if revision.decided_by.is_person else By.MACHINE).value,
-                "waiting": awaits_answer(revision),
+                "waiting": awaits_answer(inspection.manifest, revision),
                 "marks": list(found_by),
             },
         )

@@ -70,7 +70,7 @@ def revise(connection: sqlite3.Connection, inspection: Inspection, revision: Rev
         (
             revision.decision.verdict.value,
             (By.PERSON if revision.decided_by.is_person else By.MACHINE).value,
-            awaits_answer(revision),
+            awaits_answer(inspection.manifest, revision),
             revision.number if whole else counted,
             number,
         ),
