@@ -2,31 +2,28 @@
 
 import argparse
 import getpass
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
 from linegate import bootstrap, config, logs
-from linegate.answers import Disposition, Missed, Refusal, Review, Ruling
+from linegate.answers import Disposition, Missed, Review, Ruling
 from linegate.commands.arguments import add_cloud, add_config, whole
 from linegate.commands.gates import cloud_context
 from linegate.config import command
 from linegate.edge.machine import look
 from linegate.edge.runtime import open_database
 from linegate.errors import UsageError
-from linegate.events import to_message
 from linegate.handlers.context import Context
-from linegate.inspection import Inspection, Result, Revision
-from linegate.messages import ReviewGiven
+from linegate.handlers.giving import give, wait_for
+from linegate.inspection import Inspection, Revision
 from linegate.ports import Queries
 from linegate.settings import Settings
 from linegate.shapes import Box
-from linegate.stages import REVIEWS
 from linegate.texts import printable
+from linegate.verdict import open_findings
 
-POLL_S: Final = 0.2
 # On Google Cloud an instance may have to start.
 PATIENCE_S, CLOUD_PATIENCE_S = 30.0, 120.0
 ALL: Final = "all"
@@ -75,9 +72,8 @@ def run(options: argparse.Namespace) -> int:
     with _gate(settings, cloud=options.cloud) as context:
         inspection = _found(context.queries, options.wanted)
         review = _review(inspection, options)
-        message = to_message(ReviewGiven(inspection.inspection_id, inspection.place.line, review))
-        context.publisher.publish(REVIEWS, [message])
-        outcome = _outcome(context.queries, review, CLOUD_PATIENCE_S if options.cloud else PATIENCE_S)
+        give(context, review, inspection.place.line)
+        outcome = wait_for(context.queries, review, CLOUD_PATIENCE_S if options.cloud else PATIENCE_S)
     board = printable(inspection.place.board, 400)
     if isinstance(outcome, Revision):
         print(f"{outcome.decision.verdict.value}  {board}: revision {outcome.number} by {review.author}")
@@ -124,7 +120,8 @@ def _review(inspection: Inspection, options: argparse.Namespace) -> Review:
         rulings = [Ruling(int(number), each) for each, numbers in said.items() for number in numbers]
         if every:
             known = {ruling.index for ruling in rulings}
-            rulings += [Ruling(index, Disposition.FALSE_CALL) for index in _open(inspection) if index not in known]
+            open_ones = open_findings(inspection.manifest, inspection.revision)
+            rulings += [Ruling(index, Disposition.FALSE_CALL) for index in open_ones if index not in known]
         return Review(
             inspection_id=inspection.inspection_id,
             author=options.author or getpass.getuser(),
@@ -140,35 +137,9 @@ def _review(inspection: Inspection, options: argparse.Namespace) -> Review:
         raise UsageError(f"this is no decision: {error}") from error
 
 
-def _open(inspection: Inspection) -> list[int]:
-    """The findings that the machine did not clear, as the latest revision knows them."""
-    checks = inspection.revision.decision.checks if inspection.revision else ()
-    cleared = {check.index for check in checks if check.result is Result.PASS}
-    return [
-        index
-        for index in range(len(inspection.manifest.detections if inspection.manifest else ()))
-        if index not in cleared
-    ]
-
-
 def _missed(words: Sequence[str]) -> Missed:
     if len(words) == 1:
         return Missed(words[0])
     if len(words) != 5:
         raise ValueError("--missed takes a class, or a class with X Y WIDTH HEIGHT")
     return Missed(words[0], Box(*(float(word) for word in words[1:])))
-
-
-def _outcome(queries: Queries, review: Review, patience_s: float) -> Revision | Refusal | None:
-    """The revision that it made, or its refusal; None if neither came in time. Raises TransientError."""
-    until = time.monotonic() + patience_s
-    while True:
-        for revision in queries.revisions(review.inspection_id):
-            if revision.review is not None and revision.review.review_id == review.review_id:
-                return revision
-        for refusal in queries.refusals(review.inspection_id):
-            if refusal.review.review_id == review.review_id:
-                return refusal
-        if time.monotonic() >= until:
-            return None
-        time.sleep(POLL_S)
