@@ -12,6 +12,7 @@ import urllib3
 from linegate.adapters.gcp.firestore import Firestore
 from linegate.adapters.gcp.storage import CloudImages
 from linegate.redaction import forget
+from tests.browser import Browser, chromium
 from tests.emulators import PROJECT, firestore_emulator, pubsub_emulator
 from tests.standins.service import Service
 from tests.standins.storage import Buckets
@@ -43,6 +44,12 @@ def firestore_host() -> Iterator[str]:
 def pubsub_host() -> Iterator[str]:
     with pubsub_emulator() as host:
         yield host
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture

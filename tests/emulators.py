@@ -16,11 +16,12 @@ PROJECT = "linegate-test"
 QUICK = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.language=en")
 
 
-def missing(what: str) -> None:
-    """Skip the test with what a person can do about it; fail it where emulators are required."""
-    reason = (
-        f"{what}; install Java and the gcloud emulators (cloud-firestore-emulator, pubsub-emulator) to run this test"
-    )
+JAVA = "install Java and the gcloud emulators (cloud-firestore-emulator, pubsub-emulator)"
+
+
+def missing(what: str, mended_by: str = JAVA) -> None:
+    """Skip the test with what a person can do about it; fail it where emulators and a browser are required."""
+    reason = f"{what}; {mended_by} to run this test"
     if os.environ.get(REQUIRED) == "1":
         pytest.fail(f"{REQUIRED} is set, and {reason}")
     pytest.skip(reason)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.boards import clean_board, defective_board
+from tests.browser import Browser
 from tests.e2e.line import Hmi, Line, running
 from tests.stations import station
 
@@ -51,3 +52,26 @@ def test_what_is_not_there_is_told_as_a_page(url: str) -> None:
     status, page = ask(url + "/nowhere")
     assert status == 404
     assert b"There is nothing here." in page
+
+
+def test_a_browser_finds_nothing_to_complain_of(url: str, browser: Browser) -> None:
+    with browser.page(theme="dark") as page:
+        page.open(url + "/")
+        page.wait_for("h1", "Lines")
+        page.press("Tab", "Tab")
+        assert page.evaluate("document.activeElement.className") == "brand"
+        page.click("#theme")
+        assert page.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+def test_what_a_page_may_not_do_is_told(url: str, browser: Browser) -> None:
+    """The browser itself enforces the policy, and the tests hear of it."""
+    with browser.page() as page:
+        page.open(url + "/")
+        page.evaluate(
+            "document.body.append(Object.assign(document.createElement('script'), {textContent: 'hacked = 1'}))"
+        )
+        assert page.evaluate("typeof hacked") == "undefined"
+        page.until("true")
+        assert any("script-src" in each for each in page.problems)
+        page.forgive("content security policy", "Content Security Policy")
