@@ -68,6 +68,7 @@ edge:
 #   anybody: nobody                              # look: who has not entered may look, as a display on the wall does
 #   session_h: 12                                # after so long without a sign of them, a person enters again
 #   time_zone: UTC                               # of the clocks on the wall, e.g. Europe/Berlin
+#   audit_key: "@secret@"                        # a secret by which a recipe's audit_share is drawn
 
 # Roboflow detects where a recipe says `detector: roboflow`; an Inference server of yours differs in api_url only.
 # roboflow:
@@ -133,14 +134,6 @@ targets: {}
 #   uploads_bucket: uploads
 #   results_bucket: results
 #   picture_url: https://pictures.my-plant.example/{bucket}/{name}
-
-# The pages for people at the line:
-# station:
-#   listen: 127.0.0.1:8080
-#   address: https://gate.my-plant.example       # how people reach them, for links in notifications
-#   hosts: [gate-1, 192.168.10.7]                # other names that people call it by
-#   time_zone: Europe/Berlin                     # of the clocks on the wall
-#   audit_key: "@secret@"                        # a secret by which a recipe's audit_share is drawn
 
 # Only for a gate on Google Cloud, which terraform/ provisions from this file:
 # cloud:

@@ -19,11 +19,13 @@ from linegate.logs import log
 from linegate.station import render
 from linegate.station.addresses import hosts
 from linegate.station.doors import Entrance
-from linegate.station.pages import enter, home, pictures
+from linegate.station.opened import Opened
+from linegate.station.pages import cuts, enter, home, pictures, review
+from linegate.station.presence import Presence
 from linegate.station.shield import Shield
 from linegate.station.site import Site, site_for
 
-PAGES: Final = (home, pictures, enter)
+PAGES: Final = (home, review, cuts, pictures, enter)
 
 
 def asgi(site: Site) -> Starlette:
@@ -34,6 +36,7 @@ def asgi(site: Site) -> Starlette:
         exception_handlers={HTTPException: _refused, TransientError: _unavailable, Exception: _broken},
     )
     app.state.site = site
+    app.state.opened, app.state.presence = Opened(), Presence()
     app.state.closing = asyncio.Event()  # set when the process is asked to stop: streams end at once
     return app
 
