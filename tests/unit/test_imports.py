@@ -14,10 +14,10 @@ from tests.sources import MODULES, PACKAGE, imports
 TESTS = Path(__file__).parents[1]
 # Each layer may import from those before it, never from those after it.
 LAYERS = (
-    {"addresses", "audits", "redaction", "texts", "codec", "bounds", "shapes"},
+    {"addresses", "audits", "redaction", "texts", "codec", "bounds", "shapes", "shifts"},
     {"errors", "answers"},
     {"inspection", "logs"},
-    {"messages", "stored", "verdict", "precedence", "merging", "challenges", "search", "rollups"},
+    {"messages", "stored", "verdict", "precedence", "merging", "challenges", "search", "rollups", "numbers", "control"},
     {"stages", "sections"},
     {"ports", "sight", "containers", "entropy", "pixels", "imaging"},
     {"kind"},
