@@ -175,6 +175,8 @@ class RecipeBase(Section):
     """The good product's picture, beside the file; `{line}`, `{station}` and `{serial}` may stand in its name."""
     mm_per_px: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Millimetres of the product for each pixel of a picture; sizes are told in mm then."""
+    opportunities: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    """Places of one product that could each have a defect (parts and joints, say); DPMO is told if it is there."""
     least_coverage: Ratio = 0.98
     """Part of the picture that each detector must have been able to judge, as far as it knows; with less a person looks."""
     confidence: Ratio = 0.3

@@ -1,6 +1,7 @@
 """The sections of the file that belong to no kind of detector, verifier or target; `settings` puts the file together."""
 
 import re
+from datetime import time
 from ipaddress import ip_network
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
@@ -29,10 +30,12 @@ PROJECT: Final = r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$"
 REGION: Final = r"^[a-z]+-[a-z]+[0-9]+$"
 PREFIX: Final = r"^[a-z]([a-z0-9-]{0,12}[a-z0-9])?$"
 UMASK: Final = r"^0?[0-7]{3}$"
+WALL: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 SPAN: Final = r"^[1-9][0-9]{0,3}[mhd]$"
 # What each of them means, for a person
 IN_WORDS: Final = {
     UMASK: 'must be octal digits in quotes, e.g. "0077"',
+    WALL: 'must be a time of day in quotes, e.g. "06:00"',
     SPAN: "must be a span of time: a whole number with its unit, e.g. 30m, 8h or 2d",
     NAME: "may hold letters, digits, '.', '_' and '-' only (63 at most, starting with a letter or digit)",
     PART: "must be one part of an address, without '/' and spaces",
@@ -328,6 +331,16 @@ def _listen(text: str) -> str:
     return text
 
 
+def _wall(value: object) -> object:
+    """YAML reads 14:00 without quotes as a number, 840; what 1400 would be nobody knows."""
+    if not isinstance(value, str):
+        raise ValueError(IN_WORDS[WALL])
+    return value
+
+
+WallTime = Annotated[str, BeforeValidator(_wall), StringConstraints(pattern=WALL)]
+
+
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -384,6 +397,27 @@ class Station(Section):
     """Of the clocks on the wall, e.g. Europe/Berlin."""
     audit_key: Annotated[SecretStr, Field(min_length=16)] | None = None
     """A secret of 16 letters or more by which `audit_share` of a recipe is drawn, so that nobody can guess which products."""
+    shifts: dict[Name, WallTime] = {}
+    """When each shift begins, e.g. {early: "06:00", late: "14:00", night: "22:00"}; it ends where the next one begins."""
+
+    @field_validator("shifts")
+    @classmethod
+    def _apart(cls, shifts: dict[str, str]) -> dict[str, str]:
+        for at in shifts.values():
+            together = [name for name, begins in shifts.items() if begins == at]
+            if len(together) > 1:
+                raise ValueError(f"{together[0]} and {together[1]} begin at the same time, {at}")
+        return shifts
+
+    @property
+    def starts(self) -> dict[str, time]:
+        """The shifts, each with the time at which it begins."""
+        return {name: time.fromisoformat(at) for name, at in self.shifts.items()}
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Of the clocks on the wall."""
+        return ZoneInfo(self.time_zone)
 
     @field_validator("people")
     @classmethod

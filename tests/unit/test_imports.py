@@ -25,7 +25,7 @@ LAYERS = (
     {"kinds"},
     {"settings"},
     {"blind_spots", "faults", "config"},
-    {"events", "annotate", "notification"},
+    {"events", "annotate", "notification", "period"},
     {"handlers"},
     {"adapters.local", "adapters.gcp"},
     {"bootstrap"},
