@@ -129,6 +129,11 @@ targets: {}
 # What is let through:
 # images: {max_bytes: 20000000, max_pixels: 100000000}
 
+# Pages for people at the line:
+# station:
+#   time_zone: Europe/Berlin                    # of the clocks on the wall
+#   shifts: {early: "06:00", late: "14:00", night: "22:00"}
+
 # Names of the buckets, which are folders here; and where a browser finds a picture, for links in notifications:
 # storage:
 #   uploads_bucket: uploads
@@ -167,6 +172,7 @@ verifier: golden
 # The good board. {line}, {station} and {serial} may stand in the name, e.g. golden/{station}.png
 golden: golden.png
 # mm_per_px: 0.05                            # sizes are told in mm then
+# opportunities: 480                         # places of one product that could have a defect, parts and joints say, for DPMO
 # Part of the picture that must have been judged; with less a person looks.
 # least_coverage: 0.98
 # copper: dark                               # on pictures for detector golden; auto: dark on scans, else bright
