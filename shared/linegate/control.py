@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from statistics import NormalDist
 from typing import Final
 
 from linegate.bounds import at_most
@@ -95,8 +96,14 @@ def limits(total: int, rate: float) -> tuple[int, int]:
 
 
 def _quantile(total: int, rate: float, part: float) -> int:
-    """The least count with P(X ≤ count) > part."""
-    low, high = -1, total
+    """The least count with P(X ≤ count) > part, looked for around where a normal distribution has it."""
+    guess = round(total * rate + NormalDist().inv_cdf(part) * math.sqrt(total * rate * (1 - rate)))
+    low, high, step = guess - 1, guess + 1, 2
+    while low > -1 and at_most(low, total, rate) > part:
+        low, high, step = low - step, low, 2 * step
+    while high < total and at_most(high, total, rate) <= part:
+        low, high, step = high, high + step, 2 * step
+    low, high = max(low, -1), min(high, total)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if at_most(middle, total, rate) > part else (middle, high)

@@ -21,6 +21,7 @@ K = TypeVar("K")
 CERTAINTY: Final = 0.95
 MILLION: Final = 1_000_000
 INSPECTED: Final = (Verdict.PASS, Verdict.FAIL, Verdict.REVIEW)
+CONFIRMED: Final = (Disposition.TRUE_DEFECT, Disposition.REPAIRED)
 HELD: Final = (Verdict.FAIL, Verdict.REVIEW)
 
 
@@ -198,6 +199,13 @@ class Defects:
         return self.claimed + self.confirmed + self.missed
 
 
+def _defects(counts: Counts) -> int:
+    """Of all classes together."""
+    claimed = sum(by.get(Result.FAIL, 0) for by in counts.unruled.values())
+    confirmed = sum(by.get(word, 0) for by in counts.ruled.values() for word in CONFIRMED)
+    return claimed + confirmed + sum(counts.missed.values())
+
+
 def pareto(counts: Counts) -> list[Defects]:
     """By class: most defects first, then most false calls."""
     ruled, unruled = counts.ruled, counts.unruled
@@ -208,7 +216,7 @@ def pareto(counts: Counts) -> list[Defects]:
             Defects(
                 name,
                 claimed=left.get(Result.FAIL, 0),
-                confirmed=words.get(Disposition.TRUE_DEFECT, 0) + words.get(Disposition.REPAIRED, 0),
+                confirmed=sum(words.get(word, 0) for word in CONFIRMED),
                 missed=counts.missed.get(name, 0),
                 false_calls=words.get(Disposition.FALSE_CALL, 0),
                 accepted=words.get(Disposition.ACCEPTED, 0),
@@ -245,7 +253,7 @@ class Rate:
 
 def defect_rate(by_recipe: Mapping[str, Counts], opportunities: Mapping[str, int]) -> Rate:
     """`opportunities` of one product of each recipe, as far as they are known."""
-    defects = {name: sum(one.defects for one in pareto(counts)) for name, counts in by_recipe.items()}
+    defects = {name: _defects(counts) for name, counts in by_recipe.items()}
     products = {name: _said(*INSPECTED)(counts) for name, counts in by_recipe.items()}
     return Rate(
         sum(defects.values()),
@@ -256,23 +264,17 @@ def defect_rate(by_recipe: Mapping[str, Counts], opportunities: Mapping[str, int
     )
 
 
-def summed(slots: Iterable[Slot]) -> Counts:
-    return Counts(dict(_sum(slots)))
+def total(counts: Iterable[Counts]) -> Counts:
+    into: dict[str, int] = {}
+    for each in counts:
+        for text, count in each.counters.items():
+            into[text] = into.get(text, 0) + count
+    return Counts(into)
 
 
-def grouped(slots: Iterable[Slot], key: Callable[[Slot], K | None]) -> dict[K, Counts]:
-    """The sums of the slots of each key, by key in the order in which they come; those without one are left out."""
-    found: dict[K, list[Slot]] = {}
+def grouped(slots: Iterable[Slot], key: Callable[[Slot], K]) -> dict[K, Counts]:
+    """The sums of the slots of each key, by key in the order in which they come."""
+    found: dict[K, list[Counts]] = {}
     for slot in slots:
-        name = key(slot)
-        if name is not None:
-            found.setdefault(name, []).append(slot)
-    return {name: summed(those) for name, those in found.items()}
-
-
-def _sum(slots: Iterable[Slot]) -> Counter[str]:
-    into: Counter[str] = Counter()
-    for slot in slots:
-        for text, count in slot.counts.counters.items():
-            into[text] += count
-    return into
+        found.setdefault(key(slot), []).append(slot.counts)
+    return {name: total(those) for name, those in found.items()}

@@ -1,7 +1,7 @@
 """The figures of some days, or of one shift: which products are meant, and all that pages, reports and tables tell of them."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -18,7 +18,7 @@ from linegate.numbers import (
     defect_rate,
     grouped,
     pareto,
-    summed,
+    total,
 )
 from linegate.ports import Queries
 from linegate.rollups import Counts, Slot
@@ -28,6 +28,8 @@ from linegate.shifts import Shift, shifts_between
 # Of counts that are kept by the hour, more would take a page longer than a person waits.
 MOST_DAYS: Final = 92
 MOST_POINTS: Final = 400
+
+_Part = tuple[str, str, Shift]  # line, recipe, shift
 
 
 class Per(StrEnum):
@@ -124,42 +126,48 @@ def figures(queries: Queries, settings: Settings, period: Period, per: Per | Non
         raise ValueError(f"there is no shift {period.shift!r}")
     found = queries.counts(period.line, period.recipe, shifts[0].start, shifts[-1].end)
     trials = [] if period.line else [slot.line for slot in found if _is_trial(settings, slot.line)]
-    shift_of = _finder(shifts)
-    slots = [slot for slot in found if slot.line not in trials and shift_of(slot.start) is not None]
+    shift_of = _placed({slot.start for slot in found}, shifts)
+    slots = [slot for slot in found if slot.line not in trials and slot.start in shift_of]
     opportunities = {name: recipe.opportunities for name, recipe in settings.recipes.items() if recipe.opportunities}
+    # Once from hours to shifts: whatever else is told adds those up.
+    parts = grouped(slots, lambda slot: (slot.line, slot.recipe, shift_of[slot.start]))
 
-    def row(name: str, of: Sequence[Slot]) -> Row:
-        return Row(name, summed(of), defect_rate(grouped(of, lambda slot: slot.recipe), opportunities))
+    def row(name: str, of: Iterable[_Part]) -> Row:
+        recipes: dict[str, list[Counts]] = {}
+        for part in of:
+            recipes.setdefault(part[1], []).append(parts[part])
+        by_recipe = {recipe: total(each) for recipe, each in recipes.items()}
+        return Row(name, total(by_recipe.values()), defect_rate(by_recipe, opportunities))
 
-    def rows(key: Callable[[Slot, Shift], str]) -> tuple[Row, ...]:
-        parts: dict[str, list[Slot]] = {}
-        for slot in slots:
-            shift = shift_of(slot.start)
-            assert shift is not None
-            parts.setdefault(key(slot, shift), []).append(slot)
-        return tuple(row(name, of) for name, of in parts.items())
+    def rows(key: Callable[[str, str, Shift], str], order: Sequence[str] | None = None) -> tuple[Row, ...]:
+        groups: dict[str, list[_Part]] = {}
+        for line, recipe, shift in parts:
+            groups.setdefault(key(line, recipe, shift), []).append((line, recipe, shift))
+        names = sorted(groups) if order is None else [name for name in order if name in groups]
+        return tuple(row(name, groups[name]) for name in names)
 
-    order = list(dict.fromkeys(shift.name for shift in shifts))
     tables = {
-        "line": tuple(sorted(rows(lambda slot, _: slot.line), key=lambda one: one.name)),
-        "recipe": tuple(sorted(rows(lambda slot, _: slot.recipe), key=lambda one: one.name)),
-        "shift": tuple(sorted(rows(lambda _, shift: shift.name), key=lambda one: order.index(one.name))),
-        "day": rows(lambda _, shift: shift.day.isoformat()),
+        "line": rows(lambda line, *_: line),
+        "recipe": rows(lambda _, recipe, __: recipe),
+        "shift": rows(lambda *part: part[2].name, list(dict.fromkeys(shift.name for shift in shifts))),
+        "day": rows(lambda *part: part[2].day.isoformat()),
     }
-    points = {
-        Per.HOUR: lambda: rows(lambda slot, _: _hour(slot.start, zone)),
-        Per.SHIFT: lambda: rows(lambda _, shift: f"{shift.day.isoformat()} {shift.name}"),
-        Per.DAY: lambda: tables["day"],
-    }[per]()
+    named: dict[Per, Callable[[Slot], str]] = {
+        Per.HOUR: lambda slot: _hour(slot.start, zone),
+        Per.SHIFT: lambda slot: shift_of[slot.start].key.replace("/", " "),
+        Per.DAY: lambda slot: shift_of[slot.start].day.isoformat(),
+    }
+    points = grouped(slots, named[per])
     if len(points) > MOST_POINTS:
         raise ValueError(f"the chart would have {len(points)} points; ask for shifts, days, or fewer of them")
+    whole = row("all", parts)
     return Figures(
         period,
         tuple(shifts),
-        row("all", slots),
+        whole,
         tables,
-        tuple(pareto(summed(slots))),
-        control.p_chart(_group(point) for point in points),
+        tuple(pareto(whole.counts)),
+        control.p_chart(_group(name, counts) for name, counts in points.items()),
         per,
         tuple(sorted(set(trials))),
     )
@@ -170,19 +178,19 @@ def of_shift(shift: Shift, line: str | None = None) -> Period:
     return Period(shift.day, shift.day, line, None, shift.name)
 
 
-def _group(row: Row) -> Group:
-    passed = FIRST_PASS.measured(row.counts)
-    return Group(row.name, passed.total - passed.count, passed.total)
+def _group(name: str, counts: Counts) -> Group:
+    passed = FIRST_PASS.measured(counts)
+    return Group(name, passed.total - passed.count, passed.total)
 
 
-def _finder(shifts: Sequence[Shift]) -> Callable[[datetime], Shift | None]:
-    """In which shift an hour counts."""
+def _placed(hours: Iterable[datetime], shifts: Sequence[Shift]) -> dict[datetime, Shift]:
+    """The shift of each hour that begins in one."""
     starts = [shift.start.astimezone(UTC) for shift in shifts]
-
-    def found(hour: datetime) -> Shift | None:
+    found = {}
+    for hour in hours:
         number = bisect_right(starts, hour) - 1
-        return shifts[number] if number >= 0 and hour < shifts[number].end.astimezone(UTC) else None
-
+        if number >= 0 and hour < shifts[number].end.astimezone(UTC):
+            found[hour] = shifts[number]
     return found
 
 

@@ -25,7 +25,7 @@ LAYERS = (
     {"kinds"},
     {"settings"},
     {"blind_spots", "faults", "config"},
-    {"events", "annotate", "notification", "period"},
+    {"events", "annotate", "notification", "period", "wording", "cells", "shift_report"},
     {"handlers"},
     {"adapters.local", "adapters.gcp"},
     {"bootstrap"},

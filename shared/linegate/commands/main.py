@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "person": "what the configuration needs to know of somebody who may use the station",
     "status": "what is waiting, in work, dead-lettered, undelivered",
     "list": "the latest inspections: time, verdict, board, reasons",
+    "report": "a shift in figures, as text and as a page that prints",
     "show": "all that is known of one board, and where its pictures lie",
     "answer": "decide about a product as a person; exit 1 if the gate refuses it",
     "replay": "put dead letters back to work",

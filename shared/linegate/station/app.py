@@ -22,10 +22,12 @@ from linegate.station.doors import Entrance
 from linegate.station.opened import Opened
 from linegate.station.pages import cuts, enter, home, pictures, review
 from linegate.station.presence import Presence
+from linegate.station.pages import enter, home, numbers, pictures, report
 from linegate.station.shield import Shield
 from linegate.station.site import Site, site_for
 
 PAGES: Final = (home, review, cuts, pictures, enter)
+PAGES: Final = (home, pictures, enter, numbers, report)
 
 
 def asgi(site: Site) -> Starlette:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -15,6 +16,7 @@ from linegate.inspection import Verdict
 from linegate.station.site import site_of
 from linegate.station.who import Role, person_of
 from linegate.texts import visible
+from linegate.wording import between, duration, number, share
 
 HERE: Final = Path(__file__).parent
 THEMES: Final = ("light", "dark")
@@ -35,7 +37,8 @@ def templates() -> Environment:
         ),  # no text turns the others around
     )
     environment.globals |= {"SHAPES": SHAPES, "Role": Role, "version": __version__}
-    environment.filters |= {"clock": clock, "day": day, "percent": percent}
+    environment.filters |= {"clock": clock, "day": day, "percent": percent, "minute": minute}
+    environment.filters |= {"share": share, "between": between, "number": _number, "duration": duration}
     return environment
 
 
@@ -54,6 +57,16 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
     return HTMLResponse(text, status, headers={"Cache-Control": "no-store"})
 
 
+def as_it_is(text: str) -> Markup:
+    """A text of our own that is not escaped."""
+    return Markup(text)
+
+
+def _number(value: float | None) -> Markup:
+    """With the narrow spaces that keep its digits together."""
+    return Markup(number(value))
+
+
 @cache
 def zone(name: str) -> tzinfo:
     return ZoneInfo(name)
@@ -62,6 +75,11 @@ def zone(name: str) -> tzinfo:
 def clock(at: datetime, where: tzinfo) -> str:
     """14:05:09, by the clocks on the wall."""
     return f"{at.astimezone(where):%H:%M:%S}"
+
+
+def minute(at: datetime, where: tzinfo) -> str:
+    """14:05"""
+    return f"{at.astimezone(where):%H:%M}"
 
 
 def day(at: datetime, where: tzinfo) -> str:
