@@ -49,10 +49,10 @@ def _settle(context: Context, inspection: Inspection, said: Review) -> None:
         resume(context, inspection, author)  # it came again
         return
     first = next((each for each in later if each.decided_by.is_person), later[0] if later else None)
-    _refuse(context, inspection, said, _too_late(said, first), first)
+    _refuse(context, inspection, said, _too_late(first), first)
 
 
-def _too_late(said: Review, first: Revision | None) -> str:
+def _too_late(first: Revision | None) -> str:
     if first is None:
         return "There is no verdict yet."
     verdict = f"revision {first.number} is {first.decision.verdict}"

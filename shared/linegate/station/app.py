@@ -20,14 +20,12 @@ from linegate.station import render
 from linegate.station.addresses import hosts
 from linegate.station.doors import Entrance
 from linegate.station.opened import Opened
-from linegate.station.pages import cuts, enter, home, pictures, review
+from linegate.station.pages import cuts, enter, home, numbers, pictures, report, review
 from linegate.station.presence import Presence
-from linegate.station.pages import enter, home, numbers, pictures, report
 from linegate.station.shield import Shield
 from linegate.station.site import Site, site_for
 
-PAGES: Final = (home, review, cuts, pictures, enter)
-PAGES: Final = (home, pictures, enter, numbers, report)
+PAGES: Final = (home, review, numbers, report, pictures, cuts, enter)
 
 
 def asgi(site: Site) -> Starlette:
