@@ -68,6 +68,7 @@ edge:
 #   anybody: nobody                              # look: who has not entered may look, as a display on the wall does
 #   session_h: 12                                # after so long without a sign of them, a person enters again
 #   time_zone: UTC                               # of the clocks on the wall, e.g. Europe/Berlin
+#   shifts: {early: "06:00", late: "14:00", night: "22:00"}   # when each begins
 #   audit_key: "@secret@"                        # a secret by which a recipe's audit_share is drawn
 
 # Roboflow detects where a recipe says `detector: roboflow`; an Inference server of yours differs in api_url only.
@@ -128,11 +129,6 @@ targets: {}
 
 # What is let through:
 # images: {max_bytes: 20000000, max_pixels: 100000000}
-
-# Pages for people at the line:
-# station:
-#   time_zone: Europe/Berlin                    # of the clocks on the wall
-#   shifts: {early: "06:00", late: "14:00", night: "22:00"}
 
 # Names of the buckets, which are folders here; and where a browser finds a picture, for links in notifications:
 # storage:
