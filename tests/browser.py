@@ -163,7 +163,7 @@ class Page:
         self.call("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": y} for x, y in points])
 
     def offline(self, gone: bool = True) -> None:
-        """The network goes, or comes back."""
+        """The network goes, or comes back. Streams that are open go on here: `tests.stations.Cable` cuts those too."""
         self.call(
             "Network.emulateNetworkConditions", offline=gone, latency=0, downloadThroughput=-1, uploadThroughput=-1
         )

@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from linegate.bootstrap import App
 from linegate.station.app import asgi
@@ -13,9 +13,9 @@ from linegate.station.site import site_for
 
 
 @contextmanager
-def station(app: App) -> Iterator[str]:
+def station(app: App, port: int = 0) -> Iterator[str]:
     """The pages of a gate; its address, while it serves."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", port))
     server = StationServer(asgi(site_for(app)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -29,3 +29,57 @@ def station(app: App) -> Iterator[str]:
         thread.join(10)
         listener.close()
         assert not thread.is_alive(), "the station did not stop"
+
+
+class Cable:
+    """Between a browser and a server. `pull` it, and nothing is refused or closed: there is only silence. `plug` it in again."""
+
+    def __init__(self, url: str) -> None:
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        self._there = host, int(port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._whole = threading.Event()
+        self._whole.set()
+        self._ends: list[socket.socket] = []
+        self.url = url_of(self._listener)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def pull(self) -> None:
+        self._whole.clear()
+
+    def plug(self) -> None:
+        self._whole.set()
+
+    def close(self) -> None:
+        self._whole.set()
+        for end in (self._listener, *self._ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                here, _ = self._listener.accept()
+                there = socket.create_connection(self._there, 5)
+                there.settimeout(None)
+                self._ends += [here, there]
+                for pair in ((here, there), (there, here)):
+                    threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                self._whole.wait()
+                sink.sendall(data)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def cable(url: str) -> Iterator[Cable]:
+    laid = Cable(url)
+    try:
+        yield laid
+    finally:
+        laid.close()

@@ -37,10 +37,17 @@ class SystemClock:
 class App:
     """The adapters of one configuration, each built once, at first use, whatever thread asks."""
 
-    def __init__(self, settings: Settings, context: Context, golden: Callable[[str], bytes]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        context: Context,
+        golden: Callable[[str], bytes],
+        pulse: Callable[[], int] | None = None,
+    ) -> None:
         know(settings.confidential)  # a process of its own has not read the file
         self.settings = settings
         self.context = context
+        self.pulse = pulse  # another number whenever the store has changed, where that is cheap to know
         self._golden_picture = golden
         self._built: dict[tuple[object, ...], object] = {}
         self._lock = RLock()
@@ -175,7 +182,7 @@ def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus
         publisher=bus or LocalBus(database),
         challenges=SqliteChallenges(database),
     )
-    return App(settings, context, partial(_beside, settings.folder.resolve()))
+    return App(settings, context, partial(_beside, settings.folder.resolve()), database.pulse)
 
 
 def cloud(settings: Settings) -> App:

@@ -184,6 +184,8 @@ class Line(Section):
     """How often the gate must fail known-bad products (`linegate challenge`), e.g. 8h. Overdue, a PASS is REVIEW."""
     challenge_line: Name | None = None
     """Where they go through, by this line's recipe and with no target. This line's name and `-challenge`, if left out."""
+    silence_after: Span | None = None
+    """When its page says that nothing comes any more, e.g. 5m. If left out: five times the usual interval, a minute at least."""
 
 
 class Network(Section):

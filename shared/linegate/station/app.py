@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -26,6 +26,12 @@ from linegate.station.shield import Shield
 from linegate.station.site import Site, site_for
 
 PAGES: Final = (home, review, numbers, report, pictures, cuts, enter)
+from linegate.station.live import Hub
+from linegate.station.pages import enter, home, line, pictures
+from linegate.station.shield import Shield
+from linegate.station.site import Site, site_for
+
+PAGES: Final = (home, line, pictures, enter)
 
 
 def asgi(site: Site) -> Starlette:
@@ -38,6 +44,7 @@ def asgi(site: Site) -> Starlette:
     app.state.site = site
     app.state.opened, app.state.presence = Opened(), Presence()
     app.state.closing = asyncio.Event()  # set when the process is asked to stop: streams end at once
+    app.state.hub = Hub(site, app.state.closing)
     return app
 
 
@@ -50,7 +57,16 @@ def instance() -> Starlette:
 def _routes() -> Iterator[BaseRoute]:
     for each in PAGES:
         yield from each.ROUTES
-    yield Mount("/static", StaticFiles(directory=render.HERE / "static"))
+    yield Mount("/static", _Files(directory=render.HERE / "static"))
+
+
+class _Files(StaticFiles):
+    """A browser asks each time whether they are still the same: a page of this release must not run on the files of the last."""
+
+    def file_response(self, *arguments: Any, **named: Any) -> Response:
+        response = super().file_response(*arguments, **named)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def _refused(request: Request, error: Exception) -> Response:

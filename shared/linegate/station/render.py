@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 
 from linegate import __version__
 from linegate.inspection import Verdict
-from linegate.station.site import site_of
+from linegate.station.site import Site, site_of
 from linegate.station.who import Role, person_of
 from linegate.texts import visible
 from linegate.wording import between, duration, number, share
@@ -65,6 +65,9 @@ def as_it_is(text: str) -> Markup:
 def _number(value: float | None) -> Markup:
     """With the narrow spaces that keep its digits together."""
     return Markup(number(value))
+def fragment(site: Site, template: str, **values: Any) -> Markup:
+    """A part of a page, as it is put there while it is open."""
+    return Markup(templates().get_template(template).render(values | {"zone": zone(site.station.time_zone)}))
 
 
 @cache

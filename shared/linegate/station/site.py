@@ -26,6 +26,8 @@ class Site:
     """The file of a golden picture. Raises TransientError."""
     doors: tuple[Door, ...]
     """Who knows those that ask, in the order in which they are asked."""
+    pulse: Callable[[], int] | None = None
+    """Another number whenever the store has changed, where that is cheap to know. Raises TransientError."""
 
     @property
     def settings(self) -> Settings:
@@ -43,7 +45,7 @@ class Site:
 
 def site_for(app: App) -> Site:
     """The station of a gate. Raises TransientError."""
-    return Site(app.context, app.golden_picture, tuple(_doors(app.settings, app.context.clock)))
+    return Site(app.context, app.golden_picture, tuple(_doors(app.settings, app.context.clock)), app.pulse)
 
 
 def _doors(settings: Settings, clock: Clock) -> Iterator[Door]:

@@ -1,0 +1,4 @@
+// The overview: all lines, live.
+import { follow } from "/static/live.js";
+
+follow({});
