@@ -19,19 +19,14 @@ from linegate.logs import log
 from linegate.station import render
 from linegate.station.addresses import hosts
 from linegate.station.doors import Entrance
+from linegate.station.live import Hub
 from linegate.station.opened import Opened
-from linegate.station.pages import cuts, enter, home, numbers, pictures, report, review
+from linegate.station.pages import cuts, enter, home, line, numbers, pictures, report, review
 from linegate.station.presence import Presence
 from linegate.station.shield import Shield
 from linegate.station.site import Site, site_for
 
-PAGES: Final = (home, review, numbers, report, pictures, cuts, enter)
-from linegate.station.live import Hub
-from linegate.station.pages import enter, home, line, pictures
-from linegate.station.shield import Shield
-from linegate.station.site import Site, site_for
-
-PAGES: Final = (home, line, pictures, enter)
+PAGES: Final = (home, line, review, numbers, report, pictures, cuts, enter)
 
 
 def asgi(site: Site) -> Starlette:

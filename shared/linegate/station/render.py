@@ -65,6 +65,8 @@ def as_it_is(text: str) -> Markup:
 def _number(value: float | None) -> Markup:
     """With the narrow spaces that keep its digits together."""
     return Markup(number(value))
+
+
 def fragment(site: Site, template: str, **values: Any) -> Markup:
     """A part of a page, as it is put there while it is open."""
     return Markup(templates().get_template(template).render(values | {"zone": zone(site.station.time_zone)}))
