@@ -90,15 +90,16 @@ def notification_body(inspection: Inspection, revision: Revision, storage: Stora
         del longest[keep:]
 
 
-def _picture(storage: Storage, name: str) -> dict[str, str]:
-    bucket = storage.results_bucket
+def picture_address(storage: Storage, name: str) -> str | None:
+    """Where a person's browser finds an annotated picture, by its name in the results bucket; None where nobody said."""
     if storage.picture_url is None:
-        return {"bucket": bucket, "name": name}
-    return {
-        "bucket": bucket,
-        "name": name,
-        "url": storage.picture_url.replace("{bucket}", bucket).replace("{name}", name),
-    }
+        return None
+    return storage.picture_url.replace("{bucket}", storage.results_bucket).replace("{name}", name)
+
+
+def _picture(storage: Storage, name: str) -> dict[str, str]:
+    url = picture_address(storage, name)
+    return {"bucket": storage.results_bucket, "name": name} | ({"url": url} if url else {})
 
 
 def _weight(detection: Detection, check: Check, ruling: Disposition | None) -> tuple[int, float]:

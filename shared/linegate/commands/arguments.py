@@ -3,7 +3,12 @@
 import argparse
 import math
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+
+from linegate.errors import UsageError
+from linegate.texts import span
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
@@ -37,6 +42,18 @@ def _number(text: str) -> float:
     except ValueError:
         return math.nan
     return number
+
+
+def moment(option: str, text: str) -> datetime:
+    """A time (2026-03-01, 2026-03-01T06:00), or how long ago (90m, 8h, 2d). Raises UsageError."""
+    try:
+        with suppress(ValueError):
+            return datetime.now(UTC) - span(text)
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(
+            f"{option} takes a time such as 2026-03-01T06:00, or 90m, 8h, 2d; not {text[:40]!r}"
+        ) from error
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

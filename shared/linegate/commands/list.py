@@ -2,8 +2,7 @@
 
 import argparse
 import json
-from contextlib import closing, suppress
-from datetime import UTC, datetime
+from contextlib import closing
 from typing import Any, Final
 
 from rich.table import Table
@@ -12,14 +11,14 @@ from rich.text import Text
 from linegate import config, logs
 from linegate.adapters.local.database import MEND, Rows
 from linegate.adapters.local.queries import SqliteQueries
-from linegate.commands.arguments import add_config, positive
+from linegate.commands.arguments import add_config, moment, positive
 from linegate.commands.records import local, opened, summary
 from linegate.console import STYLE, console
-from linegate.errors import TransientError, UsageError
+from linegate.errors import TransientError
 from linegate.inspection import Inspection, Verdict
 from linegate.search import Wanted, pages
 from linegate.settings import Settings
-from linegate.texts import printable, span
+from linegate.texts import printable
 
 PAGE: Final = 500
 
@@ -40,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     comes after what can.
     """
     verdict = Verdict(options.verdict) if options.verdict else None
-    since = _moment(options.since) if options.since is not None else None
+    since = moment("--since", options.since) if options.since is not None else None
     settings = config.without_secrets(options.config)
     logs.configure("CRITICAL")
     with closing(opened(settings)) as rows:
@@ -89,13 +88,3 @@ def _latest(rows: Rows, wanted: Wanted, limit: int) -> tuple[list[Inspection], l
 def _told(inspection: Inspection, settings: Settings) -> dict[str, Any]:
     """The summary, and whether it is no product but a challenge."""
     return summary(inspection) | {"challenge": inspection.place.line in settings.challenge_lines}
-
-
-def _moment(text: str) -> datetime:
-    """A time (2026-03-01, 2026-03-01T06:00), or how long ago (90m, 8h, 2d). Raises UsageError."""
-    try:
-        with suppress(ValueError):
-            return datetime.now(UTC) - span(text)
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(f"--since takes a time such as 2026-03-01T06:00, or 90m, 8h, 2d; not {text[:40]!r}") from error

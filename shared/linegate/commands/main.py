@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "report": "a shift in figures, as text and as a page that prints",
     "show": "all that is known of one board, and where its pictures lie",
     "answer": "decide about a product as a person; exit 1 if the gate refuses it",
+    "export": "verdicts and dispositions for an MES, as CSV or IPC-CFX",
     "replay": "put dead letters back to work",
     "recover": "set a damaged database aside and save what can be read of it",
     "enable": "send again to a target that was disabled by its answer 410",

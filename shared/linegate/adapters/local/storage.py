@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from linegate.adapters.local import folders
-from linegate.adapters.local.database import Database
+from linegate.adapters.local.database import Database, Rows
 from linegate.adapters.local.folders import Identity
 from linegate.errors import ObjectMissingError, TransientError
 from linegate.inspection import ObjectRef
@@ -28,15 +28,12 @@ HASHED: Final = ".hashed"
 PRIVATE: Final = 0o077  # umask: nobody but the gate's own account
 
 
-class FolderStore:
-    """The port ImageStore below one folder, which every bucket shares: their object names differ in the first part."""
+class FolderReader:
+    """The reading half of the port ImageStore below one folder, for who changes nothing."""
 
-    def __init__(self, database: Database, root: Path, umask: int = PRIVATE) -> None:
-        self._database = database
-        self._mode = 0o666 & ~umask
+    def __init__(self, rows: Rows, root: Path) -> None:
+        self._rows = rows
         self.root = root.absolute()
-        with _below(root):
-            root.mkdir(parents=True, exist_ok=True)
 
     def size(self, ref: ObjectRef) -> int:
         with self._opened(ref) as (file, _):
@@ -52,8 +49,45 @@ class FolderStore:
 
     def latest(self, bucket: str, name: str) -> bytes:
         newest = "SELECT max(generation) FROM objects WHERE bucket = ? AND name = ?"
-        ((generation,),) = self._database.read(newest, (bucket, name))
+        ((generation,),) = self._rows.read(newest, (bucket, name))
         return self.read(ObjectRef(bucket, name, generation or 0))
+
+    @contextmanager
+    def _opened(self, ref: ObjectRef) -> Iterator[tuple[BinaryIO, str]]:
+        """The file of this very version, and the digest of its content where that is known."""
+        rows = self._rows.read(
+            "SELECT path, digest, size, mtime_ns, inode FROM objects WHERE bucket = ? AND name = ? AND generation = ?",
+            (ref.bucket, ref.name, ref.generation),
+        )
+        if not rows:
+            raise ObjectMissingError(f"there is no object {ref.name!r} of generation {ref.generation}")
+        raw, digest, *identity = rows[0]
+        path = Path(os.fsdecode(raw))
+        try:
+            with (
+                folders.entered(self.root, inside(self.root, path)[:-1]) as folder,
+                os.fdopen(folders.opened(path.name, folder), "rb") as file,
+            ):
+                if not same(file.fileno(), Identity(*identity), digest):
+                    raise _replaced(ref)
+                yield file, digest
+        except OSError as error:
+            if error.errno in folders.GONE:
+                raise ObjectMissingError(
+                    f"the file of {ref.name!r} is gone: it was moved, deleted or replaced before it was read"
+                ) from error
+            raise TransientError(f"the file of {ref.name!r} can't be read: {error.strerror}") from error
+
+
+class FolderStore(FolderReader):
+    """The port ImageStore below one folder, which every bucket shares: their object names differ in the first part."""
+
+    def __init__(self, database: Database, root: Path, umask: int = PRIVATE) -> None:
+        super().__init__(database, root)
+        self._database = database
+        self._mode = 0o666 & ~umask
+        with _below(root):
+            root.mkdir(parents=True, exist_ok=True)
 
     def write(self, bucket: str, name: str, data: bytes, content_type: str) -> int:
         with self._temporary(data) as (temporary, incoming), self._folder_of(name) as (path, folder):
@@ -112,32 +146,6 @@ class FolderStore:
             folders.entered(self.root, path.relative_to(self.root).parts[:-1], create=True) as folder,
         ):
             yield path, folder
-
-    @contextmanager
-    def _opened(self, ref: ObjectRef) -> Iterator[tuple[BinaryIO, str]]:
-        """The file of this very version, and the digest of its content where that is known."""
-        rows = self._database.read(
-            "SELECT path, digest, size, mtime_ns, inode FROM objects WHERE bucket = ? AND name = ? AND generation = ?",
-            (ref.bucket, ref.name, ref.generation),
-        )
-        if not rows:
-            raise ObjectMissingError(f"there is no object {ref.name!r} of generation {ref.generation}")
-        raw, digest, *identity = rows[0]
-        path = Path(os.fsdecode(raw))
-        try:
-            with (
-                folders.entered(self.root, inside(self.root, path)[:-1]) as folder,
-                os.fdopen(folders.opened(path.name, folder), "rb") as file,
-            ):
-                if not same(file.fileno(), Identity(*identity), digest):
-                    raise _replaced(ref)
-                yield file, digest
-        except OSError as error:
-            if error.errno in folders.GONE:
-                raise ObjectMissingError(
-                    f"the file of {ref.name!r} is gone: it was moved, deleted or replaced before it was read"
-                ) from error
-            raise TransientError(f"the file of {ref.name!r} can't be read: {error.strerror}") from error
 
     @contextmanager
     def _temporary(self, data: bytes) -> Iterator[tuple[str, int]]:
