@@ -190,6 +190,28 @@ def payload(picture: Image.Image, file: bytes, longest_side: int) -> Payload:
     return Payload(file if len(file) <= len(encoded) and _as_it_is(file) else encoded, picture.size)
 
 
+@dataclass(frozen=True, slots=True)
+class Upright:
+    """A file that shows the pixels that were inspected to any decoder; `size` is their width and height."""
+
+    data: bytes
+    extension: str  # ".jpg", ".png"
+    size: tuple[int, int]
+
+
+def upright(file: bytes, max_pixels: int = 100_000_000) -> Upright:
+    """The upload `file` as it is, where any decoder shows the same upright pixels; else those pixels as PNG, without loss.
+
+    Raises ImageRejectedError.
+    """
+    picture = decode(file, max_pixels)
+    if _as_it_is(file):
+        return Upright(file, ".jpg" if _format_of(file) == "JPEG" else ".png", picture.size)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return Upright(buffer.getvalue(), ".png", picture.size)
+
+
 def _as_it_is(file: bytes) -> bool:
     """Whether any decoder shows the file's pixels as `decode` does: upright, 8 bits, no transparency."""
     try:

@@ -328,6 +328,27 @@ def test_a_target_that_is_gone_is_seen_and_enabled_from_a_desk(
     assert main(["enable", "nobody", *where]) == 64
 
 
+def test_what_a_person_decided_is_exported_from_a_desk(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    where = ["--cloud", "--config", cloud.environment["LINEGATE_CONFIG"]]
+    picture = marked_board(1)
+    data = cloud.hmi.wait_for(cloud.upload("uploads/smt-1/aoi/TOLD.jpg", picture))
+    said = ["--true-defect", *(str(defect["index"]) for defect in data["defects"])]
+    assert main(["answer", data["inspection_id"], *said, "--as", "Ada", *where]) == 0
+    assert main(["export", str(tmp_path / "out.csv"), *where]) == 0
+    lines = [line for line in (tmp_path / "out.csv").read_text().splitlines() if ",TOLD," in line]
+    assert len(lines) == len(data["defects"])
+    assert all(line.endswith(",true_defect") for line in lines)
+    capsys.readouterr()
+    assert main(["dataset", "export", str(tmp_path / "set"), "--json", *where]) == 0
+    assert json.loads(capsys.readouterr().out)["labels"] == len(data["defects"])
+    (file,) = (tmp_path / "set" / "images").iterdir()
+    assert file.read_bytes() == picture
+
+
 def test_a_quota_that_is_used_up_is_waited_for_by_redelivery(cloud: Cloud) -> None:
     asked = len(cloud.verifier.requests)
     cloud.verifier.faults = first(asked + 3, status(429, retry_after="31"))  # longer than one check may take

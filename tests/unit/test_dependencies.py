@@ -38,6 +38,7 @@ DISTRIBUTION = {
 }
 EXTRAS = {
     "adapters/roboflow": "roboflow",
+    "adapters/roboflow/dataset.py": "dataset",
     "adapters/gcp": "cloud",
     "adapters/onnx.py": "onnx",
     "commands/bench/services.py": "roboflow",

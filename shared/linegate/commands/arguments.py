@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from linegate.errors import UsageError
+from linegate.search import Wanted
 from linegate.texts import span
 
 
@@ -54,6 +55,24 @@ def moment(option: str, text: str) -> datetime:
         raise UsageError(
             f"{option} takes a time such as 2026-03-01T06:00, or 90m, 8h, 2d; not {text[:40]!r}"
         ) from error
+
+
+def add_window(parser: argparse.ArgumentParser) -> None:
+    """`--line`, `--since`, `--until`: of which inspections."""
+    parser.add_argument("--line", metavar="LINE", help="only of this line")
+    when = "this time (2026-03-01T06:00), or as long ago (90m, 8h, 2d)"
+    parser.add_argument("--since", metavar="WHEN", help=f"received not before {when}")
+    parser.add_argument("--until", metavar="WHEN", help="received before that")
+
+
+def window(options: argparse.Namespace) -> Wanted:
+    """What `add_window` was told, the oldest first. Raises UsageError."""
+    return Wanted(
+        line=options.line,
+        since=None if options.since is None else moment("--since", options.since),
+        until=None if options.until is None else moment("--until", options.until),
+        oldest_first=True,
+    )
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

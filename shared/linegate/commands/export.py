@@ -11,7 +11,7 @@ from typing import Final, TextIO
 
 from linegate import config, logs
 from linegate.adapters.local.database import MEND
-from linegate.commands.arguments import add_cloud, add_config, moment
+from linegate.commands.arguments import add_cloud, add_config, add_window, window
 from linegate.commands.gates import looked_at
 from linegate.errors import TransientError
 from linegate.exports.cfx import cfx_pieces
@@ -19,7 +19,6 @@ from linegate.exports.table import csv_lines
 from linegate.exports.told import LeftOut, Told, all_told
 from linegate.files import writable, writing
 from linegate.notification import picture_address
-from linegate.search import Wanted
 from linegate.settings import Settings
 
 STANDARD_OUTPUT: Final = Path("-")
@@ -31,24 +30,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_window(parser)
     add_cloud(parser)
     add_config(parser)
-
-
-def add_window(parser: argparse.ArgumentParser) -> None:
-    """`--line`, `--since`, `--until`: of which inspections."""
-    parser.add_argument("--line", metavar="LINE", help="only of this line")
-    when = "this time (2026-03-01T06:00), or as long ago (90m, 8h, 2d)"
-    parser.add_argument("--since", metavar="WHEN", help=f"received not before {when}")
-    parser.add_argument("--until", metavar="WHEN", help="received before that")
-
-
-def window(options: argparse.Namespace) -> Wanted:
-    """What `add_window` was told, the oldest first. Raises UsageError."""
-    return Wanted(
-        line=options.line,
-        since=None if options.since is None else moment("--since", options.since),
-        until=None if options.until is None else moment("--until", options.until),
-        oldest_first=True,
-    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "show": "all that is known of one board, and where its pictures lie",
     "answer": "decide about a product as a person; exit 1 if the gate refuses it",
     "export": "verdicts and dispositions for an MES, as CSV or IPC-CFX",
+    "dataset": "what people decided, as labelled pictures to train with",
     "replay": "put dead letters back to work",
     "recover": "set a damaged database aside and save what can be read of it",
     "enable": "send again to a target that was disabled by its answer 410",
@@ -57,7 +58,7 @@ USAGE, UNAVAILABLE, INTERNAL, INPUT_OUTPUT, CONFIGURATION = 64, 69, 70, 74, 78
 INTERRUPTED, NOBODY_READS = 130, 141
 
 # What is left out of a plain installation, and the extra that brings it
-EXTRAS = {"inference_sdk": "roboflow", "google": "cloud", "onnxruntime": "onnx"}
+EXTRAS = {"inference_sdk": "roboflow", "google": "cloud", "onnxruntime": "onnx", "roboflow": "dataset"}
 
 
 class _Parser(argparse.ArgumentParser):
