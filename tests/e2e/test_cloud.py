@@ -341,7 +341,7 @@ def test_what_a_person_decided_is_exported_from_a_desk(
     assert main(["export", str(tmp_path / "out.csv"), *where]) == 0
     lines = [line for line in (tmp_path / "out.csv").read_text().splitlines() if ",TOLD," in line]
     assert len(lines) == len(data["defects"])
-    assert all(line.endswith(",true_defect") for line in lines)
+    assert all(line.endswith(",true_defect,no") for line in lines)
     capsys.readouterr()
     assert main(["dataset", "export", str(tmp_path / "set"), "--json", *where]) == 0
     assert json.loads(capsys.readouterr().out)["labels"] == len(data["defects"])

@@ -32,7 +32,6 @@ class Held:
     split: str
     data: bytes
     labels: dict[str, Any] | None = None
-    labelled: int = 0  # how often
 
 
 @dataclass
@@ -85,7 +84,7 @@ class Project:
             return _error(400, "Unrecognized annotation format.")
         if any(one["category_id"] not in named for one in annotations):
             return _error(400, "Unknown category.")
-        held.labels, held.labelled = labels, held.labelled + 1
+        held.labels = labels
         return Reply(200, {"success": True})
 
     def boxes(self, name: str) -> list[tuple[str, list[float]]]:

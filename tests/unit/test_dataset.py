@@ -346,12 +346,13 @@ def test_an_answer_that_is_none_is_no_success(gate: Gate, dataset: Path, content
     assert not (dataset / "pushed.jsonl").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [hang, trickle_head, trickle, reset, truncated, status(503)])
 def test_a_service_that_gives_no_answer_is_left_in_time(dataset: Path, fault: Fault) -> None:
     with Service(Project(), faults=always(fault)) as service:
-        project = RoboflowProject(service.url, KEY, roboflow_project.PROJECT, attempt_s=0.2, budget_s=0.4)
+        project = RoboflowProject(service.url, KEY, "plant", roboflow_project.PROJECT, attempt_s=0.2, budget_s=0.4)
         begun = time.monotonic()
-        with pytest.raises(ServiceError, match="Roboflow project pcb-defects"):
+        with pytest.raises(ServiceError, match="Roboflow project plant/pcb-defects"):
             project.upload(next((dataset / "images").iterdir()), "batch", "train")
         with pytest.raises(ServiceError):
             project.annotate("id", "x.coco.json", "{}", "batch", overwrite=False)

@@ -14,6 +14,7 @@ from linegate.adapters.local.database import DATABASE, Database
 from linegate.answers import Disposition, Missed
 from linegate.commands.main import main
 from linegate.exports.cfx import cfx_pieces, envelope
+from linegate.exports.labels import unusable
 from linegate.exports.table import COLUMNS, csv_lines
 from linegate.exports.told import LeftOut, Told, all_told, told
 from linegate.inspection import Detection, Manifest, Measure, Revision
@@ -45,10 +46,6 @@ def table(*rows: Told) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO("".join(csv_lines(rows)), newline="")))
 
 
-def body(one: Told) -> dict[str, object]:
-    return dict(envelope(one)["MessageBody"]["InspectedUnits"][0])
-
-
 def test_each_finding_has_a_line_with_what_the_gate_and_a_person_said() -> None:
     one = case(
         of("short", "spur"), "FU", {0: FALSE, 1: TRUE}, missed=(Missed("crack", Box(9.5, 9, 4, 4)), Missed("dent"))
@@ -69,6 +66,7 @@ def test_each_finding_has_a_line_with_what_the_gate_and_a_person_said() -> None:
 def test_a_later_word_stands_in_the_place_of_an_earlier_one() -> None:
     (row,) = table(case(of("short"), "F", {0: TRUE}, {0: FALSE}))
     assert (row["disposition"], row["verdict"], row["revision"]) == ("false_call", "PASS", "3")
+    assert row["machine_verdict"] == "FAIL"
 
 
 @pytest.mark.parametrize("text", [HOSTILE, "+1", "-1+1", "@SUM(A1)", "\t=1", "\r\n=1", " =1", "\uff1d1"])
@@ -219,6 +217,16 @@ def test_what_people_decide_has_the_words_of_cfx(
     assert (unit["OverallResult"], inspection["Result"]) == (overall, overall)
     assert (unit.get("Verification"), inspection.get("Verification")) == (verification, verification)
     assert [defect["Verification"] for defect in inspection["DefectsFound"]] == defects
+
+
+def test_what_contradicts_a_person_is_told() -> None:
+    one = case(of("short"), "U", {0: FALSE})
+    late = replace(one, inspection=replace(one.inspection, revision=one.revision, late_fails=(0,)))
+    assert [row["contradicted"] for row in (*table(one), *table(late))] == ["no", "yes"]
+    (defect,) = envelope(late)["MessageBody"]["InspectedUnits"][0]["Inspections"][0]["DefectsFound"]
+    assert defect["Verification"] == "DefectRejected"
+    assert "contradicted" in defect["VerificationDetail"]
+    assert "only after a person had passed it" in unusable(late), "nobody trains with it"
 
 
 def test_a_revision_has_one_id_for_ever_and_the_next_one_another() -> None:

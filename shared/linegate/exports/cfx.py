@@ -29,6 +29,7 @@ RESULTS: Final = {
     Verdict.ERROR: "Error",
 }
 NOT_YET, CONFIRMED, CLOSED = "NotVerifiedYet", "DefectConfirmed", "DefectClosed"
+CONTRADICTED: Final = "contradicted: the gate called it a defect only after a person had passed the product"
 VERIFICATIONS: Final = {
     Disposition.TRUE_DEFECT: CONFIRMED,
     Disposition.FALSE_CALL: "DefectRejected",
@@ -129,10 +130,10 @@ def _inspection(told: Told, result: str, verified: str | None, address: Address)
         "InspectionStartTime": _time(inspection.received_at),
         "InspectionEndTime": _time(revision.decided_at),
         "TestProcedure": None,
-        "Comments": _text(review.comment) if review and review.comment else None,
+        "Comments": _text(review.comment if review else decision.summary) or None,
         "Result": result,
         **({"Verification": verified} if verified else {}),
-        "VerificationDetail": _text(decision.summary) or None,
+        "VerificationDetail": (_text(decision.summary) or None) if review else None,
         "Error": _text("; ".join(decision.reasons)) if decision.verdict is Verdict.ERROR else None,
         "DefectsFound": [
             _defect(inspection.inspection_id, order, finding, images) for order, finding in enumerate(found, start=1)
@@ -144,7 +145,8 @@ def _inspection(told: Told, result: str, verified: str | None, address: Address)
 
 def _defect(identity: str, order: int, finding: Finding, images: list[dict[str, Any]]) -> dict[str, Any]:
     detection, disposition = finding.detection, finding.disposition
-    said = "missed by the machine" if finding.missed else disposition.words if disposition else None
+    said = ["missed by the machine"] if finding.missed else [disposition.words] if disposition else []
+    said += [CONTRADICTED] if finding.contradicted else []
     return {
         "UniqueIdentifier": f"{identity}.{'missed.' * finding.missed}{finding.number}",
         "DefectCode": _text(finding.class_name, 200),
@@ -159,7 +161,7 @@ def _defect(identity: str, order: int, finding: Finding, images: list[dict[str, 
         "RelatedMeasurements": _measurements(identity, [finding]),
         "RelatedSymptoms": [],
         "Verification": CONFIRMED if finding.missed else VERIFICATIONS[disposition] if disposition else NOT_YET,
-        "VerificationDetail": said,
+        "VerificationDetail": "; ".join(said) or None,
     }
 
 

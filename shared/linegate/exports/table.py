@@ -20,6 +20,7 @@ COLUMNS: Final = (
     "decided_at",
     "revision",
     "verdict",
+    "machine_verdict",
     "complete",
     "decided_by",
     "comment",
@@ -33,6 +34,7 @@ COLUMNS: Final = (
     "result",
     "reason",
     "disposition",
+    "contradicted",
 )
 MISSED: Final = "missed"
 LONGEST: Final = 2000
@@ -66,6 +68,7 @@ def _product(told: Told) -> tuple[str, ...]:
         _time(revision.decided_at),
         str(revision.number),
         revision.decision.verdict.value,
+        told.machine.value,
         "yes" if revision.decision.complete else "no",
         harmless(revision.decided_by.name or MACHINE),
         harmless(review.comment if review else ""),
@@ -82,6 +85,7 @@ def _finding(finding: Finding) -> tuple[str, ...]:
         check.result.value if check else "",
         harmless(check.reason) if check else "",
         MISSED if finding.missed else disposition.value if disposition else "",
+        "yes" if finding.contradicted else "no",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from linegate.answers import Disposition
 from linegate.errors import TransientError
-from linegate.inspection import Check, Detection, Inspection, Result, Revision
+from linegate.inspection import Check, Detection, Inspection, Result, Revision, Verdict
 from linegate.ports import Queries
 from linegate.search import Wanted, machine_checks, pages, rulings
 from linegate.shapes import Box
@@ -24,6 +24,7 @@ class Finding:
     detection: Detection | None = None
     check: Check | None = None
     disposition: Disposition | None = None
+    contradicted: bool = False  # the gate called it a defect only after a person had passed the product
 
     @property
     def missed(self) -> bool:
@@ -32,15 +33,19 @@ class Finding:
     @property
     def cleared(self) -> bool:
         """The gate called it no defect, and nobody said otherwise."""
-        return self.disposition is None and self.check is not None and self.check.result is Result.PASS
+        passed = self.check is not None and self.check.result is Result.PASS
+        return passed and self.disposition is None and not self.contradicted
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An inspection as of its latest revision. `checks` are what the gate itself said last, `rulings` the persons' last words."""
+    """An inspection as of its latest revision. `machine` and `checks` are what the gate itself said last, of the product and of
+    each finding; `rulings` are the persons' last words.
+    """
 
     inspection: Inspection
     revision: Revision
+    machine: Verdict
     checks: tuple[Check, ...]
     rulings: Mapping[int, Disposition]
 
@@ -48,9 +53,11 @@ class Told:
     def findings(self) -> Iterator[Finding]:
         """Those of the manifest in its order, then what was missed."""
         manifest, known = self.inspection.manifest, {check.index: check for check in self.checks}
+        late = self.inspection.contradicted
         for index, detection in enumerate(manifest.detections if manifest else ()):
             check = known.get(index, detection.settled) or Check(index, Result.UNSURE, "No check when it was decided.")
-            yield Finding(index, detection.class_name, detection.box, detection, check, self.rulings.get(index))
+            word = self.rulings.get(index)
+            yield Finding(index, detection.class_name, detection.box, detection, check, word, index in late)
         for number, missed in enumerate(self.revision.review.missed if self.revision.review else ()):
             yield Finding(number, missed.class_name, missed.box)
 
@@ -65,7 +72,9 @@ class LeftOut:
 
 def told(inspection: Inspection, revisions: Sequence[Revision]) -> Told:
     """`revisions` are all of them, the first one first."""
-    return Told(inspection, revisions[-1], machine_checks(revisions), rulings(revisions))
+    own = [revision for revision in revisions if not revision.decided_by.is_person]
+    machine = (own or revisions)[-1].decision.verdict
+    return Told(inspection, revisions[-1], machine, machine_checks(revisions), rulings(revisions))
 
 
 def all_told(queries: Queries, wanted: Wanted, left: LeftOut, but_lines: Collection[str] = ()) -> Iterator[Told]:

@@ -53,6 +53,7 @@ class RoboflowProject:
         self,
         api_url: str,
         key: str,
+        workspace: str,
         project: str,
         proxy_for: Callable[[str], str | None] = lambda _: None,
         *,
@@ -60,6 +61,7 @@ class RoboflowProject:
         budget_s: float = BUDGET_S,
     ) -> None:
         self._key, self._project = key, project
+        self.name = f"{workspace}/{project}"  # the key alone says to Roboflow whose project it is
         self._http = Http(proxy_for=proxy_for)
         self._attempt_s, self._budget_s = attempt_s, budget_s
         self._seconds = attempt_s
@@ -73,7 +75,7 @@ class RoboflowProject:
         )
         image_id = answer.get("id")
         if not isinstance(image_id, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,200}", image_id):
-            raise ServiceError(f"Roboflow project {self._project}: it told no id of the picture", again=False)
+            raise ServiceError(f"Roboflow project {self.name}: it told no id of the picture", again=False)
         return Uploaded(image_id, bool(answer.get("duplicate")))
 
     def annotate(self, image_id: str, name: str, coco: str, batch: str, *, overwrite: bool) -> bool:
@@ -91,7 +93,7 @@ class RoboflowProject:
         return True
 
     def _persist(self, call: Callable[[], Any]) -> dict[str, Any]:
-        with named(f"Roboflow project {self._project}"):
+        with named(f"Roboflow project {self.name}"):
             return persist(lambda seconds: self._once(call, seconds), self._budget_s, attempt_s=self._attempt_s)
 
     def _once(self, call: Callable[[], Any], seconds: float) -> dict[str, Any]:

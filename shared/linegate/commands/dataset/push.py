@@ -35,7 +35,7 @@ PUSHED: Final = "pushed.jsonl"
 class Pushed:
     """A picture of the folder that is in a project, with the labels of this digest (SHA-256); "" before any were sent."""
 
-    project: str
+    project: str  # WORKSPACE/PROJECT
     file: str
     picture: str
     labels: str
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     sent = Sent()
     with alone(folder):
         memory = Folder(folder)
-        known = {each.file: each for each in pushed(folder) if each.project == options.project}
+        known = {each.file: each for each in pushed(folder) if each.project == project.name}
         try:
             for taken in memory.pictures:
                 _send(project, memory, taken, known.get(taken.picture.file), options, sent)
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 def _project(options: argparse.Namespace) -> "RoboflowProject":
     settings = config.load(options.config)
     key = settings.roboflow.api_key if settings.roboflow else None
-    if key is None:
+    if settings.roboflow is None or key is None:
         raise UsageError(f"the key of the project is needed: roboflow.api_key in {options.config}")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", options.project):
         raise UsageError("--project is the last part of the project's address: letters, digits, - and _")
@@ -91,7 +91,7 @@ def _project(options: argparse.Namespace) -> "RoboflowProject":
         raise UsageError(f"--api-url: {error}") from error
     from linegate.adapters.roboflow.dataset import RoboflowProject  # the SDK, which an extra brings
 
-    return RoboflowProject(url, key.get_secret_value(), options.project, proxy_for)
+    return RoboflowProject(url, key.get_secret_value(), settings.roboflow.workspace, options.project, proxy_for)
 
 
 def _send(
@@ -115,7 +115,7 @@ def _send(
         if standing is None:
             uploaded = project.upload(memory.path / file, options.batch, options.split)
             standing = Pushed(
-                project=options.project,
+                project=project.name,
                 file=file,
                 picture=taken.digest,
                 labels="",
