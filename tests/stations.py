@@ -3,6 +3,8 @@
 import socket
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -83,3 +85,13 @@ def cable(url: str) -> Iterator[Cable]:
         yield laid
     finally:
         laid.close()
+
+
+def ask(url: str, method: str = "GET", **headers: str) -> tuple[int, bytes]:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=sent, method=method), timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read()

@@ -18,8 +18,7 @@ from linegate.commands.main import main
 from linegate.config import load
 from tests.boards import clean_board, defective_board
 from tests.e2e.line import Hmi, Line, running
-from tests.e2e.test_station import ask
-from tests.stations import station
+from tests.stations import ask, station
 
 FILE = """
 recipes: {pcb: {golden: golden.png, opportunities: 100}}

@@ -1,7 +1,5 @@
 """The station over real HTTP: who may speak to it, what its pages show of a gate that runs, and how it ends."""
 
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -9,7 +7,7 @@ import pytest
 from tests.boards import clean_board, defective_board
 from tests.browser import Browser
 from tests.e2e.line import Hmi, Line, running
-from tests.stations import station
+from tests.stations import ask, station
 
 
 @pytest.fixture
@@ -19,16 +17,6 @@ def url(make_line: Callable[..., Line], hmi: Hmi) -> Iterator[str]:
     with running(line) as runtime, station(runtime.app) as url:
         hmi.wait_for(line.upload("smt-1/aoi/A1.png", defective_board()))
         yield url
-
-
-def ask(url: str, method: str = "GET", **headers: str) -> tuple[int, bytes]:
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=sent, method=method), timeout=10) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return refusal.code, refusal.read()
 
 
 def test_the_lines_show_what_they_saw_last(url: str) -> None:

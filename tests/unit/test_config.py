@@ -161,7 +161,7 @@ def test_a_value_that_yaml_takes_for_something_else_needs_quotes(value: str, kin
     [
         (
             "lines: {a: pcb}",
-            "lines.a: must hold keys of its own (recipe, recipes, notifies, challenge_every, challenge_line), not 'pcb'",
+            "lines.a: must hold keys of its own (recipe, recipes, notifies, challenge_every",
         ),
         ("lines: {a: {recipe: pcb}}\nedge:", "edge: must hold keys of its own (data, settle_ms"),
         ("lines: {a: {recipe: pcb}}\nedge: {data: ''}", "edge.data: must not be empty"),

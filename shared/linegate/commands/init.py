@@ -107,6 +107,7 @@ lines:
     # notifies: true                             # false: no target hears of its boards, as of a line for trying
     # challenge_every: 8h                        # how often it must fail known-bad boards (linegate challenge), or it passes none
     # challenge_line: smt-1-challenge            # the line that those go through, by the same recipe; no target hears of it
+    # silence_after: 5m                          # its page says so when nothing came for so long; its own rhythm, if left out
 
 # Where targets may lie besides the public internet, and be spoken to without encryption.
 # network:
