@@ -21,6 +21,8 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+# What a browser says of a request by this site's own page, or by the person at the keyboard
+FROM_HERE: Final = frozenset({"same-origin", "none"})
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -59,7 +61,7 @@ class Shield:
         # Browsers say where a request comes from: https://www.w3.org/TR/fetch-metadata/. One that says nothing may come from
         # anywhere, and what is no browser holds no cookie.
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-        same = (site in (None, "same-origin", "none")) and (origin is None or _netloc(origin) == host.lower())
+        same = (site is None or site in FROM_HERE) and (origin is None or _netloc(origin) == host.lower())
         said = origin is not None or site is not None or "cookie" not in headers
         return None if same and said else PlainTextResponse("A page of another site may change nothing here.\n", 403)
 
