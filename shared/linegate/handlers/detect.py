@@ -116,7 +116,9 @@ def _lying(name: str, reference: Reference | None) -> Laid | None:
     """How the golden picture of that name lies, so that whoever looks at the product later finds it there again."""
     if reference is None or reference.lies is None:
         return None
-    return Laid(name, reference.digest, reference.lies)
+    # A name that is no text can't be kept, nor the picture found by it again.
+    plain = name.encode("utf-8", "replace").decode() == name
+    return Laid(name, reference.digest, reference.lies) if plain else None
 
 
 def _drawn(settings: Settings, inspection: Inspection, recipe: Recipe) -> bool:
