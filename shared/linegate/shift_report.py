@@ -1,7 +1,5 @@
-"""The report of one shift: which one is meant, its short text, and the event that targets get of it."""
+"""The report of one shift: which one is meant, its short text, and the same as plain data."""
 
-import hashlib
-import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -16,8 +14,7 @@ from linegate.shifts import NO_SHIFTS, Shift, ended, shifts_of
 from linegate.texts import printable
 from linegate.wording import between, duration, number, share
 
-TYPE: Final = "report.shift"
-# Of the body of its event. It grows when a key changes its meaning or goes; new keys may come at any time.
+# Of the plain data. It grows when a key changes its meaning or goes; new keys may come at any time.
 SCHEMA: Final = 1
 CLASSES: Final = 10
 LINES: Final = 50
@@ -90,7 +87,7 @@ def _said(one: Measured) -> str:
 
 
 def data(told: Figures, time_zone: str) -> dict[str, Any]:
-    """The same as plain data. shared/docs/report.schema.json describes it."""
+    """The same as plain data; times are in UTC, shares from 0 to 1, None is unknown."""
     shift, counts, rate = told.shifts[0], told.whole.counts, told.whole.rate
     return {
         "schema": SCHEMA,
@@ -145,18 +142,6 @@ def data(told: Figures, time_zone: str) -> dict[str, Any]:
             for point in told.chart.alarms
         ],
     }
-
-
-def body(told: Figures, time_zone: str, at: datetime) -> str:
-    """JSON of the event `report.shift`, made at this time."""
-    event = {"type": TYPE, "timestamp": at.astimezone(UTC).isoformat(), "data": data(told, time_zone)}
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-
-
-def report_id(shift: Shift, line: str | None = None) -> str:
-    """Of the report of this shift and no other, as an inspection has one: 32 hex digits."""
-    named = json.dumps([TYPE, shift.key, shift.start.astimezone(UTC).isoformat(), line])
-    return hashlib.sha256(named.encode()).hexdigest()[:32]
 
 
 def _measured(one: Measured) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shift", metavar="NAME", help="as station.shifts names it (the last one of the day)")
     parser.add_argument("--line", metavar="LINE", help="only of this line")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also as a page in one file, which prints on A4")
-    parser.add_argument("--json", action="store_true", help="as JSON, with what targets are told of it")
+    parser.add_argument("--json", action="store_true", help="as JSON")
     add_cloud(parser)
     add_config(parser)
 
