@@ -114,7 +114,7 @@ FIRST_PASS: Final = Share(
 REVIEWED: Final = Share(
     "reviewed_yield",
     "First-pass yield after review",
-    "products that came good: PASS, less those that an audit found defective; "
+    "products that came good: PASS, less those that a person found defective; "
     "and FAIL or REVIEW that a person called good or accepted",
     "products that the gate called PASS, FAIL or REVIEW",
     "Products that were repaired came defective. PASS that nobody audited counts as good.",
@@ -144,11 +144,11 @@ IN_VAIN: Final = Share(
 ESCAPES: Final = Share(
     "escape_rate",
     "Escape rate",
-    "products that the gate called PASS, and a person found defective",
-    "products that the gate called PASS, and a person looked at (audited)",
-    "Of passed products. Only an audit measures it: without one it is unknown, not zero.",
-    _judged([Verdict.PASS], State.DEFECTIVE),
-    _judged([Verdict.PASS]),
+    "products that passed and were drawn for an audit, and that a person found defective",
+    "products that passed and were drawn for an audit, and that a person looked at",
+    "Of passed products. Only an audit measures it, for chance draws it: without one it is unknown, not zero.",
+    lambda counts: counts.escapes,
+    lambda counts: sum(counts.audited.get(state, 0) for state in State),
 )
 REVIEW_SHARE: Final = Share(
     "review_share",

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from linegate.answers import MACHINE
+from linegate.cells import harmless
 from linegate.exports.told import Finding, Told
-from linegate.texts import printable
 
 COLUMNS: Final = (
     "inspection_id",
@@ -37,9 +37,6 @@ COLUMNS: Final = (
     "contradicted",
 )
 MISSED: Final = "missed"
-LONGEST: Final = 2000
-# Where a cell begins so, spreadsheets take it for a formula, in their wide forms as well.
-_FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def csv_lines(rows: Iterable[Told]) -> Iterator[str]:
@@ -50,12 +47,6 @@ def csv_lines(rows: Iterable[Told]) -> Iterator[str]:
         product = _product(told)
         for cells in map(_finding, findings) if findings else [("",) * (len(COLUMNS) - len(product))]:
             yield _line((*product, *cells))
-
-
-def harmless(text: str) -> str:
-    """A text from outside as a cell may hold it: one line, and with a ' before it where a spreadsheet would calculate it."""
-    line = printable(" ".join(text.split()), LONGEST)
-    return f"'{line}" if line.startswith(_FORMULA) else line
 
 
 def _product(told: Told) -> tuple[str, ...]:
