@@ -17,6 +17,7 @@ from linegate.adapters.local.database import DATABASE, Database
 from linegate.commands.main import main
 from linegate.config import load
 from tests.boards import clean_board, defective_board
+from tests.browser import Browser
 from tests.e2e.line import Hmi, Line, running
 from tests.stations import ask, station
 
@@ -169,3 +170,23 @@ def test_the_report_of_a_shift_is_a_page_a_file_and_a_text(
     assert "there is no shift 'noon'; there are early, late, night" in capsys.readouterr().err
     assert main(["report", *config]) == 0
     assert "No product was inspected." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1920, "light"), (390, "dark")])
+def test_a_browser_shows_all_of_it_without_a_complaint(
+    browser: Browser, url: str, folder: Path, width: int, theme: str
+) -> None:
+    for hours in range(30):
+        at = datetime.now(UTC) - timedelta(hours=hours)
+        count(
+            folder, at, "smt-1", first__PASS=50, latest__PASS=50, first__FAIL=2, latest__FAIL=2, unruled__FAIL__short=3
+        )
+        count(folder, at, "smt-2", first__PASS=50, latest__PASS=50)
+    with browser.page(width, 900, theme, mobile=width < 500) as page:
+        for path, shown in (("/numbers", "Figures, with their formulas"), ("/report", "By line")):
+            page.open(url + path)
+            page.wait_for("h2", shown)
+            page.wait_for(".chart")
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+                "nothing is wider than the screen"
+            )
