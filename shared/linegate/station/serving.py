@@ -1,5 +1,6 @@
 """The station on one machine: a process of its own, so that whatever happens to its pages, the gate goes on."""
 
+import os
 import signal
 import socket
 import threading
@@ -23,6 +24,10 @@ from linegate.station.site import site_for
 # What a page that is being sent may take when the station is asked to stop.
 GRACE_S: Final = 2
 BACKLOG: Final = 128
+# Whoever takes nothing for so long is cut off by the kernel: else a page whose machine is gone stays open for many minutes.
+GONE_MS: Final = 20_000
+# Where there are too few cores for both, the gate goes first.
+NICER: Final = 5
 # Before one that died is started again; twice as long each time, for as long as it lives no longer than that.
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 
@@ -35,6 +40,8 @@ def listening(settings: Settings) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         opened = socket.socket(family, kind, protocol)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # inherited by the connections that are accepted
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_MS)
         opened.bind(address)
         opened.listen(BACKLOG)
     except OSError as error:
@@ -146,5 +153,6 @@ class StationProcess:
 def _serve_beside(settings: Settings, listener: socket.socket, ends: Connection, gates: Connection) -> None:
     gates.close()  # the gate's own end: while it is open here as well, nobody would hear that the gate is gone
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the gate stops it
+    os.nice(NICER)
     logs.configure(config.log_level())
     serve(settings, listener, ends)
