@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -197,6 +199,34 @@ def test_the_demo_shows_the_gate_at_work(tmp_path: Path) -> None:
         assert (result["annotated"] is None) == (result["verdict"] == "ERROR")
         assert result["annotated"] is None or Path(result["annotated"]).is_file()
     assert (folder / "linegate.log").read_text().count('"product.decided"') == 11
+
+
+def test_the_demo_shows_its_pages_until_it_is_interrupted(tmp_path: Path) -> None:
+    """At a free port, where the usual one is taken."""
+    command = "from linegate.commands.main import main; raise SystemExit(main())"
+    folder = tmp_path / "demo"
+    with ExitStack() as stack:
+        with suppress(OSError):  # whoever else has it serves as well
+            stack.enter_context(socket.create_server(("127.0.0.1", 8080)))
+        arguments = ["demo", "--boards", "2", "--dir", str(folder), "--json", "--serve"]
+        demo = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-c", command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        )
+        stack.callback(demo.kill)
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        address = next(line for line in demo.stderr if "The station is at" in line).split()[4].rstrip(";")
+        report = ""
+        while not report.endswith("\n}\n"):
+            report += demo.stdout.readline()
+        assert json.loads(report)["missing"] == 0
+        with urllib.request.urlopen(f"{address}/lines/smt-1", timeout=20) as page:
+            assert b"board-" in page.read()
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(20) == 0
+    assert (folder / "linegate.log").is_file(), "what was asked to be kept is kept"
 
 
 @pytest.mark.parametrize("product", PRODUCTS)

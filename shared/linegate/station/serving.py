@@ -5,9 +5,10 @@ import signal
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -91,14 +92,16 @@ def _end_with(ends: Connection, server: uvicorn.Server) -> None:
 
 
 class StationProcess:
-    """The station beside a gate that runs, at `station.listen` or at an open `listener`; `start` it, at last `stop` it.
+    """The station beside a gate that runs, at `station.listen` or at an open `listener`; `start` it, at last `stop` it. Its log
+    goes to standard error, or into a file.
 
     One that dies is started again, and where nobody can listen it is tried again: the gate goes on without.
     """
 
-    def __init__(self, settings: Settings, listener: socket.socket | None = None) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket | None = None, log_file: Path | None = None) -> None:
         self._settings = settings
         self._listener = listener
+        self._log_file = log_file
         self._ends, self._theirs = get_context("spawn").Pipe()
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="linegate-station", daemon=True)
@@ -123,6 +126,8 @@ class StationProcess:
                 reason = self._run(self._listener)
             except ConfigError as error:
                 reason = error.faults[0]
+            except OSError as error:  # no process can be had now
+                reason = str(error)
             if self._stopping.is_set():
                 return
             wait_s = FIRST_WAIT_S if time.monotonic() - began > LONGEST_WAIT_S else min(2 * wait_s, LONGEST_WAIT_S)
@@ -135,7 +140,7 @@ class StationProcess:
         """Until it ends; why it did."""
         process = get_context("spawn").Process(
             target=_serve_beside,
-            args=(self._settings, listener, self._theirs, self._ends),
+            args=(self._settings, listener, self._theirs, self._ends, self._log_file),
             name="linegate-station",
             daemon=True,
         )
@@ -150,9 +155,12 @@ class StationProcess:
         return f"its process ended with {process.exitcode}"
 
 
-def _serve_beside(settings: Settings, listener: socket.socket, ends: Connection, gates: Connection) -> None:
+def _serve_beside(
+    settings: Settings, listener: socket.socket, ends: Connection, gates: Connection, log_file: Path | None
+) -> None:
     gates.close()  # the gate's own end: while it is open here as well, nobody would hear that the gate is gone
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the gate stops it
     os.nice(NICER)
-    logs.configure(config.log_level())
-    serve(settings, listener, ends)
+    with log_file.open("a", encoding="utf-8") if log_file else nullcontext() as stream:
+        logs.configure(config.log_level(), stream)
+        serve(settings, listener, ends)

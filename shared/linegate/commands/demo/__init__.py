@@ -17,6 +17,7 @@ import yaml
 from linegate import config, logs
 from linegate.commands.arguments import positive
 from linegate.commands.demo.line import CAMERAS, DEADLINE_S, Demo, Outcome
+from linegate.commands.demo.serving import served, until_interrupted
 from linegate.commands.demo.view import View, summary
 from linegate.commands.interrupt import clean_up_first
 from linegate.commands.listener import Listener
@@ -45,6 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=positive, metavar="N", help=f"draw others than the usual ones ({SEED})")
     parser.add_argument("--dir", type=Path, metavar="DIR", help="keep everything in this new or empty folder")
+    parser.add_argument("--serve", action="store_true", help="show it in a browser meanwhile, and until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="one JSON object at the end on standard output")
     parser.add_argument("--images", type=Path, metavar="DIR", help="inspect the pictures of this folder instead")
     parser.add_argument("--golden", type=Path, metavar="FILE", help="golden picture for those without NAME_temp beside")
@@ -69,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     scene = _scene(options)
     clean_up_first()
     with _folder(options.dir) as folder:
-        return _run(scene, folder, as_json=options.json)
+        return _run(scene, folder, as_json=options.json, serve=options.serve)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def _scene(options: argparse.Namespace) -> _Scene:
     return _Scene(title, by_serial, lambda folder: drawn(options.boards or BOARDS, folder, options.seed or SEED))
 
 
-def _run(scene: _Scene, folder: Path, *, as_json: bool) -> int:
+def _run(scene: _Scene, folder: Path, *, as_json: bool, serve: bool) -> int:
     uploads = scene.uploads(folder)
     view = View(len(uploads), silent=as_json)
     demo = Demo(folder, uploads, view.show, scene.pace_s)
@@ -113,17 +115,23 @@ def _run(scene: _Scene, folder: Path, *, as_json: bool) -> int:
             (folder / "uploads" / line / station).mkdir(parents=True, exist_ok=True)
         runtime.start()
         try:
-            with view:
-                demo.run_cameras()
+            with served(settings, folder / "station.log") if serve else nullcontext("") as address:
+                shown = f"The station is at {address}; Ctrl-C ends it." * serve
+                view.say(shown)
+                with view:
+                    demo.run_cameras()
+                _measure(demo, runtime)
+                report = _report(demo, settings)
+                if as_json:
+                    print(json.dumps(report, indent=2), flush=True)
+                else:
+                    summary(report, folder, scene.title)
+                if serve:
+                    view.say(f"\n{shown}")
+                    until_interrupted()
         finally:
-            _measure(demo, runtime)
             runtime.stop()
             logs.configure("WARNING")
-    report = _report(demo, settings)
-    if as_json:
-        print(json.dumps(report, indent=2))
-    else:
-        summary(report, folder, scene.title)
     return 1 if report["missing"] or report["webhooks"]["bad_signatures"] else 0
 
 

@@ -34,6 +34,11 @@ class View:
         self._task = self._progress.add_task("pictures", total=total)
         self._live: Live | None = None
 
+    def say(self, text: str) -> None:
+        """A line beside the table."""
+        if text:
+            self._console.print(text, soft_wrap=True, highlight=False)
+
     def __enter__(self) -> "View":
         if self._console.is_terminal:
             self._live = Live(self._render(), console=self._console, refresh_per_second=8)
