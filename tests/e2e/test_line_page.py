@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from linegate import bootstrap
+from linegate import __version__, bootstrap
 from linegate.bootstrap import App
 from linegate.config import load
 from linegate.inspection import Result
@@ -235,6 +235,23 @@ def test_a_page_stays_small_however_long_it_is_open(app: App, browser: Browser) 
                 page.call("HeapProfiler.collectGarbage")
                 counted.append(page.evaluate("document.querySelectorAll('*').length"))
         assert counted[0] == counted[1]
+
+
+def test_a_page_loads_itself_anew_when_another_release_serves(app: App, browser: Browser) -> None:
+    put(app, "smt-1", "A1")
+    with station(app) as url, cable(url) as laid, browser.page() as page:
+        page.open(f"{laid.url}/lines/smt-1")
+        page.wait_for(LIVE, "A1")
+        other = "9" * len(__version__)
+        laid.swapped[f'"version":"{__version__}"'.encode()] = f'"version":"{other}"'.encode()
+        page.evaluate("window.old = true")
+        put(app, "smt-1", "A2")
+        page.until("!window.old && document.readyState === 'complete'")
+        page.evaluate("window.anew = true")
+        shows(page, "PASS", "A2")
+        put(app, "smt-1", "A3")
+        shows(page, "PASS", "A3")
+        assert page.evaluate("window.anew"), "it does so once"
 
 
 def test_a_line_that_is_not_there_is_told(app: App, browser: Browser) -> None:
