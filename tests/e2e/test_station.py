@@ -63,3 +63,7 @@ def test_what_a_page_may_not_do_is_told(url: str, browser: Browser) -> None:
         page.until("true")
         assert any("script-src" in each for each in page.problems)
         page.forgive("content security policy", "Content Security Policy")
+
+
+def test_who_asks_for_the_headers_of_a_stream_gets_them_and_no_stream(url: str) -> None:
+    assert ask(url + "/lines/smt-1/live", "HEAD") == (200, b"")

@@ -227,6 +227,9 @@ class Stream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if scope["method"] == "HEAD":  # who asks for the headers alone gets no stream
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         gone = asyncio.create_task(_gone(receive))
         events = self._hub.events(self._watched)
         try:
