@@ -13,18 +13,8 @@ from argon2 import PasswordHasher
 from linegate import imaging
 from linegate.adapters.golden.adapters import GoldenRegistrar
 from linegate.bootstrap import App
-from linegate.inspection import (
-    DETECT,
-    Check,
-    Detection,
-    Inspection,
-    Laid,
-    Manifest,
-    ObjectRef,
-    Place,
-    Result,
-    Revision,
-)
+from linegate.deciders import DETECT
+from linegate.inspection import Check, Detection, Inspection, Laid, Manifest, ObjectRef, Place, Result, Revision
 from linegate.verdict import decide
 from tests.browser import Page
 

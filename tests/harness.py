@@ -1,6 +1,7 @@
 """The handlers over fakes: a whole gate in memory, driven message by message."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from linegate.handlers.sweep import sweep
 from linegate.handlers.verify import verify
 from linegate.inspection import Inspection, ObjectRef
 from linegate.messages import CheckMade, CropReady, ImageUploaded, NotificationDue, ReviewGiven
-from linegate.ports import Found, Message, Reference, Registrar
+from linegate.ports import Detector, Found, Message, Reference, Registrar, Target, Verifier
 from linegate.settings import Recipe, Settings
 from linegate.sight import Sight, measure
 from linegate.stages import CHECKS, CROPS, NOTIFICATIONS, REVIEWS, UPLOADS
@@ -81,6 +82,36 @@ class SameBoard:
         return Reference(Image.new("RGB", picture.size, "green"))
 
 
+def deliver(
+    context: Context,
+    topic: str,
+    message: Message,
+    *,
+    registrar: Callable[[], Registrar],
+    detectors: Callable[[Recipe], Sequence[Detector]],
+    verifier: Callable[[Recipe], Verifier],
+    target: Callable[[str], Target],
+) -> None:
+    """Hand a message to the handler of its topic, through the wire format."""
+    body = json.loads(json.dumps(push_body(message, message_id="1", publish_time="", subscription="s", attempt=1)))
+
+    def read(wanted: type[Any]) -> Any:
+        return parse_event("google.cloud.pubsub.topic.v1.messagePublished", body, wanted)
+
+    if topic == UPLOADS:
+        detect(context, read(ImageUploaded), registrar, detectors)
+    elif topic == CROPS:
+        verify(context, read(CropReady), verifier)
+    elif topic == CHECKS:
+        aggregate(context, read(CheckMade))
+    elif topic == REVIEWS:
+        review(context, read(ReviewGiven))
+    elif topic == NOTIFICATIONS:
+        notify(context, read(NotificationDue), target)
+    else:
+        raise AssertionError(topic)
+
+
 @dataclass
 class Gate:
     """Every handler, over fakes."""
@@ -136,23 +167,15 @@ class Gate:
 
     def handle(self, topic: str, message: Message) -> None:
         """Deliver one message to the stage of its topic, through the wire format."""
-        body = json.loads(json.dumps(push_body(message, message_id="1", publish_time="", subscription="s", attempt=1)))
-
-        def read(wanted: type[Any]) -> Any:
-            return parse_event("google.cloud.pubsub.topic.v1.messagePublished", body, wanted)
-
-        if topic == UPLOADS:
-            detect(self.context, read(ImageUploaded), lambda: self.registrar, self.detectors)
-        elif topic == CROPS:
-            verify(self.context, read(CropReady), lambda _: self.verifier)
-        elif topic == CHECKS:
-            aggregate(self.context, read(CheckMade))
-        elif topic == REVIEWS:
-            review(self.context, read(ReviewGiven))
-        elif topic == NOTIFICATIONS:
-            notify(self.context, read(NotificationDue), self.targets.__getitem__)
-        else:
-            raise AssertionError(topic)
+        deliver(
+            self.context,
+            topic,
+            message,
+            registrar=lambda: self.registrar,
+            detectors=self.detectors,
+            verifier=lambda _: self.verifier,
+            target=self.targets.__getitem__,
+        )
 
     def answer(self, inspection_id: str, author: str = "Ada", *, seen: int = 1, **said: Any) -> Review:
         """A person decides; `said` are fields of Review."""

@@ -25,7 +25,8 @@ from linegate.adapters.local import catalogue
 from linegate.adapters.local.database import DATABASE, Database
 from linegate.adapters.local.queries import SqliteQueries
 from linegate.answers import Disposition
-from linegate.inspection import Check, Decider, Inspection, Manifest, Result, Revision, Verdict
+from linegate.deciders import Decider
+from linegate.inspection import Check, Inspection, Manifest, Result, Revision, Verdict
 from linegate.search import By, Wanted, marks
 from linegate.stored import dump_json
 from linegate.verdict import decide

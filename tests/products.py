@@ -8,9 +8,9 @@ from PIL import Image
 
 from linegate.annotate import annotate
 from linegate.bootstrap import App
+from linegate.deciders import Decider
 from linegate.inspection import (
     Check,
-    Decider,
     Decision,
     Detection,
     Inspection,

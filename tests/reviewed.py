@@ -12,7 +12,8 @@ from linegate.adapters.local.database import DATABASE, Database
 from linegate.adapters.local.storage import FolderStore
 from linegate.adapters.local.store import SqliteInspections
 from linegate.answers import Disposition, Missed, Review, Ruling
-from linegate.inspection import Check, Decider, Detection, Inspection, Manifest, Place, Result, Revision
+from linegate.deciders import Decider
+from linegate.inspection import Check, Detection, Inspection, Manifest, Place, Result, Revision
 from linegate.verdict import answered, decide, rejected
 from tests.contract.examples import board
 from tests.fakes import START

@@ -14,7 +14,8 @@ must look at first. The verdict plays no part.
 from enum import StrEnum
 
 from linegate.answers import Review
-from linegate.inspection import Decider, Revision
+from linegate.deciders import Decider
+from linegate.inspection import Revision
 
 
 class Step(StrEnum):

@@ -14,8 +14,9 @@ from linegate.adapters.roboflow.service import Roboflow
 from linegate.inspection import Verdict
 from linegate.kind import DetectorKind, Kind, RecipeBase, TargetKind, VerifierKind
 from linegate.kinds import DETECTORS, TARGETS, VERIFIERS
-from linegate.sections import CLOUD_RETRY, Cloud, Edge, Images, Line, Name, Network, Retry, Section, Station, Storage
+from linegate.sections import CLOUD_RETRY, Cloud, Edge, Images, Line, Name, Network, Retry, Section, Storage
 from linegate.stages import STAGES, Instance
+from linegate.station_section import Station
 
 K = TypeVar("K", bound=Kind)
 

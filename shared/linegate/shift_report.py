@@ -8,9 +8,9 @@ from linegate.inspection import Verdict
 from linegate.numbers import CERTAINTY, Measured, waiting
 from linegate.period import Figures, Per, figures, of_shift
 from linegate.ports import Queries
-from linegate.sections import Station
 from linegate.settings import Settings
 from linegate.shifts import NO_SHIFTS, Shift, ended, shifts_of
+from linegate.station_section import Station
 from linegate.texts import printable
 from linegate.wording import between, duration, number, share
 

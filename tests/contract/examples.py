@@ -4,17 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from linegate.answers import Disposition, Missed, Review, Ruling
-from linegate.inspection import (
-    Answer,
-    Decider,
-    Inspection,
-    Manifest,
-    ObjectRef,
-    OutboxEntry,
-    Place,
-    Revision,
-    outbox_id,
-)
+from linegate.deciders import Decider
+from linegate.inspection import Answer, Inspection, Manifest, ObjectRef, OutboxEntry, Place, Revision, outbox_id
 from linegate.ports import Inspections, Outbox, Queries
 from linegate.shapes import Box
 from linegate.verdict import decide

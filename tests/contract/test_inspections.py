@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from linegate.deciders import Decider
 from linegate.errors import PermanentError
-from linegate.inspection import Check, Decider, Result
+from linegate.inspection import Check, Result
 from tests.contract.examples import ID, Store, board, entry, manifest, revision
 from tests.fakes import START
 

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from linegate.answers import Disposition, Missed, Review, Ruling
+from linegate.deciders import Decider
 from linegate.errors import CursorError
-from linegate.inspection import Check, Decider, Inspection, Manifest, Result, Revision, Verdict
+from linegate.inspection import Check, Inspection, Manifest, Result, Revision, Verdict
 from linegate.ports import Queries
 from linegate.rollups import Counts, State
 from linegate.search import MOST_CLASSES, By, Page, Wanted, pages

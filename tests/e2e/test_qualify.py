@@ -17,8 +17,9 @@ from linegate.adapters.local.queries import SqliteQueries
 from linegate.adapters.local.store import SqliteInspections
 from linegate.commands.main import main
 from linegate.config import load
+from linegate.deciders import Decider
 from linegate.edge.runtime import open_database
-from linegate.inspection import Decider, Revision
+from linegate.inspection import Revision
 from linegate.samples import golden_board, jpeg, sample
 
 BOARD = golden_board(11)

@@ -1,9 +1,7 @@
 """One random history of a gate: uploads, persons, sweeps, several instances, crashes, lost answers, a clock that runs on."""
 
-import json
 import random
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -15,22 +13,16 @@ from linegate import sight
 from linegate.answers import Disposition, Missed, Review, Ruling
 from linegate.config import parse
 from linegate.errors import TransientError
-from linegate.events import parse as parse_event
-from linegate.events import push_body, to_message
-from linegate.handlers.aggregate import aggregate
+from linegate.events import to_message
 from linegate.handlers.context import Context
-from linegate.handlers.detect import detect
-from linegate.handlers.notify import notify
 from linegate.handlers.outbox import publish_outbox
-from linegate.handlers.review import review
 from linegate.handlers.sweep import sweep
-from linegate.handlers.verify import verify
 from linegate.inspection import Coverage, Detection, Loss, ObjectRef, Result
-from linegate.messages import CheckMade, CropReady, ImageUploaded, NotificationDue, ReviewGiven
+from linegate.messages import ImageUploaded, ReviewGiven
 from linegate.ports import Found, Judgement, Message, Reference
 from linegate.settings import Settings
 from linegate.shapes import Box
-from linegate.stages import CHECKS, CROPS, NOTIFICATIONS, REVIEWS, UPLOADS
+from linegate.stages import REVIEWS, UPLOADS
 from tests.boards import draw
 from tests.fakes import (
     Crash,
@@ -45,7 +37,7 @@ from tests.fakes import (
     StaticVerifier,
     detection,
 )
-from tests.harness import CONFIG, picture
+from tests.harness import CONFIG, deliver, picture
 from tests.torture.scheduler import Delivery, Scheduler
 
 INSTANCES: Final = 3
@@ -284,19 +276,16 @@ class History:
         )
 
     def _handle(self, context: Context, topic: str, message: Message) -> None:
-        read = _reader(message)
-        if topic == UPLOADS:
-            detect(context, read(ImageUploaded), SameBoard, self._looking)
-        elif topic == CROPS:
-            verify(context, read(CropReady), lambda _: self.scheduler.through(self.verifier, "verifier"))
-        elif topic == CHECKS:
-            aggregate(context, read(CheckMade))
-        elif topic == REVIEWS:
-            review(context, read(ReviewGiven))
-        elif topic == NOTIFICATIONS:
-            notify(context, read(NotificationDue), lambda name: self.scheduler.through(self.targets[name], name))
-        else:
-            raise AssertionError(topic)
+        through = self.scheduler.through
+        deliver(
+            context,
+            topic,
+            message,
+            registrar=SameBoard,
+            detectors=self._looking,
+            verifier=lambda _: through(self.verifier, "verifier"),
+            target=lambda name: through(self.targets[name], name),
+        )
 
     def _looking(self, recipe: Any) -> tuple[FickleDetector, ...]:
         name = next(name for name, known in configured().recipes.items() if known is recipe)
@@ -326,12 +315,6 @@ class History:
         )
         for _ in range(rng.choice([1, 1, 2])):
             self.bus.publish(REVIEWS, [to_message(ReviewGiven(product.inspection_id, product.place.line, said))])
-
-
-def _reader(message: Message) -> Callable[[type[Any]], Any]:
-    """Through the wire format, as the function gets it."""
-    body = json.loads(json.dumps(push_body(message, message_id="1", publish_time="", subscription="s", attempt=1)))
-    return lambda wanted: parse_event("google.cloud.pubsub.topic.v1.messagePublished", body, wanted)
 
 
 def replayed(seed: int) -> History:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from linegate.config import parse
+from linegate.deciders import DETECT
 from linegate.evaluation.clearing import cleared
 from linegate.evaluation.coverage import coverage
 from linegate.evaluation.detectors import by_detector
@@ -14,7 +15,6 @@ from linegate.evaluation.metrics import InspectedBoard, evaluate
 from linegate.evaluation.outcomes import Outcome
 from linegate.evaluation.terminal import beside
 from linegate.inspection import (
-    DETECT,
     Answer,
     Check,
     Coverage,

@@ -15,9 +15,9 @@ from linegate.adapters.local.keyfile import key
 from linegate.commands.main import main
 from linegate.config import parse
 from linegate.errors import ConfigError, TransientError
-from linegate.sections import Member, Station
 from linegate.station.sessions import Sessions
 from linegate.station.throttle import FREE, Throttle
+from linegate.station_section import Member, Station
 
 NOW = datetime(2026, 11, 25, 6, tzinfo=UTC)
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

@@ -7,8 +7,9 @@ import pytest
 
 from linegate.answers import Disposition, Review, Ruling
 from linegate.bounds import upper
+from linegate.deciders import Decider, Role
 from linegate.evaluation.history import Decided, assess, decided, lines
-from linegate.inspection import Decider, Decision, Inspection, ObjectRef, Place, Revision, Role, Verdict
+from linegate.inspection import Decision, Inspection, ObjectRef, Place, Revision, Verdict
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -15,10 +15,11 @@ TESTS = Path(__file__).parents[1]
 # Each layer may import from those before it, never from those after it.
 LAYERS = (
     {"addresses", "audits", "redaction", "texts", "codec", "bounds", "shapes", "shifts"},
-    {"errors", "answers"},
+    {"errors", "answers", "deciders"},
     {"inspection", "logs"},
     {"messages", "stored", "verdict", "precedence", "merging", "challenges", "search", "rollups", "numbers", "control"},
     {"stages", "sections"},
+    {"station_section"},
     {"ports", "sight", "containers", "entropy", "pixels", "imaging"},
     {"kind"},
     {"adapters"},  # of the kinds

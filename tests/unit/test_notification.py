@@ -12,13 +12,11 @@ from hypothesis import strategies as st
 
 from linegate.adapters.targets import slack
 from linegate.answers import Disposition, Missed, Review, Ruling
+from linegate.deciders import DETECT, SWEEP, Decider
 from linegate.inspection import (
-    DETECT,
-    SWEEP,
     Answer,
     Check,
     Coverage,
-    Decider,
     Detection,
     Inspection,
     Loss,

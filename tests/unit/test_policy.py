@@ -7,8 +7,9 @@ import pytest
 
 from linegate.adapters.roboflow.kind import RoboflowDetection
 from linegate.adapters.roboflow.service import Workflow
+from linegate.deciders import DETECT
 from linegate.handlers.policy import apply
-from linegate.inspection import DETECT, Answer, Check, LeftOut, Manifest, Measure, Result, Revision, Verdict
+from linegate.inspection import Answer, Check, LeftOut, Manifest, Measure, Result, Revision, Verdict
 from linegate.ports import Found
 from linegate.sections import ClassPolicy, Zone
 from linegate.settings import Recipe

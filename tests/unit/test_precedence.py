@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from linegate.answers import Review
 from linegate.codec import codec
-from linegate.inspection import DETECT, SWEEP, Decider, Decision, Revision, Role, Verdict
+from linegate.deciders import DETECT, SWEEP, Decider, Role
+from linegate.inspection import Decision, Revision, Verdict
 from linegate.precedence import Step, step
 
 NEXT, REPEAT, STANDS, REFUSED = Step

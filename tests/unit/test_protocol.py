@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from linegate.answers import Disposition, Missed, Ruling
+from linegate.deciders import SWEEP
 from linegate.errors import TransientError
 from linegate.handlers.revise import drawing
 from linegate.imaging import decode
-from linegate.inspection import SWEEP, OutboxState, Result
+from linegate.inspection import OutboxState, Result
 from linegate.ports import Found
 from linegate.shapes import Box
 from tests.fakes import Crash, MemoryInspections, MemoryOutbox, detection

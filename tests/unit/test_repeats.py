@@ -6,9 +6,10 @@ import pytest
 from PIL import Image
 
 from linegate.codec import codec
+from linegate.deciders import Decider
 from linegate.errors import PermanentError, TransientError
 from linegate.events import to_message
-from linegate.inspection import Check, Decider, Decision, Result, Revision, Verdict
+from linegate.inspection import Check, Decision, Result, Revision, Verdict
 from linegate.messages import CheckMade, CropReady
 from linegate.ports import Reference
 from linegate.sight import Sight

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from linegate.answers import Disposition, Missed, Review, Ruling
+from linegate.deciders import DETECT
 from linegate.errors import MessageError, PermanentError
 from linegate.events import parse, push_body, to_message
 from linegate.handlers.revise import drawing
 from linegate.imaging import decode
-from linegate.inspection import DETECT, Check, Manifest, Result, Revision, Verdict
+from linegate.inspection import Check, Manifest, Result, Revision, Verdict
 from linegate.messages import ImageUploaded, ReviewGiven
 from linegate.shapes import Box
 from linegate.verdict import answered, decide, lacking, rejected

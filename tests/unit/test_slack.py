@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from linegate.adapters.exchange import Http
 from linegate.adapters.targets.endpoint import Endpoint
 from linegate.adapters.targets.slack import SlackTarget, message
+from linegate.deciders import DETECT
 from linegate.errors import TransientError
 from linegate.inspection import (
-    DETECT,
     Answer,
     Check,
     Coverage,

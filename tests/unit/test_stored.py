@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from linegate.challenges import Challenge
+from linegate.deciders import Decider
 from linegate.errors import TransientError
 from linegate.events import parse, push_body, to_message
 from linegate.inspection import (
     Answer,
     Check,
     Coverage,
-    Decider,
     Decision,
     Detection,
     Figures,

@@ -62,7 +62,7 @@ edge:
 # The pages for people at the line, which `linegate edge` serves. Without people they only show, and only on this machine.
 # station:
 #   listen: 127.0.0.1:8080                       # address and port
-#   address: https://gate.my-plant.example       # how people reach it; links in notifications begin with it
+#   address: https://gate.my-plant.example       # how people reach it, where that is another address
 #   hosts: []                                    # other names of it; requests by any further name are refused
 #   people: {}                                   # who may use it, as `linegate person NAME` prints it
 #   anybody: nobody                              # look: who has not entered may look, as a display on the wall does

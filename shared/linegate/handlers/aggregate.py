@@ -2,10 +2,11 @@
 
 from dataclasses import asdict
 
+from linegate.deciders import Decider
 from linegate.errors import PermanentError
 from linegate.handlers.context import Context
 from linegate.handlers.revise import revise
-from linegate.inspection import Decider, Result
+from linegate.inspection import Result
 from linegate.logs import bound, log
 from linegate.messages import CheckMade
 from linegate.precedence import Step, step

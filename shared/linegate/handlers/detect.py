@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 from linegate import audits, imaging, sight
+from linegate.deciders import DETECT
 from linegate.errors import ImageRejectedError, LinegateError, ObjectMissingError, TransientError
 from linegate.events import to_message
 from linegate.handlers import challenge
@@ -13,7 +14,7 @@ from linegate.handlers.context import Context, in_background
 from linegate.handlers.policy import apply
 from linegate.handlers.revise import resume, revise
 from linegate.handlers.shot import Shot, fetch, new_inspection, shot_of
-from linegate.inspection import DETECT, Inspection, Laid, Manifest
+from linegate.inspection import Inspection, Laid, Manifest
 from linegate.logs import log
 from linegate.messages import CropReady, ImageUploaded
 from linegate.ports import Detector, Reference, Registrar

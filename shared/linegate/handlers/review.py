@@ -3,10 +3,11 @@
 from dataclasses import asdict
 
 from linegate.answers import Refusal, Review
+from linegate.deciders import Decider
 from linegate.errors import PermanentError, TransientError
 from linegate.handlers.context import Context
 from linegate.handlers.revise import resume, revise
-from linegate.inspection import Decider, Inspection, Revision
+from linegate.inspection import Inspection, Revision
 from linegate.logs import bound, log
 from linegate.messages import ReviewGiven
 from linegate.precedence import Step

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 from linegate import imaging
 from linegate.annotate import annotate
 from linegate.answers import Review
+from linegate.deciders import Decider
 from linegate.errors import TransientError
 from linegate.handlers.context import Context
 from linegate.handlers.outbox import publish_outbox
-from linegate.inspection import Decider, Decision, Inspection, OutboxEntry, Result, Revision, outbox_id
+from linegate.inspection import Decision, Inspection, OutboxEntry, Result, Revision, outbox_id
 from linegate.logs import log
 from linegate.notification import notification_body
 from linegate.precedence import Step, step

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final, TypeVar
 
+from linegate.deciders import SWEEP
 from linegate.handlers.context import Context
 from linegate.handlers.outbox import publish_outbox
 from linegate.handlers.revise import revise
-from linegate.inspection import SWEEP, Inspection, OutboxEntry, OutboxState
+from linegate.inspection import Inspection, OutboxEntry, OutboxState
 from linegate.logs import bound, log
 from linegate.verdict import decide
 

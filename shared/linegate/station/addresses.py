@@ -2,8 +2,8 @@
 
 from urllib.parse import urlsplit
 
-from linegate.sections import LOOPBACK
 from linegate.settings import Settings
+from linegate.station_section import LOOPBACK
 
 
 def hosts(settings: Settings) -> set[str]:

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from starlette.exceptions import HTTPException
 
 from linegate.period import Per, Period
-from linegate.sections import Station
 from linegate.shifts import shift_at
+from linegate.station_section import Station
 
 USUAL_DAYS: Final = 7
 

@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from linegate.logs import log
 from linegate.ports import Clock
-from linegate.sections import Member, Station
 from linegate.station.sessions import COOKIE, Sessions, hash_of
 from linegate.station.throttle import Throttle
 from linegate.station.who import Person, Role
+from linegate.station_section import Member, Station
 
 # Where nobody has to be known
 OPEN: Final = ("/enter", "/static/", "/healthz")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from linegate.sections import Member
+from linegate.station_section import Member
 
 COOKIE: Final = "linegate-session"
 LONGEST: Final = 2000

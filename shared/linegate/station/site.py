@@ -10,11 +10,11 @@ from linegate import bootstrap
 from linegate.bootstrap import App
 from linegate.handlers.context import Context
 from linegate.ports import Clock
-from linegate.sections import Station
 from linegate.settings import Settings
 from linegate.station.doors import Door, Everybody, Members, Proxied
 from linegate.station.sessions import Sessions, hash_of
 from linegate.station.who import Role
+from linegate.station_section import Station
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from starlette.routing import Route
 
 from linegate.inspection import Verdict
 from linegate.period import Figures
-from linegate.sections import Station
 from linegate.shift_report import last_ended, report, shift_named, title
 from linegate.shifts import Shift, shift_at
 from linegate.station import render
 from linegate.station.asked import day_of
 from linegate.station.pages.numbers import shown
 from linegate.station.site import site_of
+from linegate.station_section import Station
 
 
 def shift_report(request: Request) -> Response:
