@@ -1,4 +1,4 @@
-"""`/pictures/{inspection_id}/…`: the upload as it came, the annotated picture of a revision, and the golden picture."""
+"""`/pictures/{inspection_id}/upload|annotated`: the upload as it came, and the annotated picture of a revision or the latest."""
 
 from collections.abc import Callable
 from typing import Final
@@ -12,6 +12,7 @@ from linegate.errors import ObjectMissingError
 from linegate.inspection import Inspection
 from linegate.station.site import Site, site_of
 
+KEPT: Final = "private, max-age=86400, immutable"
 # What a browser shows, by how it begins
 TYPES: Final = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"RIFF", "image/webp"))
 
@@ -22,14 +23,17 @@ def picture(request: Request) -> Response:
     which = WHICH.get(request.path_params["which"])
     if inspection is None or which is None:
         raise HTTPException(404)
+    revision = request.query_params.get("revision", "")
     try:
-        data = which(site, inspection, request.query_params.get("revision", ""))
+        data = which(site, inspection, revision)
     except ObjectMissingError as error:
         raise HTTPException(404, "This picture is not kept any more.") from error
     kind = next((kind for begins, kind in TYPES if data.startswith(begins)), None)
     if kind is None:
         raise HTTPException(415, "A browser can't show a picture of this format.")
-    return Response(data, media_type=kind, headers={"Cache-Control": "private, max-age=86400, immutable"})
+    # The latest revision is another one tomorrow.
+    kept = KEPT if revision or which is _upload else "no-store"
+    return Response(data, media_type=kind, headers={"Cache-Control": kept})
 
 
 def _upload(site: Site, inspection: Inspection, _: str) -> bytes:
