@@ -18,6 +18,7 @@ LAYERS = (
     {"errors", "answers", "deciders"},
     {"inspection", "logs"},
     {"messages", "stored", "verdict", "precedence", "merging", "challenges", "search", "rollups", "numbers", "control"},
+    {"messages", "stored", "verdict", "precedence", "merging", "challenges", "search", "rollups", "line"},
     {"stages", "sections"},
     {"station_section"},
     {"ports", "sight", "containers", "entropy", "pixels", "imaging"},
