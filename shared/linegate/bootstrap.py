@@ -1,7 +1,7 @@
 """Settings ▶ adapters. Vendor SDKs are imported here, inside factories, and nothing is built before it is asked for."""
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -50,6 +50,7 @@ class App:
         self.pulse = pulse  # another number whenever the store has changed, where that is cheap to know
         self._golden_picture = golden
         self._built: dict[tuple[object, ...], object] = {}
+        self._open = ExitStack()
         self._lock = RLock()
 
     def _once(self, key: tuple[object, ...], build: Callable[[], T]) -> T:
@@ -131,10 +132,24 @@ class App:
     def around(self, kind: Kind) -> Surroundings:
         """What a kind is built with here."""
         settings = self.settings
-        return Surroundings(settings.folder, settings.service(kind), settings.network, config.proxy_for, self._shared)
+        return Surroundings(
+            folder=settings.folder,
+            service=settings.service(kind),
+            network=settings.network,
+            proxy_for=config.proxy_for,
+            shared=self._shared,
+            at_stop=self._at_stop,
+        )
+
+    def close(self) -> None:
+        """Part from whoever a kind keeps a connection to, the last one first. Nothing that was built is used afterwards."""
+        self._open.close()
 
     def _shared(self, key: str, build: Callable[[], T]) -> T:
         return self._once(("shared", key), build)
+
+    def _at_stop(self, call: Callable[[], None]) -> None:
+        self._open.callback(call)
 
 
 def look_for_packages(settings: Settings) -> None:

@@ -56,6 +56,7 @@ class Surroundings:
     network: Network
     proxy_for: Callable[[str], str | None]
     shared: Shared
+    at_stop: Callable[[Callable[[], None]], None]  # has this called once, when the gate stops
 
 
 class Kind(Section):
@@ -149,7 +150,9 @@ class VerifierKind(Kind):
 
 
 class TargetKind(Kind):
-    """Somebody to notify."""
+    """Somebody to notify. Where they are, how they are trusted, tried out and parted from is their kind's."""
+
+    mend: ClassVar[str] = "see that it runs, and that this machine reaches it"  # where trying it out fails
 
     verdicts: Annotated[list[Verdict], Field(min_length=1)] = list(Verdict)
     """Which it hears of; it also hears the correction of what it heard."""
@@ -159,6 +162,7 @@ class TargetKind(Kind):
     """A notification that was not taken until then is dead."""
 
     def build(self, around: Surroundings) -> Target:
+        """What it keeps open goes to `around.at_stop`. Nobody need be there yet."""
         raise NotImplementedError
 
     def try_out(self, around: Surroundings) -> str:

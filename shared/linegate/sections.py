@@ -190,8 +190,8 @@ class Network(Section):
     private_addresses: list[Annotated[str, AfterValidator(_network)]] = []
     """Addresses and networks, such as 192.168.10.0/24."""
 
-    def refusal(self, address: str, scheme: str) -> str:
-        """Why nothing may be sent to this IP address by http or https; empty if it may. Raises ValueError for a name."""
+    def refusal(self, address: str, encrypted: bool) -> str:
+        """Why nothing may be sent to this IP address, encrypted or not; empty if it may. Raises ValueError for a name."""
         ip = meant(address)
         if is_among(ip, self.private_addresses):
             return ""
@@ -199,7 +199,7 @@ class Network(Section):
             return f"{ip} is where clouds keep credentials; only by itself it can stand in network.private_addresses"
         if not is_public(ip):
             return f"{ip} is a private address; allow it under network.private_addresses"
-        return "" if scheme == "https" else f"{ip} is a public address; use https there"
+        return "" if encrypted else f"{ip} is a public address; nothing is sent there without encryption"
 
 
 class Images(Section):

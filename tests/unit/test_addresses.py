@@ -21,27 +21,27 @@ NOT_PUBLIC = (
 
 @pytest.mark.parametrize("address", NOT_PUBLIC.split())
 def test_what_is_not_of_the_public_internet_is_refused_whatever_it_is_wrapped_in(address: str) -> None:
-    for scheme in ("http", "https"):
-        assert "network.private_addresses" in ANYWHERE.refusal(address, scheme)
+    for encrypted in (False, True):
+        assert "network.private_addresses" in ANYWHERE.refusal(address, encrypted)
 
 
 @pytest.mark.parametrize(
     "address", ["8.8.8.8", "2606:4700::1111", "2a00:1450::1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::"]
 )
 def test_public_addresses_are_spoken_to_with_encryption_only(address: str) -> None:
-    assert not ANYWHERE.refusal(address, "https")
-    assert "use https" in ANYWHERE.refusal(address, "http")
+    assert not ANYWHERE.refusal(address, encrypted=True)
+    assert "without encryption" in ANYWHERE.refusal(address, encrypted=False)
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::10.1.2.3", "2002:a01:203::", "fd12::1"])
 def test_private_addresses_that_are_allowed_are_so_however_they_are_written(address: str) -> None:
-    assert not PRIVATE.refusal(address, "http")
+    assert not PRIVATE.refusal(address, encrypted=False)
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "64:ff9b::a9fe:a9fe", "fd00:ec2::254", "100.100.100.200"])
 def test_where_clouds_keep_credentials_is_allowed_by_its_own_address_only(address: str) -> None:
-    assert "credentials" in PRIVATE.refusal(address, "http")
-    assert not Network(private_addresses=[str(meant(address))]).refusal(address, "http")
+    assert "credentials" in PRIVATE.refusal(address, encrypted=False)
+    assert not Network(private_addresses=[str(meant(address))]).refusal(address, encrypted=False)
 
 
 @pytest.mark.parametrize("text", ["2130706433", "0x7f.1", "127.1", "0177.0.0.1", "0x7f000001", "127.0.0.1.", "[::1]"])

@@ -126,7 +126,7 @@ def test_without_a_golden_picture_nothing_is_said(golden: bytes) -> None:
 
 def test_doctor_names_the_zones_that_can_not_be_judged(golden: bytes) -> None:
     picture = imaging.decode(golden)
-    around = Surroundings(Path(), None, Network(), lambda _: None, lambda _, build: build())
+    around = Surroundings(Path(), None, Network(), lambda _: None, lambda _, build: build(), lambda _: None)
     recipe = Recipe.model_validate(RECIPE)
     kind = AssemblyDetection(zones=zones("U1", "C1"))
     assert kind.try_out(recipe, around, picture) == "2 zones can be judged"

@@ -389,7 +389,7 @@ WEBHOOK = f"targets: {{{{hmi: {{{{url: '{{}}', secrets: [{SECRET}]}}}}}}}}"
         ),
         (
             WEBHOOK.format("http://8.8.8.8/"),
-            "targets.hmi.url: 8.8.8.8 is a public address; use https",
+            "targets.hmi.url: 8.8.8.8 is a public address; nothing is sent there without encryption",
         ),
         (
             WEBHOOK.format("http://localhost:99/"),

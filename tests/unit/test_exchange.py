@@ -82,22 +82,22 @@ def test_nobody_listening_is_said_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "scheme", "refused"),
+    ("address", "encrypted", "refused"),
     [
-        ("192.168.10.7", "http", ""),
-        ("192.168.10.7", "https", ""),
-        ("::ffff:192.168.10.7", "http", ""),
-        ("192.168.11.7", "https", "private"),
-        ("127.0.0.1", "http", "private"),
-        ("169.254.169.254", "http", "private"),
-        ("::1", "https", "private"),
-        ("fe80::1%eth0", "http", "private"),
-        ("93.184.215.14", "https", ""),
-        ("93.184.215.14", "http", "use https"),
+        ("192.168.10.7", False, ""),
+        ("192.168.10.7", True, ""),
+        ("::ffff:192.168.10.7", False, ""),
+        ("192.168.11.7", True, "private"),
+        ("127.0.0.1", False, "private"),
+        ("169.254.169.254", False, "private"),
+        ("::1", True, "private"),
+        ("fe80::1%eth0", False, "private"),
+        ("93.184.215.14", True, ""),
+        ("93.184.215.14", False, "without encryption"),
     ],
 )
-def test_targets_may_lie_in_allowed_networks_and_behind_https(address: str, scheme: str, refused: str) -> None:
-    refusal = Network(private_addresses=["192.168.10.0/24"]).refusal(address, scheme)
+def test_targets_may_lie_in_allowed_networks_and_behind_encryption(address: str, encrypted: bool, refused: str) -> None:
+    refusal = Network(private_addresses=["192.168.10.0/24"]).refusal(address, encrypted)
     assert refused in refusal
     assert bool(refused) == bool(refusal)
 

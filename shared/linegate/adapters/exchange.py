@@ -59,7 +59,7 @@ class Answer:
 
 
 # IP address and scheme of a new connection ▶ why nothing may be sent there; empty if it may
-Refusal = Callable[[str, str], str]
+Refusal = Callable[[str, bool], str]
 
 
 class _Watched:
@@ -72,7 +72,7 @@ class _Watched:
     def _new_conn(self) -> socket.socket:
         reached: socket.socket = super()._new_conn()  # type: ignore[misc]
         # Looked at where the name has led, not before: a name may lead elsewhere the next time it is resolved.
-        why = _current.get().refusal(reached.getpeername()[0], "https" if isinstance(self, HTTPSConnection) else "http")
+        why = _current.get().refusal(reached.getpeername()[0], isinstance(self, HTTPSConnection))
         if why:
             reached.close()
             raise ServiceError(f"nothing was sent: {why}", again=False)
@@ -115,7 +115,8 @@ _current: ContextVar[_Exchange] = ContextVar("linegate_exchange")
 class Http:
     """Connections that are kept and shared by threads. Redirects are not followed, nothing is repeated.
 
-    `refusal` is asked about each new connection's IP address and scheme; `proxy_for` names the proxy for an address, if any.
+    `refusal` is asked about each new connection's IP address, and whether it is encrypted; `proxy_for` names the proxy for an
+    address, if any.
     """
 
     def __init__(
@@ -132,6 +133,12 @@ class Http:
         self._proxy_for = proxy_for
         self._pools: dict[str | None, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Hang up. Whoever asks again is connected anew."""
+        with self._lock:
+            for pool in self._pools.values():
+                pool.clear()
 
     def exchange(
         self,

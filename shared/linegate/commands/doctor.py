@@ -97,9 +97,8 @@ def examine(settings: Settings, configuration: Path, *, send: bool = False) -> I
     except LinegateError as error:
         yield Finding("database", False, str(error), "mend the folder first; the rest was not tried")
         return
-    with closing(opened) as database:
+    with closing(opened) as database, closing(bootstrap.local(settings, database)) as app:
         yield _clock(settings, configuration, database)
-        app = bootstrap.local(settings, database)
         for name, recipe in settings.recipes.items():
             if recipe.golden and settings.cloud is None:  # in the cloud it lies in a bucket, which the functions read
                 yield _golden(name, recipe, settings, configuration)
@@ -240,7 +239,7 @@ def _target(name: str, target: TargetKind, app: bootstrap.App, disabled: str | N
         app.target(name).send(f"doctor-{time.time_ns()}", _test_body(), datetime.now(UTC))
         return "took a test message"
 
-    return _timed(part, ask, "see that it runs, that this machine reaches it, and that address and secret are right")
+    return _timed(part, ask, target.mend)
 
 
 def _test_body() -> str:

@@ -104,6 +104,7 @@ class Runtime:
         for clock in self._clocks:
             clock.join(max(0.0, until - time.monotonic()))
             finished &= not clock.is_alive()
+        self.app.close()
         if finished:
             self.database.close()
         self._lock.close()
