@@ -76,6 +76,12 @@ def test_each_file_that_is_named_is_there(page: Path) -> None:
 
 
 @each_page
+def test_each_test_that_is_named_is_there(page: Path) -> None:
+    for file, test in re.findall(r"\b(tests/[\w/]+\.py)::(\w+)", page.read_text()):
+        assert f"def {test}(" in (ROOT / file).read_text(), f"{file}::{test}"
+
+
+@each_page
 def test_each_command_and_option_that_is_typed_is_known(page: Path) -> None:
     for command, rest in TYPED.findall(page.read_text()):
         assert command.startswith("--") or command in COMMANDS, f"linegate {command}"
