@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from cloudevents.http import CloudEvent
-from flask import request
+from flask import has_request_context, request
 from werkzeug.exceptions import HTTPException, ServiceUnavailable, TooManyRequests
 
 from linegate import bootstrap, config
@@ -36,7 +36,8 @@ def serve(event: CloudEvent, wanted: type[T], handle: Callable[[bootstrap.App, T
     app = bootstrap.app()
     started = perf_counter()
     stage = BY_MESSAGE[wanted]
-    with bound(stage=stage.name, attempt=_attempt()):
+    attempt = _attempt(event)
+    with bound(stage=stage.name, attempt=attempt):
         if not bootstrap.in_use():  # it came through a port
             _admit(app)
         try:
@@ -58,7 +59,7 @@ def serve(event: CloudEvent, wanted: type[T], handle: Callable[[bootstrap.App, T
                 log.error("message.refused", reason=str(error), duration_ms=_since(started))
                 return
             except (TransientError, ConfigError) as error:
-                if stage.swept and (_attempt() or 0) >= app.settings.retry.attempts:
+                if stage.swept and (attempt or 0) >= app.settings.retry.attempts:
                     # Its last delivery: a dead letter would say what is not so.
                     log.warning("message.left_to_sweep", reason=str(error), duration_ms=_since(started))
                     return
@@ -87,9 +88,9 @@ def _admit(app: bootstrap.App) -> None:
         raise ServiceUnavailable(str(error)) from error
 
 
-def _attempt() -> int | None:
-    """Which delivery this is; functions-framework drops it from the event, the request still has it."""
-    body = request.get_json(silent=True)
+def _attempt(event: CloudEvent) -> int | None:
+    """Which delivery this is; functions-framework drops it from the event that it makes of a request, which still has it."""
+    body = request.get_json(silent=True) if has_request_context() else event.data
     attempt = body.get("deliveryAttempt") if isinstance(body, dict) else None
     return attempt if isinstance(attempt, int) else None
 

@@ -1,15 +1,17 @@
-"""The functions' own functions-framework apps, called in this process with the bodies that Pub/Sub would push."""
+"""The functions, called in this process with the CloudEvents that functions-framework would make of Pub/Sub's pushes.
 
-import json
+No wire lies between, so nothing is written as HTTP and read again; what a function answers counts by the same rules.
+"""
+
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import functions_framework
-from flask import Flask
-from werkzeug.test import EnvironBuilder, run_wsgi_app
+from cloudevents.http import CloudEvent
+from werkzeug.exceptions import HTTPException
 
 from linegate import bootstrap
 from linegate.codec import codec
@@ -33,14 +35,22 @@ class Response:
 Deliver = Callable[[str, dict[str, Any]], Response]  # of (stage, push body)
 
 
+Function = Callable[[CloudEvent], None]
+# As functions-framework has it of a push
+_EVENT: Final = {"type": "google.cloud.pubsub.topic.v1.messagePublished", "source": "//pubsub.googleapis.com/edge"}
+CRASHED: Final = 500
+
+
 @cache
-def function_app(stage: str) -> Flask:
-    """The WSGI app that functions-framework makes of `functions/{stage}/main.py`, as the platform would."""
-    source = functions_folder() / stage / "main.py"
-    app: Flask = functions_framework.create_app(stage, str(source), "cloudevent")  # type: ignore[no-untyped-call]
-    # The function has logged its own failure, with its ids; Flask would add a bare traceback.
-    app.logger.disabled = True
-    return app
+def function(stage: str) -> Function:
+    """What `functions/{stage}/main.py` serves, as functions-framework would load it."""
+    spec = spec_from_file_location(f"linegate_function_{stage}", functions_folder() / stage / "main.py")
+    if spec is None or spec.loader is None:
+        raise ImportError(f"functions/{stage}/main.py can't be loaded")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    served: Function = getattr(module, stage)
+    return served
 
 
 def functions_folder() -> Path:
@@ -56,13 +66,16 @@ def in_process(app: bootstrap.App) -> Deliver:
     """Deliver to the functions in this process, with `app` as theirs."""
 
     def deliver(stage: str, body: dict[str, Any]) -> Response:
-        environ = EnvironBuilder(method="POST", data=json.dumps(body), content_type="application/json").get_environ()
-        with bootstrap.use(app):
-            chunks, status, headers = run_wsgi_app(function_app(stage).wsgi_app, environ)
-        code = int(status.split(" ", 1)[0])
-        if code < 400:
-            return Response(code)
-        return Response(code, b"".join(chunks).decode("utf-8", "replace"), float(headers.get("retry-after", 0)))
+        event = CloudEvent({"id": body["message"]["messageId"], **_EVENT}, body)
+        try:
+            with bootstrap.use(app):
+                function(stage)(event)
+        except HTTPException as refusal:
+            wait = getattr(refusal, "retry_after", None) or 0.0
+            return Response(refusal.code or CRASHED, refusal.description or "", float(wait))
+        except Exception as error:  # logged by the function, with its ids
+            return Response(CRASHED, f"it crashed: {type(error).__name__}")
+        return Response(200)
 
     return deliver
 
@@ -70,6 +83,6 @@ def in_process(app: bootstrap.App) -> Deliver:
 def load_all(stages: Collection[str] = tuple(STAGES)) -> None:
     """Import the functions of these stages and build every codec now, so that the first product does not wait for it."""
     for stage in stages:
-        function_app(stage)
+        function(stage)
     for cls in (*BY_MESSAGE, Inspection, Check, Revision, OutboxEntry):
         codec(cls)
