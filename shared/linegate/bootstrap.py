@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from importlib.util import find_spec
@@ -14,6 +15,9 @@ from linegate import config, logs
 from linegate.errors import ObjectMissingError, TransientError
 from linegate.handlers.context import Context
 from linegate.kind import Kind, Surroundings
+from linegate.line.conversation import Conversation, KeptConversation
+from linegate.line.handshake import Rules
+from linegate.line.keeper import HandshakeStore, Keeper
 from linegate.ports import Detector, Registrar, Target, Verifier
 from linegate.redaction import know
 from linegate.settings import Recipe, Settings
@@ -34,6 +38,14 @@ class SystemClock:
         return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class Handshakes:
+    """Where the one process that speaks to lines keeps what it agreed on with them, and who is connected."""
+
+    store: Callable[[str, str], HandshakeStore]  # of a target and line
+    link: Callable[[str], Callable[[bool, str], None]]  # of a target
+
+
 class App:
     """The adapters of one configuration, each built once, at first use, whatever thread asks."""
 
@@ -43,11 +55,14 @@ class App:
         context: Context,
         golden: Callable[[str], bytes],
         pulse: Callable[[], int] | None = None,
+        handshakes: "Handshakes | None" = None,
     ) -> None:
         know(settings.confidential)  # a process of its own has not read the file
         self.settings = settings
         self.context = context
         self.pulse = pulse  # another number whenever the store has changed, where that is cheap to know
+        self.conversations: dict[tuple[str, str], KeptConversation] = {}  # by target and line
+        self._handshakes = handshakes
         self._golden_picture = golden
         self._built: dict[tuple[object, ...], object] = {}
         self._open = ExitStack()
@@ -127,7 +142,7 @@ class App:
 
     def target(self, name: str) -> Target:
         kind = self.settings.targets[name]
-        return self._once(("target", name), lambda: kind.build(self.around(kind)))
+        return self._once(("target", name), lambda: kind.build(self._around_target(name, kind)))
 
     def around(self, kind: Kind) -> Surroundings:
         """What a kind is built with here."""
@@ -139,7 +154,22 @@ class App:
             proxy_for=config.proxy_for,
             shared=self._shared,
             at_stop=self._at_stop,
+            lines=tuple(settings.lines),
         )
+
+    def _around_target(self, name: str, kind: Kind) -> Surroundings:
+        around, handshakes = self.around(kind), self._handshakes
+        if handshakes is None:
+            return around
+
+        def conversation(line: str, rules: Rules) -> Conversation:
+            with self._lock:
+                if (name, line) not in self.conversations:
+                    keeper = Keeper(rules, handshakes.store(name, line))
+                    self.conversations[name, line] = KeptConversation(line, keeper, self.context.clock.now)
+                return self.conversations[name, line]
+
+        return replace(around, conversation=conversation, link=handshakes.link(name))
 
     def close(self) -> None:
         """Part from whoever a kind keeps a connection to, the last one first. Nothing that was built is used afterwards."""
@@ -179,9 +209,13 @@ def _key(recipe: Recipe) -> str:
 
 
 def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus | None" = None) -> App:
-    """The app of one machine: folders as buckets, SQLite as store and bus. The runtime hands over its own two."""
+    """The app of one machine: folders as buckets, SQLite as store and bus.
+
+    The runtime hands over its own two, and is the only one that speaks to lines.
+    """
     from linegate.adapters.local.bus import LocalBus
     from linegate.adapters.local.database import DATABASE, Database
+    from linegate.adapters.local.handshakes import SqliteHandshake, link_keeper
     from linegate.adapters.local.queries import SqliteQueries
     from linegate.adapters.local.storage import FolderStore
     from linegate.adapters.local.store import SqliteChallenges, SqliteInspections, SqliteOutbox
@@ -197,7 +231,8 @@ def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus
         publisher=bus or LocalBus(database),
         challenges=SqliteChallenges(database),
     )
-    return App(settings, context, partial(_beside, settings.folder.resolve()), database.pulse)
+    handshakes = Handshakes(partial(SqliteHandshake, database), partial(link_keeper, database)) if bus else None
+    return App(settings, context, partial(_beside, settings.folder.resolve()), database.pulse, handshakes)
 
 
 def cloud(settings: Settings) -> App:

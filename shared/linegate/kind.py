@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar
 from pydantic import Field
 
 from linegate.inspection import Verdict
+from linegate.line.conversation import Conversation, nobody
+from linegate.line.handshake import Rules
 from linegate.ports import Detector, Target, Verifier
 from linegate.sections import ClassPolicy, Limits, Name, Network, Ratio, Seconds, Section, Zone
 
@@ -57,6 +59,10 @@ class Surroundings:
     proxy_for: Callable[[str], str | None]
     shared: Shared
     at_stop: Callable[[Callable[[], None]], None]  # has this called once, when the gate stops
+    lines: Sequence[str] = ()  # of the file
+    # A target's with one line, and how it tells whether it is connected, and to whom or why not
+    conversation: Callable[[str, Rules], Conversation] = nobody
+    link: Callable[[bool, str], None] = lambda *_: None
 
 
 class Kind(Section):
@@ -153,6 +159,7 @@ class TargetKind(Kind):
     """Somebody to notify. Where they are, how they are trusted, tried out and parted from is their kind's."""
 
     mend: ClassVar[str] = "see that it runs, and that this machine reaches it"  # where trying it out fails
+    testable: ClassVar[bool] = True  # a test message can be sent to it, from beside a gate that runs
 
     verdicts: Annotated[list[Verdict], Field(min_length=1)] = list(Verdict)
     """Which it hears of; it also hears the correction of what it heard."""

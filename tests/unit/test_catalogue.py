@@ -28,8 +28,8 @@ RELEASE = Path(__file__).parents[1] / "fixtures" / "release-0.1.0" / DATABASE
 LONG_AGO, LATER = START - timedelta(days=900), START + timedelta(days=900)
 # As the release before left a database
 EARLIER = (
-    *(f"DROP TABLE {table}" for table in ("catalogue", "marks", "rollups")),
-    f"PRAGMA user_version = {len(MIGRATIONS) - len(catalogue.SCHEMA) - 1}",
+    *(f"DROP TABLE {table}" for table in ("catalogue", "marks", "rollups", "handshakes", "links")),
+    f"PRAGMA user_version = {MIGRATIONS.index(catalogue.SCHEMA[0])}",
 )
 
 

@@ -234,8 +234,9 @@ def _target(name: str, target: TargetKind, app: bootstrap.App, disabled: str | N
         return Finding(part, False, f"it is disabled: {disabled}", f"{command()} enable {name}")
 
     def ask() -> str:
-        if not send:
-            return "; ".join(filter(None, (target.try_out(app.around(target)), "--send sends a test message")))
+        if not send or not target.testable:
+            more = "--send sends a test message" if target.testable else ""
+            return "; ".join(filter(None, (target.try_out(app.around(target)), more)))
         app.target(name).send(f"doctor-{time.time_ns()}", _test_body(), datetime.now(UTC))
         return "took a test message"
 

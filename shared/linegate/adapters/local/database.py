@@ -80,6 +80,12 @@ MIGRATIONS: Final = (
     # What pages and counts are answered from; what an earlier release has inspected is entered after this.
     *catalogue.SCHEMA,
     catalogue.REMEMBER,
+    # What gate and line agreed on, and who is connected.
+    """CREATE TABLE handshakes (
+        target TEXT NOT NULL, line TEXT NOT NULL, acknowledged INTEGER NOT NULL, acknowledged_at REAL,
+        waiting INTEGER NOT NULL, document TEXT NOT NULL, PRIMARY KEY (target, line)) WITHOUT ROWID""",
+    """CREATE TABLE links (
+        target TEXT PRIMARY KEY, connected INTEGER NOT NULL, said TEXT NOT NULL, since REAL NOT NULL) WITHOUT ROWID""",
 )
 
 

@@ -18,6 +18,7 @@ from linegate.answers import Refusal
 from linegate.challenges import Challenge
 from linegate.errors import TransientError
 from linegate.inspection import Check, Inspection, OutboxEntry, Revision
+from linegate.line.handshake import State
 from linegate.stored import load_json
 
 # In this order: what hangs on nothing else comes first. ▶ what its documents are
@@ -30,6 +31,7 @@ TABLES: Final[Mapping[str, type | None]] = {
     "outbox": OutboxEntry,
     "disabled_targets": None,
     "challenges": Challenge,
+    "handshakes": State,
     "messages": None,
     "notes": None,
 }
@@ -43,7 +45,9 @@ ORPHANS: Final = (
         AND revision > coalesce((SELECT i.revision FROM inspections i WHERE i.id = outbox.inspection_id), 0)""",
 )
 # Without a number for each row that they could be asked for by
-UNNUMBERED: Final = frozenset({"checks", "revisions", "refusals", "disabled_targets", "challenges", "notes"})
+UNNUMBERED: Final = frozenset(
+    {"checks", "revisions", "refusals", "disabled_targets", "challenges", "handshakes", "notes"}
+)
 FRESH: Final = ".recovered.db"  # until it takes the damaged one's place
 FILES: Final = ("", "-wal", "-shm")  # of one database
 STEP: Final = 1000
