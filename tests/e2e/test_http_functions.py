@@ -43,14 +43,18 @@ def line(make_line: Callable[..., Line]) -> Line:
     return make_line(clean_board())
 
 
+def served(*stages: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("post", [stages], ids=["-".join(stages)], indirect=True)
+
+
 @pytest.fixture
-def post(line: Line) -> Iterator[Post]:
-    """Every function in its own process; what is returned POSTs a body to one of them."""
+def post(line: Line, request: pytest.FixtureRequest) -> Iterator[Post]:
+    """The functions that a test is `served`, each in its own process; what is returned POSTs a body to one of them."""
     command = shutil.which("functions-framework")
     assert command, "functions-framework is a dependency of every function"
     pool = urllib3.PoolManager(retries=False, timeout=30)
     processes, ports = [], {}
-    for stage in STAGES:
+    for stage in request.param:
         port = ports[stage] = free_port()
         source = functions_folder() / stage / "main.py"
         arguments = ["--target", stage, "--source", str(source), "--host", "127.0.0.1", "--port", str(port)]
@@ -82,7 +86,7 @@ def post(line: Line) -> Iterator[Post]:
 
 
 def wait_for(port: int, log: Path) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
@@ -96,6 +100,7 @@ def pushed(message: Message) -> dict[str, Any]:
     return push_body(message, message_id="1", publish_time="", subscription="projects/p/subscriptions/s", attempt=3)
 
 
+@served(*STAGES)
 def test_functions_in_processes_of_their_own_take_a_board_to_its_verdict(line: Line, post: Post, hmi: Hmi) -> None:
     """The bus delivers over HTTP instead of in process: neither it nor the functions know the difference."""
     with closing(Database(line.data / "linegate.db")) as database:
@@ -121,6 +126,7 @@ def test_functions_in_processes_of_their_own_take_a_board_to_its_verdict(line: L
     assert {"inspection_id", "line", "stage", "duration_ms", "attempt"} <= done.keys()
 
 
+@served("verify", "aggregate", "notify", "detect")
 def test_what_can_not_be_parsed_is_acknowledged_and_lies_in_the_dead_letter_with_its_reason(
     line: Line, post: Post
 ) -> None:
@@ -137,6 +143,7 @@ def test_what_can_not_be_parsed_is_acknowledged_and_lies_in_the_dead_letter_with
     assert rows[0][0] == b"not json", "as it came"
 
 
+@served("aggregate")
 def test_a_push_of_somebody_else_is_refused_before_anything_of_it_is_read(line: Line, post: Post) -> None:
     forged = to_message(CheckMade("0" * 32, "smt-1", 1, Check(0, Result.PASS, "looks fine to me")))
     for body in (pushed(forged), pushed(Message(b"not json", {}))):
@@ -151,11 +158,13 @@ def test_a_push_of_somebody_else_is_refused_before_anything_of_it_is_read(line: 
     assert "push.refused" in (line.folder / "aggregate.log").read_text()
 
 
+@served("aggregate")
 def test_what_is_no_push_at_all_is_refused(post: Post) -> None:
     for body in (b"", b"{", b"[]", b'{"subscription": "s", "message": {"attributes": {"a": "b"}, "messageId": "1"}}'):
         assert post("aggregate", body).status >= 400
 
 
+@served("detect")
 def test_a_failure_that_may_pass_is_a_5xx_so_that_the_message_comes_again(line: Line, post: Post) -> None:
     (line.folder / "golden.png").unlink()
     name = line.upload("smt-1/aoi/A.png", clean_board(noise=3))
