@@ -12,8 +12,9 @@ from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
 from linegate import config, logs
-from linegate.errors import ObjectMissingError, TransientError
+from linegate.errors import LinegateError, ObjectMissingError, TransientError
 from linegate.handlers.context import Context
+from linegate.handlers.triggered import catch_up
 from linegate.kind import Kind, Surroundings
 from linegate.line.conversation import Conversation, KeptConversation
 from linegate.line.handshake import Rules
@@ -76,17 +77,32 @@ class App:
 
     def warm_up(self, stages: Collection[str] = tuple(STAGES)) -> None:
         """Build what the recipes need in these stages, so that the first board does not wait for it."""
-        ports = frozenset[str]().union(*(STAGES[stage].ports for stage in stages))
+        ports = _ports(stages)
         for recipe in self.settings.recipes.values():
-            if "detector" in ports:
-                self.detectors(recipe)
-            if "registrar" in ports and recipe.golden:
-                self.registrar()
-            if "verifier" in ports:
-                self.verifier(recipe)
+            self._build(recipe, ports)
         if "target" in ports:
             for name in self.settings.targets:
                 self.target(name)
+
+    def lacking(self, stages: Collection[str]) -> dict[str, str]:
+        """The recipes whose products could not be worked on in these stages now, each with why."""
+        ports, found = _ports(stages), {}
+        for name, recipe in self.settings.recipes.items():
+            try:
+                self._build(recipe, ports)
+                if "registrar" in ports and recipe.golden and "{" not in recipe.golden:
+                    self._golden_picture(recipe.golden)
+            except LinegateError as error:
+                found[name] = str(error)
+        return found
+
+    def _build(self, recipe: Recipe, ports: Collection[str]) -> None:
+        if "detector" in ports:
+            self.detectors(recipe)
+        if "registrar" in ports and recipe.golden:
+            self.registrar()
+        if "verifier" in ports:
+            self.verifier(recipe)
 
     def look_for_goldens(self) -> None:
         """Say at once, not when the first board comes, which golden picture can't be read."""
@@ -166,7 +182,9 @@ class App:
             with self._lock:
                 if (name, line) not in self.conversations:
                     keeper = Keeper(rules, handshakes.store(name, line))
-                    self.conversations[name, line] = KeptConversation(line, keeper, self.context.clock.now)
+                    conversation = KeptConversation(line, keeper, self.context.clock.now)
+                    catch_up(self.context, conversation)
+                    self.conversations[name, line] = conversation
                 return self.conversations[name, line]
 
         return replace(around, conversation=conversation, link=handshakes.link(name))
@@ -180,6 +198,10 @@ class App:
 
     def _at_stop(self, call: Callable[[], None]) -> None:
         self._open.callback(call)
+
+
+def _ports(stages: Collection[str]) -> frozenset[str]:
+    return frozenset[str]().union(*(STAGES[stage].ports for stage in stages))
 
 
 def look_for_packages(settings: Settings) -> None:

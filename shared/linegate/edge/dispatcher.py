@@ -51,6 +51,7 @@ class Dispatcher:
             for stage in SERVING_ORDER
         }
         self._ahead = time.time() - time.monotonic()
+        self._moved = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="linegate-dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -76,8 +77,14 @@ class Dispatcher:
                 return False
         return not any(backlog.waiting or backlog.in_work for backlog in self._bus.backlog().values())
 
+    @property
+    def still_s(self) -> float:
+        """For how long it has not moved: with nothing to do it moves every `POLL_S`."""
+        return time.monotonic() - self._moved
+
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._moved = time.monotonic()
             try:
                 self._follow_clock()
                 self._lease_all()
@@ -106,6 +113,7 @@ class Dispatcher:
             if stage == "detect" and no_room_for_crops:
                 return
             while not self._stopping.is_set():
+                self._moved = time.monotonic()
                 with self._lock:
                     free = self._limits[stage] - self._in_work[stage]
                     in_lane = dict(self._in_lane)

@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -60,7 +60,14 @@ class _Seen:
 class Intake:
     """Takes up what cameras leave below uploads/."""
 
-    def __init__(self, database: Database, bus: LocalBus, settings: Settings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        bus: LocalBus,
+        settings: Settings,
+        taken: Callable[[Inspection], None] = lambda _: None,
+    ) -> None:
+        self._tell = taken
         self._bus = bus
         self._database = database
         self._settings = settings
@@ -91,6 +98,10 @@ class Intake:
         except (OSError, RecursionError) as error:  # no watches left, or a bottomless tree: the scan does it alone
             log.warning("intake.scan_only", reason=str(error))
         self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
 
     def stop(self, grace_s: float) -> bool:
         """Take up nothing more; False if it was still busy, with a disk that does not answer say, after `grace_s` seconds."""
@@ -245,10 +256,13 @@ class Intake:
         name, place = _name(path), self._root / UPLOADS_FOLDER / path
         now = datetime.now(UTC)
 
+        begun: list[Inspection] = []
+
         def begin(image: ObjectRef) -> tuple[Message, Inspection]:
             upload = ImageUploaded(image, identity.size, now)
             # The deadline begins here: a product that waits for its turn is overdue like any other.
-            return to_message(upload), new_inspection(self._settings, upload, now)[0]
+            begun[:] = [new_inspection(self._settings, upload, now)[0]]
+            return to_message(upload), begun[0]
 
         image, new = take(self._database, (self._bucket, name), place, identity, digest, begin)
         self._taken[path] = (identity, ctime_ns)
@@ -256,6 +270,7 @@ class Intake:
         if new:
             log.info("upload.taken", object=name, inspection_id=image.inspection_id, **asdict(place_of(name, {})))
             self._bus.bell.ring()
+            self._tell(begun[0])
 
     def _resume(self) -> None:
         """Uploads that are known but have neither a verdict nor a message under way get their event again."""

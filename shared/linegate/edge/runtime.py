@@ -13,12 +13,15 @@ from linegate import bootstrap
 from linegate.adapters.local import folders
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import DATABASE, Database
+from linegate.adapters.local.handshakes import forget_links
 from linegate.adapters.local.storage import HASHED, TEMPORARY, count_from_now, has_counted
+from linegate.edge.ability import Ability, seldom
 from linegate.edge.archive import ARCHIVE_FOLDER, ASIDE_FOLDER, UPLOADS_FOLDER
 from linegate.edge.dispatcher import Dispatcher
 from linegate.edge.functions import Response, in_process, load_all
 from linegate.edge.housekeeping import Housekeeper
 from linegate.edge.intake import Intake
+from linegate.edge.lines import Lines
 from linegate.edge.workers import WorkerPool
 from linegate.errors import ConfigError, LinegateError
 from linegate.events import to_message
@@ -28,6 +31,8 @@ from linegate.settings import Settings
 from linegate.stages import STAGES, SWEEPS
 
 HOUSEKEEPING_S = 3600.0
+# Without workers, how often the gate looks whether what its recipes need is there.
+BUILT_S = 5.0
 # What the data folder holds besides files.
 FOLDERS = (UPLOADS_FOLDER, ARCHIVE_FOLDER, ASIDE_FOLDER, TEMPORARY, HASHED, "results", "quarantine")
 LOCK = ".lock"
@@ -60,7 +65,8 @@ class Runtime:
         self._worked = settings.worked_stages
         self.workers = WorkerPool(settings, self._worked) if self._worked else None
         self.dispatcher = Dispatcher(self.bus, settings, self._deliver)
-        self.intake = Intake(self.database, self.bus, settings)
+        self.lines = Lines(self.app)
+        self.intake = Intake(self.database, self.bus, settings, self.lines.pictured)
         self._housekeeper = Housekeeper(self.database, settings)
         self._stopping = threading.Event()
         self._clocks = [
@@ -75,8 +81,9 @@ class Runtime:
     def start(self) -> None:
         if self.workers:
             self.workers.start()
-        load_all([stage for stage in STAGES if stage not in self._worked])
-        self.app.warm_up([stage for stage in STAGES if stage not in self._worked])
+        forget_links(self.database)
+        load_all(self._own_stages)
+        self.app.warm_up(self._own_stages)
         self.app.look_for_goldens()
         self.app.look_for_shortfalls()
         # So that a person sees where pictures belong
@@ -85,6 +92,7 @@ class Runtime:
                 pass
         self.dispatcher.start()
         self.intake.start()
+        self.lines.start(Ability(self.settings, self.database, self.dispatcher, self.intake, self._built()))
         for clock in self._clocks:
             clock.start()
         log.info("runtime.started", data=str(self.settings.data), lines=sorted(self.settings.lines))
@@ -98,6 +106,7 @@ class Runtime:
         until = time.monotonic() + grace_s
         self._stopping.set()
         finished = self.intake.stop(until - time.monotonic())
+        finished &= self.lines.stop(until - time.monotonic())
         finished &= self.dispatcher.stop(until - time.monotonic())
         if self.workers:
             self.workers.stop(until - time.monotonic())
@@ -113,6 +122,13 @@ class Runtime:
 
     def _deliver(self, stage: str, body: dict[str, Any]) -> Response:
         return self.workers.deliver(stage, body) if self.workers and stage in self._worked else self._here(stage, body)
+
+    @property
+    def _own_stages(self) -> list[str]:
+        return [stage for stage in STAGES if stage not in self._worked]
+
+    def _built(self) -> Callable[[str], str]:
+        return self.workers.why_not if self.workers else seldom(lambda: self.app.lacking(self._own_stages), BUILT_S)
 
     def _every(self, seconds: float, work: Callable[[], None]) -> None:
         while True:

@@ -14,7 +14,7 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from contextlib import suppress
@@ -28,7 +28,6 @@ from typing import Any, Final
 from linegate import bootstrap, logs
 from linegate.adapters.local.database import DATABASE, Database
 from linegate.edge.functions import Response, in_process, load_all
-from linegate.errors import TransientError
 from linegate.logs import log
 from linegate.settings import Settings
 
@@ -45,6 +44,10 @@ LAST_WORDS_S: Final = 1.0
 # Of a thread. The system's own 8 MiB would count as memory that is taken.
 STACK_BYTES: Final = 1 << 20
 FAILED: Final = 500
+# One that dies as soon as it begins is not begun again at once.
+REVIVE_S: Final = 0.5
+# How often a worker that has nothing to do looks again what it lacks.
+LOOK_AGAIN_S: Final = 5.0
 
 Body = dict[str, Any]
 
@@ -63,7 +66,7 @@ class WorkerPool:
     def start(self) -> None:
         detectors = (detector for recipe in self._settings.recipes.values() for detector in recipe.detectors)
         context = forkserver(tuple(dict.fromkeys(module for detector in detectors for module in detector.preload)))
-        self._workers = [_Worker(context, self._settings, self._stages) for _ in range(self._settings.workers)]
+        self._workers = [self._begun(context) for _ in range(self._settings.workers)]
 
     def deliver(self, stage: str, body: Body) -> Response:
         """What the function of the stage answered. A worker that died or was killed over it makes it a failure."""
@@ -86,6 +89,11 @@ class WorkerPool:
             # Where it was ended for another message's slowness, this one is no suspect.
             return Response(FAILED, str(error), killed=not worker.sentenced)
 
+    def why_not(self, recipe: str) -> str:
+        """Why no worker could work on a product of this recipe now; "" where one could."""
+        whys = [worker.why_not(recipe) for worker in tuple(self._workers)]
+        return min(whys, key=bool, default="there is no worker")
+
     def stop(self, grace_s: float) -> None:
         """Ask the workers to finish what they have, and end those that have not within `grace_s` seconds."""
         with self._lock:
@@ -101,12 +109,28 @@ class WorkerPool:
         with self._lock:
             if worker not in self._workers or self._stopping:
                 return
-            self._workers[self._workers.index(worker)] = _Worker(forkserver(), self._settings, self._stages)
+            self._workers[self._workers.index(worker)] = self._begun(forkserver())
         worker.end(0)
+
+    def _begun(self, context: ForkServerContext) -> "_Worker":
+        return _Worker(context, self._settings, self._stages, self._revive)
+
+    def _revive(self, worker: "_Worker") -> None:
+        """It died with nothing to do: another one takes its place all the same, for a gate without workers decides nothing."""
+        later = threading.Timer(REVIVE_S, self._replace, (worker,))
+        later.daemon = True
+        later.start()
 
 
 class _DiedError(Exception):
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Lacks:
+    """What a worker says of itself when it is ready, and whenever that changes: recipes that it can't work by, each with why."""
+
+    recipes: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -116,10 +140,12 @@ class _Worker:
     context: ForkServerContext
     settings: Settings
     stages: tuple[str, ...]
+    died_idle: Callable[["_Worker"], None]
     _connection: Connection = field(init=False)
     _process: ForkServerProcess = field(init=False)
     _answers: dict[int, "Future[Response]"] = field(default_factory=dict)
     sentenced: bool = False  # it is being ended because it took too long
+    _lacks: _Lacks | None = None  # until it is ready
     _sent: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _reader: threading.Thread = field(init=False)
@@ -142,6 +168,11 @@ class _Worker:
     @property
     def busy(self) -> int:
         return len(self._answers)
+
+    def why_not(self, recipe: str) -> str:
+        if not self._process.is_alive():
+            return "its worker process has ended"
+        return "its worker process starts" if self._lacks is None else self._lacks.recipes.get(recipe, "")
 
     def send(self, stage: str, body: Body) -> "Future[Response]":
         answer: Future[Response] = Future()
@@ -180,6 +211,8 @@ class _Worker:
                         answer = self._answers.pop(number, None)
                     if answer is not None:
                         answer.set_result(response)
+                case _Lacks():
+                    self._lacks = message
                 case (str(level), dict(fields)):
                     getattr(log, level, log.info)(fields.pop("event", ""), **fields)
         self._process.join(LAST_WORDS_S)
@@ -189,6 +222,8 @@ class _Worker:
             answer.set_exception(_DiedError(self._last_words()))
         if left:
             log.error("worker.died", pid=self.pid, exit_code=self._process.exitcode, deliveries=len(left))
+        else:
+            self.died_idle(self)
 
     def _last_words(self) -> str:
         code = self._process.exitcode
@@ -228,8 +263,8 @@ def _work(connection: Connection, settings: Settings, stages: tuple[str, ...], t
     app = bootstrap.local(settings, database)
     deliver = in_process(app)
     load_all(stages)
-    with suppress(TransientError):  # each board that needs what can't be built says so
-        app.warm_up(stages)
+    lacks = _Lacks(app.lacking(stages))  # each board that needs what can't be built says so
+    send(lacks)
     _limit_memory(settings.worker_memory_bytes)
 
     def answer(number: int, stage: str, body: Body) -> None:
@@ -243,6 +278,8 @@ def _work(connection: Connection, settings: Settings, stages: tuple[str, ...], t
     with ThreadPoolExecutor(threads, thread_name_prefix="linegate-worker") as pool:
         while True:
             try:
+                while not connection.poll(LOOK_AGAIN_S):
+                    lacks = _told_anew(lacks, _Lacks(app.lacking(stages)), send)
                 message = connection.recv()
             except (EOFError, OSError):
                 os._exit(1)  # the gate is gone; whoever comes after it finds everything in the database
@@ -250,6 +287,12 @@ def _work(connection: Connection, settings: Settings, stages: tuple[str, ...], t
                 break
             pool.submit(answer, *message)
     database.close()
+
+
+def _told_anew(before: _Lacks, now: _Lacks, send: Callable[[object], None]) -> _Lacks:
+    if now != before:
+        send(now)
+    return now
 
 
 def _limit_memory(allowance: int) -> None:

@@ -1,6 +1,5 @@
 """Upload ▶ manifest ▶ one message per crop. A picture that can't be inspected is decided as ERROR here."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
@@ -12,6 +11,7 @@ from linegate.handlers import challenge
 from linegate.handlers.ask import Answered, ask
 from linegate.handlers.context import Context, in_background
 from linegate.handlers.policy import apply
+from linegate.handlers.refuse import refuse
 from linegate.handlers.revise import resume, revise
 from linegate.handlers.shot import Shot, fetch, new_inspection, shot_of
 from linegate.inspection import Inspection, Laid, Manifest
@@ -21,7 +21,7 @@ from linegate.ports import Detector, Reference, Registrar
 from linegate.settings import Recipe, Settings
 from linegate.stages import CROPS
 from linegate.texts import brief
-from linegate.verdict import decide, rejected
+from linegate.verdict import decide
 
 PREFIX = "uploads/"
 MOST_DOUBTS = 20  # that a manifest keeps; one is enough to keep a product from passing
@@ -55,9 +55,7 @@ def detect(
     except (ImageRejectedError, ObjectMissingError) as error:
         if inspection.manifest is not None:
             raise  # it was sound when the manifest was made: the deadline decides on the checks that are here
-        reason = brief(str(error))
-        _quarantine(context, inspection, reason)
-        revise(context, inspection, rejected(reason), DETECT)
+        refuse(context, inspection, brief(str(error)))
         return
     try:
         _look(context, inspection, shot, registrar, detectors)
@@ -194,27 +192,3 @@ def _crops(inspection: Inspection, manifest: Manifest, shot: Shot) -> list[CropR
         )
         for index, detection in enumerate(manifest.detections[: manifest.expected])
     ]
-
-
-def _quarantine(context: Context, inspection: Inspection, reason: str) -> None:
-    """Leave a copy and the reason where a person will look for it."""
-    bucket = context.settings.storage.results_bucket
-    name = f"quarantine/{inspection.inspection_id}"
-    try:
-        # It may be as large as the disk: it stays where it is.
-        if context.images.size(inspection.image) > context.settings.images.max_bytes:
-            reason = f"{reason} (too large to be copied)"
-        else:
-            context.images.copy(inspection.image, bucket, name)
-    except ObjectMissingError:
-        reason = f"{reason} (so there is no copy)"
-    note = {
-        "inspection_id": inspection.inspection_id,
-        "bucket": inspection.image.bucket,
-        "object": inspection.image.name,
-        "generation": inspection.image.generation,
-        "received_at": inspection.received_at.isoformat(),
-        "reason": reason,
-    }
-    context.images.write(bucket, f"{name}.json", json.dumps(note, indent=2).encode(), "application/json")
-    log.warning("upload.rejected", reason=reason, object=inspection.image.name)

@@ -5,11 +5,14 @@ Whoever carries a protocol needs to know nothing else of the gate. All of it may
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from linegate.errors import TransientError
 from linegate.line.handshake import Acknowledge, Decided, Event, Job, Picture, Rules, Signals, Told, Trigger
 from linegate.line.keeper import Keeper
+from linegate.logs import log
+
+LONGEST_PART: Final = 200
 
 
 class Conversation(Protocol):
@@ -67,7 +70,8 @@ class KeptConversation:
         return self._keeper.signals(self._now())
 
     def trigger(self, job: int, part: str) -> None:
-        self._take(Trigger(job, part), self._now())
+        # From outside: it can be stored, and no serial of a picture is longer.
+        self._take(Trigger(job, part[:LONGEST_PART].encode("utf-8", "replace").decode()), self._now())
 
     def acknowledge(self, counter: int) -> None:
         self._take(Acknowledge(counter), self._now())
@@ -109,7 +113,10 @@ class KeptConversation:
 
     def _changed(self) -> None:
         for call in self._calls:
-            call()
+            try:
+                call()
+            except Exception:  # what was taken is stored: it is no matter of whoever brought it
+                log.exception("line.not_shown", line=self._line)
 
 
 def nobody(line: str, _: Rules) -> Conversation:

@@ -5,6 +5,7 @@ fsync then serves all of it, while each caller still returns only when its own w
 fails is rolled back alone (savepoint).
 """
 
+import os
 import queue
 import sqlite3
 import threading
@@ -25,6 +26,8 @@ T = TypeVar("T")
 DATABASE: Final = "linegate.db"
 BUSY_TIMEOUT_S = 30.0
 MAX_GROUP = 256
+# With less room on the disk than this nothing counts as writable, in bytes.
+LEAST_ROOM: Final = 8 << 20
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
@@ -141,6 +144,8 @@ class Database:
         self._idle: deque[sqlite3.Connection] = deque()
         self._ear: sqlite3.Connection | None = None
         self._listening = threading.Lock()
+        self._looked: Future[Any] | None = None
+        self._failed = False  # the last write
         self._writes: queue.SimpleQueue[tuple[Callable[[sqlite3.Connection], Any], Future[Any]] | None] = (
             queue.SimpleQueue()
         )
@@ -162,6 +167,29 @@ class Database:
         future: Future[Any] = Future()
         self._writes.put((work, future))
         return cast("Future[T]", future)
+
+    def look(self, seconds: float) -> str:
+        """Why nothing could be written now; empty if a write goes through within so long. For one thread.
+
+        While nothing has failed it costs the disk nothing.
+        """
+        try:
+            room = os.statvfs(self.path.parent)
+        except OSError as error:
+            return f"the disk does not answer: {error.strerror}"
+        if room.f_flag & os.ST_RDONLY or room.f_bavail * room.f_frsize < LEAST_ROOM:
+            return "the disk is full, or can only be read"
+        if self._looked is None:  # else the last one is still waiting
+            self._looked = self.write_soon(_noted if self._failed else lambda _: None)
+        try:
+            self._looked.result(seconds)
+        except TransientError as error:
+            self._looked = None
+            return str(error)
+        except TimeoutError:
+            return "the store does not answer"
+        self._looked = None
+        return "the store could not be written a moment ago" if self._failed else ""
 
     def read(self, query: str, parameters: Values = ()) -> list[tuple[Any, ...]]:
         """Rows of a query, as of the last commit. Raises TransientError."""
@@ -249,6 +277,7 @@ class Database:
         self, connection: sqlite3.Connection, group: list[tuple[Callable[[sqlite3.Connection], Any], Future[Any]]]
     ) -> None:
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        before = connection.total_changes
         try:
             connection.execute("BEGIN IMMEDIATE")
             for work, future in group:
@@ -263,22 +292,30 @@ class Database:
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            self._failed = True
             for _, future in group:
                 fault = TransientError(f"{self.path.name} can't be written: {error}{_mend(error)}")
                 fault.__cause__ = error
                 future.set_exception(fault)
             return
+        if connection.total_changes > before:
+            self._failed = False
         for future, result, failure in outcomes:
             if failure is None:
                 future.set_result(result)
             elif isinstance(failure, sqlite3.OperationalError) or (
                 isinstance(failure, sqlite3.Error) and _mend(failure)
             ):
+                self._failed = True
                 fault = TransientError(f"{self.path.name} can't be written: {failure}{_mend(failure)}")
                 fault.__cause__ = failure
                 future.set_exception(fault)
             else:
                 future.set_exception(failure)
+
+
+def _noted(connection: sqlite3.Connection) -> None:
+    connection.execute("REPLACE INTO notes VALUES ('looked', '')")
 
 
 def _mend(error: sqlite3.Error) -> str:
