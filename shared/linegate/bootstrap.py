@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from linegate import config, logs
 from linegate.errors import LinegateError, ObjectMissingError, TransientError
+from linegate.handlers.arrivals import catch_up
 from linegate.handlers.context import Context
-from linegate.handlers.triggered import catch_up
 from linegate.kind import Kind, Surroundings
+from linegate.line.controllers import Controller
 from linegate.line.conversation import Conversation, KeptConversation
 from linegate.line.handshake import Rules
 from linegate.line.keeper import HandshakeStore, Keeper
@@ -57,6 +58,7 @@ class App:
         golden: Callable[[str], bytes],
         pulse: Callable[[], int] | None = None,
         handshakes: "Handshakes | None" = None,
+        controllers: Callable[[], list[Controller]] = list,
     ) -> None:
         know(settings.confidential)  # a process of its own has not read the file
         self.settings = settings
@@ -64,6 +66,7 @@ class App:
         self.pulse = pulse  # another number whenever the store has changed, where that is cheap to know
         self.conversations: dict[tuple[str, str], KeptConversation] = {}  # by target and line
         self._handshakes = handshakes
+        self.controllers = controllers  # how targets that speak to lines stand; raises TransientError
         self._golden_picture = golden
         self._built: dict[tuple[object, ...], object] = {}
         self._open = ExitStack()
@@ -237,7 +240,7 @@ def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus
     """
     from linegate.adapters.local.bus import LocalBus
     from linegate.adapters.local.database import DATABASE, Database
-    from linegate.adapters.local.handshakes import SqliteHandshake, link_keeper
+    from linegate.adapters.local.handshakes import SqliteHandshake, controllers, link_keeper
     from linegate.adapters.local.queries import SqliteQueries
     from linegate.adapters.local.storage import FolderStore
     from linegate.adapters.local.store import SqliteChallenges, SqliteInspections, SqliteOutbox
@@ -254,7 +257,8 @@ def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus
         challenges=SqliteChallenges(database),
     )
     handshakes = Handshakes(partial(SqliteHandshake, database), partial(link_keeper, database)) if bus else None
-    return App(settings, context, partial(_beside, settings.folder.resolve()), database.pulse, handshakes)
+    golden, standing = partial(_beside, settings.folder.resolve()), partial(controllers, database, settings.data)
+    return App(settings, context, golden, database.pulse, handshakes, standing)
 
 
 def cloud(settings: Settings) -> App:

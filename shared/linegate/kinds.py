@@ -9,6 +9,7 @@ from linegate.adapters.golden.kind import GoldenDetection, GoldenVerification
 from linegate.adapters.measure.kind import MeasureDetection
 from linegate.adapters.rfdetr.kind import RfdetrDetection
 from linegate.adapters.roboflow.kind import RoboflowDetection, WorkflowVerification
+from linegate.adapters.targets.modbus.kind import Modbus
 from linegate.adapters.targets.slack import Slack
 from linegate.adapters.targets.webhook import Webhook
 from linegate.adapters.unverified import NoVerification
@@ -29,4 +30,4 @@ VERIFIERS: Final[tuple[type[VerifierKind], ...]] = (
     WorkflowVerification,
     NoVerification,
 )
-TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack)
+TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack, Modbus)

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from linegate.adapters.targets.controller import HandshakeTarget
 from linegate.adapters.targets.webhook import Webhook
 from linegate.commands.init import write_configuration
 from linegate.config import load, parse
 from linegate.errors import ConfigError
 from linegate.inspection import Verdict
+from linegate.kinds import TARGETS
 from linegate.reference import models, page, provisioning, schema
 from linegate.settings import ROLES, Settings, keys_of
 
@@ -272,6 +274,9 @@ def test_the_file_that_init_writes_shows_every_key(tmp_path: Path) -> None:
     # shared/docs/measure.md, assembly.md and station.md
     pages = ("recipes.NAME.gauges", "recipes.NAME.zones", "station.people.", "station.iap_")
     on_a_page = {path for path in every_key() if path.startswith(pages)}
+    # Each protocol of a line's controller has a page of its own.
+    controllers = [kind for kind in TARGETS if issubclass(kind, HandshakeTarget)]
+    on_a_page |= {f"targets.NAME.{key}" for kind in controllers for key in kind.model_fields}
     assert every_key() - shown - of_kinds - of_one_of_several - on_a_page == set()
 
 
@@ -403,7 +408,7 @@ WEBHOOK = f"targets: {{{{hmi: {{{{url: '{{}}', secrets: [{SECRET}]}}}}}}}}"
         ("targets: {hmi: {url: 'https://hmi/'}}", "targets.hmi.secrets: is required, to sign with"),
         (
             "targets: {hmi: {type: teams, url: 'https://hmi/'}}",
-            "targets.hmi.type: is 'teams'; allowed: webhook or slack",
+            "targets.hmi.type: is 'teams'; allowed: webhook, slack",
         ),
     ],
 )

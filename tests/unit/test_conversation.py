@@ -14,7 +14,7 @@ import pytest
 from linegate import bootstrap
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import DATABASE, Database
-from linegate.adapters.local.handshakes import SqliteHandshake, forget_links, links, standings
+from linegate.adapters.local.handshakes import SqliteHandshake, controllers, forget_links, links
 from linegate.adapters.targets.controller import HandshakeTarget, decided_of, tell
 from linegate.config import parse
 from linegate.errors import DeferredError, TransientError
@@ -117,11 +117,11 @@ def test_a_page_is_told_what_the_line_took_last_and_what_waits(tmp_path: Path, c
         conversation = KeptConversation("smt-1", Keeper(Rules(triggered=False), store), clock.now)
         for name in ("one", "two"):
             conversation.decided(Decided(name, name, START, Verdict.PASS))
-        (standing,) = standings(database)
+        (standing,) = controllers(database)
         assert (standing.target, standing.line, standing.acknowledged, standing.waiting) == ("plc", "smt-1", 0, 2)
         assert standing.acknowledged_at is None
         conversation.acknowledge(1)
-        (standing,) = standings(database)
+        (standing,) = controllers(database)
         assert (standing.acknowledged, standing.waiting) == (1, 1)
         assert standing.acknowledged_at is not None
 

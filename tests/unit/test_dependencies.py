@@ -41,6 +41,7 @@ EXTRAS = {
     "adapters/roboflow/dataset.py": "dataset",
     "adapters/gcp": "cloud",
     "adapters/onnx.py": "onnx",
+    "adapters/targets/modbus": "modbus",
     "commands/bench/services.py": "roboflow",
 }
 

@@ -62,13 +62,14 @@ VENDORS = {
     "httpx2",
     "sqlite3",
     "watchdog",
+    "pymodbus",
     "inference_sdk",
     "roboflow",
     "onnxruntime",
     "google",
     "rich",
 }
-HEAVY = ("cv2", "numpy", "inference_sdk", "onnxruntime", "watchdog.observers", "sqlite3")
+HEAVY = ("cv2", "numpy", "inference_sdk", "onnxruntime", "watchdog.observers", "sqlite3", "pymodbus")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())

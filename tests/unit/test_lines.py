@@ -14,7 +14,7 @@ from linegate.adapters.local.database import DATABASE, Database
 from linegate.adapters.targets.controller import decided_of
 from linegate.edge.lines import Lines
 from linegate.errors import TransientError
-from linegate.handlers.triggered import catch_up
+from linegate.handlers.arrivals import catch_up
 from linegate.inspection import Verdict
 from linegate.line.conversation import KeptConversation
 from linegate.line.handshake import Code, Phase, Rules, State

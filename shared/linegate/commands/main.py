@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "recover": "set a damaged database aside and save what can be read of it",
     "enable": "send again to a target that was disabled by its answer 410",
     "doctor": "try every part of a configuration against reality",
+    "listen": "play the controller of a line: trigger, tell and acknowledge what the gate shows",
     "webhook-listen": "receive, verify and print webhooks: a receiver to try with",
     "workflow": "Roboflow workflows to import",
     "golden": "golden pictures",
@@ -58,7 +59,13 @@ USAGE, UNAVAILABLE, INTERNAL, INPUT_OUTPUT, CONFIGURATION = 64, 69, 70, 74, 78
 INTERRUPTED, NOBODY_READS = 130, 141
 
 # What is left out of a plain installation, and the extra that brings it
-EXTRAS = {"inference_sdk": "roboflow", "google": "cloud", "onnxruntime": "onnx", "roboflow": "dataset"}
+EXTRAS = {
+    "inference_sdk": "roboflow",
+    "google": "cloud",
+    "onnxruntime": "onnx",
+    "roboflow": "dataset",
+    "pymodbus": "modbus",
+}
 
 
 class _Parser(argparse.ArgumentParser):

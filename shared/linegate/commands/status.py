@@ -15,6 +15,7 @@ from rich.text import Text
 from linegate import bootstrap, config, logs
 from linegate.adapters.local.bus import Backlog, LocalBus
 from linegate.adapters.local.database import Database
+from linegate.adapters.local.handshakes import controllers
 from linegate.adapters.local.queries import SqliteQueries
 from linegate.adapters.local.store import SqliteInspections, SqliteOutbox
 from linegate.commands.arguments import add_cloud, add_config
@@ -158,6 +159,19 @@ def collect(database: Database) -> dict[str, Any]:
             for letter in bus.dead_letters()
         ],
         "disabled_targets": [{"target": target, "reason": reason} for target, reason in disabled.items()],
+        "controllers": [
+            {
+                "target": each.target,
+                "line": each.line,
+                "connected": each.connected,
+                "said": each.link.said if each.link else "",
+                "since": _time(each.link.since.timestamp()) if each.link else None,
+                "acknowledged": each.acknowledged,
+                "acknowledged_at": _time(each.acknowledged_at.timestamp()) if each.acknowledged_at else None,
+                "waiting": each.waiting,
+            }
+            for each in controllers(database, database.path.parent)
+        ],
         "undelivered": [
             {
                 "target": each.target,
@@ -194,6 +208,13 @@ def _print(state: dict[str, Any], out: Console) -> None:
             targets.add_row(*_texts(*target.values()))
         out.print(targets)
         out.print(f"They are sent nothing. `{command()} enable TARGET` sends again, beginning with what was held.")
+    if state["controllers"]:
+        plcs = _table("Controllers", "target", "line", "connected", "last acknowledged", "in queue")
+        for each in state["controllers"]:
+            connected = (f"{each['said']} since {each['since']}" if each["connected"] else f"NO {each['said']}").strip()
+            last = f"{each['acknowledged']} at {each['acknowledged_at']}" if each["acknowledged_at"] else "none"
+            plcs.add_row(*_texts(each["target"], each["line"], connected, last, each["waiting"]))
+        out.print(plcs)
     if state["undelivered"]:
         entries = _table("Undelivered", "target", "state", "count", "attempts", "oldest", "last error")
         for entry in state["undelivered"]:

@@ -8,7 +8,8 @@ from functools import partial
 from linegate.bootstrap import App
 from linegate.edge.ability import Ability
 from linegate.errors import LinegateError
-from linegate.handlers.triggered import missing, picture_of
+from linegate.handlers.arrivals import picture_of
+from linegate.handlers.triggered import missing
 from linegate.inspection import Inspection
 from linegate.line.conversation import KeptConversation
 from linegate.logs import log

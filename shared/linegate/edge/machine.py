@@ -1,7 +1,5 @@
 """How the machine beside the line stands: what `status` says first, since nothing else counts while one of these is wrong."""
 
-import fcntl
-import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -11,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from linegate.adapters.local import folders
+from linegate.adapters.local.lock import holder
 from linegate.edge.archive import UPLOADS_FOLDER
 from linegate.edge.intake import counts
-from linegate.edge.runtime import LOCK
 from linegate.ports import Inspections
 from linegate.settings import Settings
 
@@ -31,7 +29,7 @@ MOST_TOLD: Final = 3
 def look(settings: Settings) -> dict[str, Any]:
     """Runtime, disk, uploads and the clock, as plain data (seconds since 1970, bytes). Works beside a running gate."""
     data, now = settings.data, time.time()
-    process, since = _runtime(data)
+    process, since = holder(data)
     usage = shutil.disk_usage(_existing(data))
     waiting = list(_waiting(data))
     return {
@@ -77,20 +75,6 @@ def ago(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}" if seconds >= 10 * size else f"{seconds / size:.1f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def _runtime(data: Path) -> tuple[int | None, float | None]:
-    """The process that serves the folder and since when; nothing if none does. The lock goes with its process."""
-    try:
-        with (data / LOCK).open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                said = file.read().strip()
-                return int(said) if said.isdigit() else 0, os.fstat(file.fileno()).st_mtime
-    except OSError:
-        pass  # never started here, or not ours to read
-    return None, None
 
 
 def _existing(path: Path) -> Path:

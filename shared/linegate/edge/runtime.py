@@ -14,6 +14,7 @@ from linegate.adapters.local import folders
 from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import DATABASE, Database
 from linegate.adapters.local.handshakes import forget_links
+from linegate.adapters.local.lock import LOCK
 from linegate.adapters.local.storage import HASHED, TEMPORARY, count_from_now, has_counted
 from linegate.edge.ability import Ability, seldom
 from linegate.edge.archive import ARCHIVE_FOLDER, ASIDE_FOLDER, UPLOADS_FOLDER
@@ -35,7 +36,6 @@ HOUSEKEEPING_S = 3600.0
 BUILT_S = 5.0
 # What the data folder holds besides files.
 FOLDERS = (UPLOADS_FOLDER, ARCHIVE_FOLDER, ASIDE_FOLDER, TEMPORARY, HASHED, "results", "quarantine")
-LOCK = ".lock"
 FILES = (LOCK, bootstrap.SESSION_KEY, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
 # What is under way may take this long when the process is asked to stop; service managers wait ten seconds and more.
 GRACE_S = 7.0

@@ -1,4 +1,4 @@
-"""Triggers of a line and their pictures: which picture came for a job, and the ERROR of a part without one."""
+"""A trigger without a picture ▶ the ERROR of its part."""
 
 from typing import Final
 
@@ -7,27 +7,12 @@ from linegate.handlers.refuse import refuse
 from linegate.handlers.shot import DEFAULT_DEADLINE
 from linegate.inspection import Inspection, ObjectRef, Place
 from linegate.line.conversation import KeptConversation
-from linegate.line.handshake import Job, Phase, Picture
+from linegate.line.handshake import Job
 from linegate.logs import bound, log
 from linegate.texts import visible
 
 # What stands for a picture that never came, in the bucket of uploads: no upload can have that name.
 FOLDER: Final = "no-picture"
-MOST_LOOKS: Final = 50  # of one part, the latest
-
-
-def picture_of(inspection: Inspection) -> Picture:
-    return Picture(inspection.inspection_id, inspection.place.serial, inspection.received_at)
-
-
-def catch_up(context: Context, conversation: KeptConversation) -> None:
-    """Tell a conversation of pictures that came before the gate was killed, which it did not hear of. Raises TransientError."""
-    for job in conversation.waiting:
-        if job.phase is Phase.TRIGGERED:
-            looks = context.queries.find(job.part, MOST_LOOKS)
-            for inspection in reversed(looks):
-                if inspection.place.line == conversation.line and inspection.place.serial == job.part:
-                    conversation.pictured(picture_of(inspection))
 
 
 def missing(context: Context, conversation: KeptConversation, job: Job) -> None:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from linegate import bootstrap
 from linegate.bootstrap import App
 from linegate.handlers.context import Context
+from linegate.line.controllers import Controller
 from linegate.ports import Clock
 from linegate.settings import Settings
 from linegate.station.doors import Door, Everybody, Members, Proxied
@@ -28,6 +29,8 @@ class Site:
     """Who knows those that ask, in the order in which they are asked."""
     pulse: Callable[[], int] | None = None
     """Another number whenever the store has changed, where that is cheap to know. Raises TransientError."""
+    controllers: Callable[[], list[Controller]] = list
+    """How targets that speak to lines stand. Raises TransientError."""
 
     @property
     def settings(self) -> Settings:
@@ -45,7 +48,9 @@ class Site:
 
 def site_for(app: App) -> Site:
     """The station of a gate. Raises TransientError."""
-    return Site(app.context, app.golden_picture, tuple(_doors(app.settings, app.context.clock)), app.pulse)
+    return Site(
+        app.context, app.golden_picture, tuple(_doors(app.settings, app.context.clock)), app.pulse, app.controllers
+    )
 
 
 def _doors(settings: Settings, clock: Clock) -> Iterator[Door]:

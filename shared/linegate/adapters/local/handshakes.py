@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from linegate.adapters.local.database import Database, Rows
+from linegate.adapters.local.lock import holder
+from linegate.line.controllers import Controller, Link
 from linegate.line.handshake import State
-from linegate.line.standing import Link, Standing
 from linegate.stored import dump_json, load_json
 
 
@@ -52,21 +54,21 @@ def forget_links(database: Database) -> None:
     database.write(lambda connection: connection.execute("DELETE FROM links"))
 
 
-def standings(rows: Rows) -> list[Standing]:
-    """Of all handshakes, by target and line. Raises TransientError."""
-    found = rows.read(
-        "SELECT target, line, acknowledged, acknowledged_at, waiting FROM handshakes ORDER BY target, line"
-    )
+def controllers(rows: Rows, data: Path | None = None) -> list[Controller]:
+    """All handshakes, by target and line; with their links, where a gate serves the folder `data`. Raises TransientError."""
+    known = {link.target: link for link in links(rows)} if data is not None and holder(data)[0] is not None else {}
+    query = "SELECT target, line, acknowledged, acknowledged_at, waiting FROM handshakes ORDER BY target, line"
     return [
-        Standing(target, line, acknowledged, datetime.fromtimestamp(at, UTC) if at else None, waiting)
-        for target, line, acknowledged, at, waiting in found
+        Controller(target, line, acknowledged, _time(at) if at else None, waiting, known.get(target))
+        for target, line, acknowledged, at, waiting in rows.read(query)
     ]
 
 
 def links(rows: Rows) -> list[Link]:
     """Of all targets that told of their connection, by name. Raises TransientError."""
     found = rows.read("SELECT target, connected, said, since FROM links ORDER BY target")
-    return [
-        Link(target, bool(connected), said, datetime.fromtimestamp(since, UTC))
-        for target, connected, said, since in found
-    ]
+    return [Link(target, bool(connected), said, _time(since)) for target, connected, said, since in found]
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,17 +1,30 @@
 """What kinds of targets have in common that speak the handshake with a line's controller (PLC): see `linegate.line.handshake`."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import Field
 
 from linegate.inspection import Verdict
 from linegate.kind import Surroundings, TargetKind
 from linegate.line.conversation import Conversation
-from linegate.line.handshake import Decided, Rules
+from linegate.line.handshake import Acknowledge, Decided, Rules, Signals, Trigger
 from linegate.sections import Seconds
+
+
+class LineSide(Protocol):
+    """The other side of a protocol: a line that plays along, for trying out (`linegate listen`) and for tests."""
+
+    def exchange(self, says: Sequence[Trigger | Acknowledge]) -> Signals | None:
+        """Show the gate what the line says now; what the gate shows, None where it has shown nothing yet.
+
+        Raises TransientError.
+        """
+        ...
+
+    def close(self) -> None: ...
 
 
 class HandshakeTarget(TargetKind):
@@ -36,6 +49,10 @@ class HandshakeTarget(TargetKind):
         verdicts = written.get("verdicts")
         if isinstance(verdicts, list) and {*map(str, verdicts)} < {*Verdict}:
             yield "verdicts: a line hears of each of its parts; leave it out"
+
+    def line_side(self, line: str, around: Surroundings) -> LineSide:
+        """Play this line. Raises TransientError."""
+        raise NotImplementedError
 
     @property
     def rules(self) -> Rules:

@@ -9,8 +9,8 @@ from linegate.errors import TransientError
 from linegate.sections import PLACEHOLDER, Network
 
 
-def misplaced(written: Mapping[str, Any], file: Mapping[str, Any], encrypted: str) -> Iterator[str]:
-    """Why the `url` of a section may not be spoken to, as far as its text tells; `encrypted` is the scheme that is.
+def misplaced(written: Mapping[str, Any], file: Mapping[str, Any], encrypted: str = "") -> Iterator[str]:
+    """Why the `url` of a section may not be spoken to, as far as its text tells; `encrypted` is the scheme that is, if any.
 
     A name is looked at again where it has led.
     """
@@ -22,14 +22,14 @@ def misplaced(written: Mapping[str, Any], file: Mapping[str, Any], encrypted: st
         network = Network.model_validate(file.get("network") or {})
     except ValueError:  # faults of their own
         return
-    safe, host = parts.scheme == encrypted, (parts.hostname or "").rstrip(".")
+    safe, host = bool(encrypted) and parts.scheme == encrypted, (parts.hostname or "").rstrip(".")
     try:
         refusal = network.refusal("127.0.0.1" if f".{host}".endswith(".localhost") else host, safe)
     except ValueError:  # it is a name
         if safe or not host or network.private_addresses:
             return
         whose = "is for private networks only; name yours under network.private_addresses"
-        refusal = f"{parts.scheme}:// {whose}, or use {encrypted}"
+        refusal = f"{parts.scheme}:// {whose}" + (f", or use {encrypted}" if encrypted else "")
     if refusal:
         yield f"url: {refusal}"
 

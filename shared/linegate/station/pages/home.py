@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from linegate.inspection import Inspection
+from linegate.line.controllers import Controller
 from linegate.search import Wanted
 from linegate.station.live import Stream
 from linegate.station.pages.line import Line, last, marker
@@ -30,6 +31,7 @@ class _Told:
     waiting: int
     silent: bool
     unreadable: int
+    controllers: list[Controller]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Overview:
     lines: dict[str, Line]
     waiting: dict[str, int]
     total: int
+    controllers: list[Controller]
 
 
 class WatchedHome:
@@ -53,11 +56,12 @@ class WatchedHome:
             {name: last(queries, name, LAST) for name in names},
             {name: queries.waiting([name], limit=1).count or 0 for name in names},
             queries.waiting(limit=1).count or 0,
+            site.controllers(),
         )
 
     def probe(self, site: Site) -> object:
         found = site.context.queries.search(Wanted(), limit=1)
-        return [marker(item) for item in found.items], found.unreadable
+        return [marker(item) for item in found.items], found.unreadable, site.controllers()
 
     def restless(self, records: Overview) -> bool:
         return any(item.revision is None for line in records.lines.values() for item in line.items)
@@ -77,6 +81,11 @@ def _told(site: Site, name: str, records: Overview, now: datetime) -> _Told:
         records.waiting[name],
         bool(line.items) and now - line.items[0].received_at > limit,
         line.unreadable,
+        [
+            standing
+            for standing in records.controllers
+            if standing.line == name and standing.target in site.settings.targets
+        ],
     )
 
 

@@ -1,4 +1,4 @@
-"""How targets that are spoken to without end stand, for pages and people."""
+"""How targets that speak to lines stand, for pages and people."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,11 +15,16 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """One target's handshake with one line, as it is stored."""
+class Controller:
+    """One target's handshake with one line, as it is stored; `link` is None where no gate runs, or none has told of it yet."""
 
     target: str
     line: str
     acknowledged: int  # the counter of the last result that the line took; 0 is none
     acknowledged_at: datetime | None
     waiting: int  # jobs in the queue
+    link: Link | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self.link is not None and self.link.connected
