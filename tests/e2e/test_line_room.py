@@ -26,6 +26,8 @@ from linegate.line.peer import Decision, Peer, ask, hear, says
 from tests.boards import clean_board, defective_board
 from tests.controllers import eventually, free_port
 from tests.e2e.line import Hmi, Line, running
+from tests.stations import ask as ask_page
+from tests.stations import station
 
 
 @pytest.fixture
@@ -75,7 +77,9 @@ def plc(line: Line) -> Iterator[Plc]:
         yield Plc(side)
 
 
-def test_from_trigger_to_acknowledgement_through_the_whole_gate(line: Line, plc: Plc, hmi: Hmi) -> None:
+def test_from_trigger_to_acknowledgement_through_the_whole_gate(
+    line: Line, plc: Plc, hmi: Hmi, capsys: pytest.CaptureFixture[str]
+) -> None:
     with running(line) as runtime:
         for part, board in (("GOOD", clean_board(noise=3)), ("BAD", defective_board())):
             plc.ask(part)
@@ -86,9 +90,19 @@ def test_from_trigger_to_acknowledgement_through_the_whole_gate(line: Line, plc:
         (told,) = collect(runtime.database)["controllers"]
         assert (told["target"], told["line"], told["connected"]) == ("plc", "smt-1", True)
         assert (told["acknowledged"], told["waiting"]) == (2, 0)
-        entries = [entry for entry in runtime.app.context.queries.undelivered() if entry.target == "plc"]
-        assert entries == []
+        assert [entry for entry in runtime.app.context.queries.undelivered() if entry.target == "plc"] == []
+        with station(runtime.app) as url:
+            page = " ".join(ask_page(url + "/")[1].decode().split())
+        assert "plc connected · took its last result" in page
+    (told,) = json.loads(status_of(line, capsys))["controllers"]
+    assert (told["connected"], told["acknowledged"]) == (False, 2)  # whatever it said last: the gate runs no more
     assert {data["serial"] for data in hmi.data()} == {"GOOD", "BAD"}
+
+
+def status_of(line: Line, capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert main(["status", "--json", "--config", str(line.config)]) == 0
+    return capsys.readouterr().out
 
 
 def dead_workers(runtime: Runtime) -> None:
