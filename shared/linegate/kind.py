@@ -160,6 +160,8 @@ class TargetKind(Kind):
 
     mend: ClassVar[str] = "see that it runs, and that this machine reaches it"  # where trying it out fails
     testable: ClassVar[bool] = True  # a test message can be sent to it, from beside a gate that runs
+    # Beside a line: it hears of a line's products one after the other, as they were decided
+    in_order: ClassVar[bool] = False
 
     verdicts: Annotated[list[Verdict], Field(min_length=1)] = list(Verdict)
     """Which it hears of; it also hears the correction of what it heard."""

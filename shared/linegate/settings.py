@@ -235,6 +235,11 @@ class Settings(Section):
             "sweep": 1,
         }
 
+    @property
+    def in_order(self) -> list[str]:
+        """The targets that hear of a line's products one after the other."""
+        return [name for name, target in self.targets.items() if target.in_order]
+
     def instance(self, stage: str) -> Instance:
         """What an instance of the stage's function gets on Google Cloud: memory for the largest pictures that are let through."""
         # Side by side: what one of them takes, all of them take.

@@ -128,6 +128,30 @@ def test_one_dead_target_does_not_crowd_out_the_others(bus: LocalBus) -> None:
     assert texts(second) == ["alive again"]
 
 
+def test_who_hears_in_order_hears_of_a_line_one_after_the_other(database: Database) -> None:
+    bus = LocalBus(database, in_order=["plc"])
+
+    def told(text: str, line: str, target: str = "plc") -> Message:
+        return Message(text.encode(), {"target": target, "line": line}, key=f"{target} {text}")
+
+    bus.publish("notifications", [told("a1", "a"), told("a2", "a"), told("b1", "b"), told("c1", "a", "hmi")])
+    first = {delivery.message.data.decode(): delivery for delivery in lease(bus, "notifications")}
+    assert sorted(first) == ["a1", "b1", "c1"]
+    assert lease(bus, "notifications") == [], "the first of line a is in work"
+    bus.retry(first["a1"], 0.05, "answered 503")
+    assert lease(bus, "notifications") == [], "the first of line a waits for its next attempt"
+    bus.publish("notifications", [told("a1", "a"), told("a3", "a")])  # it waits, and keeps its place
+    for text in ("a1", "a2", "a3"):
+        (delivery,) = lease(bus, "notifications")
+        assert texts([delivery]) == [text]
+        bus.acknowledge(delivery)
+
+
+def test_one_target_has_no_more_in_work_for_having_many_lines(bus: LocalBus) -> None:
+    bus.publish("notifications", [Message(b"", {"target": "hmi", "line": f"line-{number}"}) for number in range(9)])
+    assert len(bus.lease("notifications", 100, LEASE_S, {"hmi/line-0": 1}, 4)) == 3
+
+
 def test_publishing_wakes_who_waits(bus: LocalBus) -> None:
     started = time.monotonic()
     with ThreadPoolExecutor(1) as pool:

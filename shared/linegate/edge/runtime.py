@@ -59,7 +59,7 @@ class Runtime:
         except LinegateError:
             self._lock.close()
             raise
-        self.bus = LocalBus(self.database)
+        self.bus = LocalBus(self.database, settings.in_order)
         self.app = bootstrap.local(settings, self.database, self.bus)
         self._here = in_process(self.app)
         self._worked = settings.worked_stages

@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from linegate.adapters.local.database import Database
@@ -68,11 +68,13 @@ class Bell:
 class LocalBus:
     """The port Publisher, and the queue that the one-machine runtime serves.
 
-    `bell` rings after each publication in this process, so that nobody has to poll.
+    `bell` rings after each publication in this process, so that nobody has to poll. Targets that are `in_order` hear of the
+    products of a line one after the other: while one waits for its next attempt, so do those behind it.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, in_order: Collection[str] = ()) -> None:
         self._database = database
+        self._in_order = frozenset(in_order)
         self._last_lane: dict[str, str] = {}
         self.bell = Bell()
 
@@ -81,12 +83,12 @@ class LocalBus:
         self.bell.ring()
 
     def lease(
-        self, topic: str, limit: int, seconds: float, in_lane: Mapping[str, int], per_lane: int
+        self, topic: str, limit: int, seconds: float, in_lane: Mapping[str, int], per_target: int
     ) -> list[Delivery]:
         """Up to `limit` due messages, each counted as attempted and hidden for `seconds`.
 
-        The lanes of a topic (the targets of notifications, the lines of uploads) take turns, each with its oldest message, so
-        that none crowds out the others. Of a target's lane at most `per_lane` are in work at the same time, where `in_lane`
+        The lanes of a topic (a target's lines for notifications, the lines of uploads) take turns, each with its oldest message,
+        so that none crowds out the others. For one target at most `per_target` are in work at the same time, where `in_lane`
         counts those that are.
         """
         now = time.time()
@@ -97,19 +99,24 @@ class LocalBus:
 
         def work(connection: sqlite3.Connection) -> list[Delivery]:
             taken: list[Delivery] = []
-            busy = Counter(in_lane)
+            busy = Counter[str]()
+            for lane, count in in_lane.items():
+                busy[_target(lane)] += count
             lanes = self._in_turn(connection, topic)
             # Twice round: once for each lane's share, once for what the others have left.
             for share in (max(1, limit // max(1, len(lanes))), limit):
                 for lane in lanes:
                     most = min(share, limit - len(taken))
-                    if lane and not lane.startswith(LINE_LANE):
-                        most = min(most, per_lane - busy[lane])
+                    target = _target(lane)
+                    if target:
+                        most = min(most, per_target - busy[target])
                     if most <= 0:
                         continue
-                    found = _oldest(connection, topic, lane, now, now + seconds, most)
+                    # The first one that is in work, or waits for its next attempt, is still the first.
+                    first_only = target in self._in_order
+                    found = _oldest(connection, topic, lane, now, now + seconds, most, first_only=first_only)
                     taken += found
-                    busy[lane] += len(found)
+                    busy[target] += len(found)
                     if found:
                         self._last_lane[topic] = lane
             return taken
@@ -233,13 +240,17 @@ class LocalBus:
 
 
 def _oldest(
-    connection: sqlite3.Connection, topic: str, lane: str, now: float, until: float, most: int
+    connection: sqlite3.Connection, topic: str, lane: str, now: float, until: float, most: int, *, first_only: bool
 ) -> list[Delivery]:
-    """Lease the oldest due messages of one lane."""
+    """Lease the oldest due messages of one lane; by `first_only` its very first message, or none while that is not due."""
+    due, of_lane = (
+        "due_at <= ?1 AND leased_until <= ?1",
+        "FROM messages INDEXED BY messages_by_lane WHERE topic = ?2 AND lane = ?3",
+    )
+    some = f"id = (SELECT min(id) {of_lane})" if first_only else "TRUE"
     rows = connection.execute(
-        """SELECT id, data, attributes, attempts, published_at FROM messages INDEXED BY messages_by_lane
-        WHERE topic = ? AND due_at <= ? AND leased_until <= ? AND lane = ? ORDER BY id LIMIT ?""",
-        (topic, now, now, lane, most),
+        f"SELECT id, data, attributes, attempts, published_at {of_lane} AND {due} AND {some} ORDER BY id LIMIT ?4",
+        (now, topic, lane, most),
     ).fetchall()
     connection.executemany(
         "UPDATE messages SET attempts = attempts + 1, leased_until = ? WHERE id = ?", [(until, row[0]) for row in rows]
@@ -251,22 +262,37 @@ def _oldest(
 
 
 def insert(connection: sqlite3.Connection, topic: str, messages: Sequence[Message]) -> None:
-    """Publish inside a transaction of the caller's. A message with a key takes the place of the one that has it."""
+    """Publish inside a transaction of the caller's. A message with a key takes the place of the one that has it.
+
+    While that one waits, its place in the lane as well; one in work leaves the lane with its delivery, so the new one is another.
+    """
     now = time.time()
-    connection.executemany(
-        "DELETE FROM messages WHERE topic = ? AND key = ? AND key <> ''",
-        [(topic, message.key) for message in messages if message.key],
-    )
-    connection.executemany(
-        """INSERT INTO messages (topic, data, attributes, lane, key, published_at, due_at) VALUES (?, ?, ?, ?, ?, ?, ?)""",
-        [
-            (topic, message.data, json.dumps(dict(message.attributes)), _lane(message), message.key, now, now)
-            for message in messages
-        ],
-    )
+    for message in messages:
+        written = (message.data, json.dumps(dict(message.attributes)), _lane(message), now)
+        if message.key:
+            replaced = connection.execute(
+                """UPDATE messages SET data = ?1, attributes = ?2, lane = ?3, published_at = ?4, due_at = ?4, attempts = 0,
+                leased_until = 0, last_error = '' WHERE topic = ?5 AND key = ?6 AND key <> '' AND leased_until <= ?4""",
+                (*written, topic, message.key),
+            ).rowcount
+            if replaced:
+                continue
+            connection.execute("DELETE FROM messages WHERE topic = ? AND key = ? AND key <> ''", (topic, message.key))
+        connection.execute(
+            """INSERT INTO messages (data, attributes, lane, published_at, due_at, topic, key)
+            VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6)""",
+            (*written, topic, message.key),
+        )
 
 
 def _lane(message: Message) -> str:
-    """The target of a notification, or the line of an upload; empty for what needs no turn of its own."""
-    name = message.attributes.get("objectId")
-    return message.attributes.get("target", "") if name is None else LINE_LANE + place_of(name, {}).line
+    """Target and line of a notification, or the line of an upload; empty for what needs no turn of its own."""
+    name, target, line = (message.attributes.get(key, "") for key in ("objectId", "target", "line"))
+    if target:
+        return f"{target}/{line}" if line else target
+    return LINE_LANE + place_of(name, {}).line if "objectId" in message.attributes else ""
+
+
+def _target(lane: str) -> str:
+    """Whose notifications are in it; empty for any other lane."""
+    return lane.partition("/")[0]
