@@ -12,6 +12,7 @@ import urllib3
 from linegate.adapters.gcp.firestore import Firestore
 from linegate.adapters.gcp.storage import CloudImages
 from linegate.redaction import forget
+from tests.brokers import Broker
 from tests.browser import Browser, chromium
 from tests.emulators import PROJECT, firestore_emulator, pubsub_emulator
 from tests.standins.service import Service
@@ -50,6 +51,14 @@ def pubsub_host() -> Iterator[str]:
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A mosquitto that nobody else speaks to."""
+    started = Broker(tmp_path / "broker").start()
+    yield started
+    started.kill()
 
 
 @pytest.fixture

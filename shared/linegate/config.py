@@ -276,7 +276,7 @@ def _secrets(part: Any, environment: Mapping[str, str]) -> Iterator[str]:
         yield from (environment.get(name, "") for name in PLACEHOLDER.findall(text))
     filled = _fill(part, "", environment, [])
     if isinstance(filled, dict):
-        for key in ("api_key", "audit_key"):
+        for key in ("api_key", "audit_key", "password"):
             yield from _texts(filled.get(key))
         for secret in _texts(filled.get("secrets")):
             yield from (secret, secret.removeprefix("whsec_"))

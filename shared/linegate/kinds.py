@@ -10,6 +10,7 @@ from linegate.adapters.measure.kind import MeasureDetection
 from linegate.adapters.rfdetr.kind import RfdetrDetection
 from linegate.adapters.roboflow.kind import RoboflowDetection, WorkflowVerification
 from linegate.adapters.targets.modbus.kind import Modbus
+from linegate.adapters.targets.mqtt.kind import Mqtt
 from linegate.adapters.targets.slack import Slack
 from linegate.adapters.targets.webhook import Webhook
 from linegate.adapters.unverified import NoVerification
@@ -31,3 +32,4 @@ VERIFIERS: Final[tuple[type[VerifierKind], ...]] = (
     NoVerification,
 )
 TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack, Modbus)
+TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack, Mqtt)

@@ -277,6 +277,10 @@ def test_the_file_that_init_writes_shows_every_key(tmp_path: Path) -> None:
     # Each protocol of a line's controller has a page of its own.
     controllers = [kind for kind in TARGETS if issubclass(kind, HandshakeTarget)]
     on_a_page |= {f"targets.NAME.{key}" for kind in controllers for key in kind.model_fields}
+    pages = ["recipes.NAME.gauges", "recipes.NAME.zones", "station.people.", "station.iap_"]
+    # and that of a kind of target which an extra brings
+    pages += [f"targets.NAME.{key}" for kind in TARGETS if kind.package for key in kind.model_fields]
+    on_a_page = {path for path in every_key() if path.startswith(tuple(pages))}
     assert every_key() - shown - of_kinds - of_one_of_several - on_a_page == set()
 
 
@@ -409,6 +413,7 @@ WEBHOOK = f"targets: {{{{hmi: {{{{url: '{{}}', secrets: [{SECRET}]}}}}}}}}"
         (
             "targets: {hmi: {type: teams, url: 'https://hmi/'}}",
             "targets.hmi.type: is 'teams'; allowed: webhook, slack",
+            "targets.hmi.type: is 'teams'; allowed: webhook, slack or mqtt",
         ),
     ],
 )

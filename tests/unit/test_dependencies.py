@@ -35,6 +35,7 @@ DISTRIBUTION = {
     "google.auth": "google-genai",
     "httpx2": "google-genai",
     "requests": "inference-sdk",
+    "paho.mqtt": "paho-mqtt",
 }
 EXTRAS = {
     "adapters/roboflow": "roboflow",
@@ -42,6 +43,7 @@ EXTRAS = {
     "adapters/gcp": "cloud",
     "adapters/onnx.py": "onnx",
     "adapters/targets/modbus": "modbus",
+    "adapters/targets/mqtt": "mqtt",
     "commands/bench/services.py": "roboflow",
 }
 

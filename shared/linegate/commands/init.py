@@ -127,6 +127,7 @@ targets: {}
 #     type: slack
 #     url: ${SLACK_WEBHOOK_URL}
 #     verdicts: [FAIL, REVIEW, ERROR]
+#   (brokers of MQTT: shared/docs/mqtt.md)
 
 # What is let through:
 # images: {max_bytes: 20000000, max_pixels: 100000000}

@@ -66,6 +66,7 @@ EXTRAS = {
     "roboflow": "dataset",
     "pymodbus": "modbus",
 }
+EXTRAS = {"inference_sdk": "roboflow", "google": "cloud", "onnxruntime": "onnx", "roboflow": "dataset", "paho": "mqtt"}
 
 
 class _Parser(argparse.ArgumentParser):
