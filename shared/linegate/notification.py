@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import UTC
 from typing import Any, Final
 
-from linegate import __version__
+from linegate import __version__, links
 from linegate.answers import MACHINE, Disposition, Review
 from linegate.inspection import Answer, Check, Coverage, Detection, Inspection, Result, Revision, archived_name
 from linegate.sections import Storage
@@ -20,10 +20,17 @@ LONGEST_NAME, LONGEST_SUMMARY = 1024, 2000
 _ORDER: Final = {Result.FAIL: 0, Result.UNSURE: 1, Result.PASS: 2}
 
 
-def notification_body(inspection: Inspection, revision: Revision, storage: Storage, corrected: Revision | None) -> str:
+def notification_body(
+    inspection: Inspection,
+    revision: Revision,
+    storage: Storage,
+    corrected: Revision | None,
+    station: str | None = None,
+) -> str:
     """JSON of the event `inspection.decided`, under 20 kB in UTF-8. Defects first, then what is unsure, then what was cleared.
 
-    `corrected` is the revision that this one takes the place of, if there is one. shared/docs/webhook.schema.json describes it.
+    `corrected` is the revision that this one takes the place of, if there is one; `station` how people reach the pages, if they
+    do. shared/docs/webhook.schema.json describes it.
     """
     decision, image = revision.decision, inspection.image
     manifest = inspection.manifest
@@ -63,7 +70,8 @@ def notification_body(inspection: Inspection, revision: Revision, storage: Stora
             "height": manifest.height if manifest else None,
         },
         "left_out": asdict(manifest.left_out) if manifest else None,
-        "annotated_image": _picture(storage, revision.annotated) if revision.annotated else None,
+        "annotated_image": _picture(storage, station, inspection, revision) if revision.annotated else None,
+        "page": links.board_page(station, inspection.inspection_id) if station else None,
         "received_at": inspection.received_at.astimezone(UTC).isoformat(),
         "decided_at": revision.decided_at.astimezone(UTC).isoformat(),
         "latency_ms": round(1000 * (revision.decided_at - inspection.uploaded_at).total_seconds()),
@@ -90,16 +98,21 @@ def notification_body(inspection: Inspection, revision: Revision, storage: Stora
         del longest[keep:]
 
 
-def picture_address(storage: Storage, name: str) -> str | None:
-    """Where a person's browser finds an annotated picture, by its name in the results bucket; None where nobody said."""
-    if storage.picture_url is None:
+def picture_address(storage: Storage, station: str | None, inspection: Inspection, revision: Revision) -> str | None:
+    """Where a browser finds the annotated picture of a revision: where the configuration says, else where the station serves it.
+
+    `station` is how people reach the pages. None where there is no picture, or nobody said where.
+    """
+    if not revision.annotated:
         return None
-    return storage.picture_url.replace("{bucket}", storage.results_bucket).replace("{name}", name)
+    if storage.picture_url is not None:
+        return storage.picture_url.replace("{bucket}", storage.results_bucket).replace("{name}", revision.annotated)
+    return links.annotated_picture(station, inspection.inspection_id, revision.number) if station else None
 
 
-def _picture(storage: Storage, name: str) -> dict[str, str]:
-    url = picture_address(storage, name)
-    return {"bucket": storage.results_bucket, "name": name} | ({"url": url} if url else {})
+def _picture(storage: Storage, station: str | None, inspection: Inspection, revision: Revision) -> dict[str, str]:
+    url = picture_address(storage, station, inspection, revision)
+    return {"bucket": storage.results_bucket, "name": revision.annotated} | ({"url": url} if url else {})
 
 
 def _weight(detection: Detection, check: Check, ruling: Disposition | None) -> tuple[int, float]:

@@ -159,7 +159,7 @@ def test_a_message_has_the_members_that_the_sdk_reads() -> None:
     measured = Detection("fill", 1.0, Box(5, 5, 2, 2), measure=Measure("fill level", 41.2, "mm", 40, 42))
     manifest = Manifest.of([detection("short"), measured], width=64, height=64)
     one = case(manifest, "FP", {0: REPAIRED})
-    message = json.loads("".join(cfx_pieces([one], lambda name: f"https://x/{name}")))[0]
+    message = json.loads("".join(cfx_pieces([one], lambda _, revision: f"https://x/{revision.annotated}")))[0]
     inside = message["MessageBody"]
     (unit,) = inside["InspectedUnits"]
     (inspection,) = unit["Inspections"]

@@ -123,6 +123,36 @@ def test_the_published_schema_describes_a_correction_with_a_link_to_its_picture(
     assert correction["data"]["annotated_image"]["url"] == "https://h/results/results/x/r2.jpg"
 
 
+def linked(storage: Storage, station: str | None, annotated: str = "results/x/r1.jpg") -> Any:
+    image = ObjectRef("b", "uploads/smt-1/aoi/x.png", 7)
+    place = Place("smt-1", "aoi", "x")
+    board = Inspection(image.inspection_id, image, place, "pcb", START, START, START)
+    event = json.loads(
+        notification_body(board, Revision(1, DETECT, START, rejected("no"), annotated), storage, None, station)
+    )
+    jsonschema.Draft202012Validator(SCHEMA).validate(event)
+    return event["data"]
+
+
+def test_the_page_of_the_product_and_its_picture_are_linked_where_people_reach_the_station() -> None:
+    data = linked(Storage(), "https://gate.example/")
+    assert data["page"] == f"https://gate.example/boards/{data['inspection_id']}"
+    where = f"https://gate.example/pictures/{data['inspection_id']}/annotated?revision=1"
+    assert data["annotated_image"]["url"] == where
+    assert linked(Storage(), "https://gate.example", annotated="")["annotated_image"] is None
+
+
+def test_where_pictures_are_opened_elsewhere_that_address_counts() -> None:
+    data = linked(Storage(picture_url="https://h/{bucket}/{name}"), "https://gate.example")
+    assert data["annotated_image"]["url"] == "https://h/results/results/x/r1.jpg"
+
+
+def test_without_a_station_nothing_is_linked() -> None:
+    data = linked(Storage(), None)
+    assert data["page"] is None
+    assert "url" not in data["annotated_image"]
+
+
 def test_a_name_without_end_makes_no_notification_too_long() -> None:
     image = ObjectRef("b", "uploads/smt-1/aoi/" + "\x01\u202e" * 4000, 7)
     board = Inspection(image.inspection_id, image, Place("smt-1", "aoi", "x"), "pcb", START, START, START)

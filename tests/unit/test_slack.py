@@ -49,6 +49,7 @@ def event(
     number: int = 1,
     like: Detection | None = None,
     coverage: Coverage | None = None,
+    station: str | None = None,
 ) -> Any:
     found = [like or replace(detection(), confidence=0.91) for _ in results]
     checks = {index: Check(index, result, reason) for index, result in enumerate(results)}
@@ -60,7 +61,7 @@ def event(
         Revision(n, DETECT, START, decide(manifest, checks), f"results/x/r{n}.jpg") for n in range(1, number + 1)
     ]
     earlier = replace(revisions[0], decision=decide(manifest, {})) if number > 1 else None
-    return json.loads(notification_body(board, revisions[-1], storage, earlier))
+    return json.loads(notification_body(board, revisions[-1], storage, earlier, station))
 
 
 def shown(content: dict[str, Any]) -> str:
@@ -91,6 +92,13 @@ def test_a_correction_says_so_in_its_first_words_and_what_it_corrects() -> None:
 
 def test_without_a_link_the_pictures_place_is_named() -> None:
     assert "Annotated picture: `results/results/x/r1.jpg`" in shown(message(event(storage=Storage())))
+
+
+def test_with_a_station_the_message_links_the_page_of_the_product_and_its_picture() -> None:
+    told = event(storage=Storage(), station="https://gate.example")
+    said, identity = shown(message(told)), told["data"]["inspection_id"]
+    assert f"<https://gate.example/boards/{identity}|Everything about it>" in said
+    assert f"<https://gate.example/pictures/{identity}/annotated?revision=1|Annotated picture>" in said
 
 
 def test_what_does_not_fit_is_counted() -> None:

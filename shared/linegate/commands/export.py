@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 def _pieces(form: str, rows: Iterator[Told], settings: Settings) -> Iterator[str]:
     if form == "csv":
         return csv_lines(rows)
-    return cfx_pieces(rows, partial(picture_address, settings.storage))
+    return cfx_pieces(rows, partial(picture_address, settings.storage, settings.station.address))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from linegate import __version__
 from linegate.answers import Disposition
 from linegate.exports.told import Finding, Told
-from linegate.inspection import Check, Measure, Result, Verdict
+from linegate.inspection import Check, Inspection, Measure, Result, Revision, Verdict
 from linegate.shapes import Box
 from linegate.texts import printable
 
@@ -37,11 +37,15 @@ VERIFICATIONS: Final = {
     Disposition.REPAIRED: "DefectRepaired",
 }
 _CHECKED: Final = {Result.PASS: "Passed", Result.FAIL: "Failed", Result.UNSURE: "Failed"}
-# The address of an inspection's annotated picture by its name in the results bucket; None where none can be told
-Address = Callable[[str], str | None]
+# The address of a revision's annotated picture; None where none can be told
+Address = Callable[[Inspection, Revision], str | None]
 
 
-def cfx_pieces(rows: Iterable[Told], address: Address = lambda _: None) -> Iterator[str]:
+def nowhere(inspection: Inspection, revision: Revision) -> None:
+    """No address of any picture is known."""
+
+
+def cfx_pieces(rows: Iterable[Told], address: Address = nowhere) -> Iterator[str]:
     """The pieces of a JSON array, an envelope to a line. What breaks off has no end, and is no JSON."""
     yield "["
     for number, told in enumerate(rows):
@@ -50,7 +54,7 @@ def cfx_pieces(rows: Iterable[Told], address: Address = lambda _: None) -> Itera
     yield "\n]\n"
 
 
-def envelope(told: Told, address: Address = lambda _: None) -> dict[str, Any]:
+def envelope(told: Told, address: Address = nowhere) -> dict[str, Any]:
     """The message of one inspection. Its UniqueID is the same whenever this revision is told: receivers drop repeats by it."""
     inspection, revision = told.inspection, told.revision
     place, transaction = inspection.place, UUID(hex=inspection.inspection_id)
@@ -117,7 +121,7 @@ def _unit(told: Told, address: Address) -> dict[str, Any]:
 def _inspection(told: Told, result: str, verified: str | None, address: Address) -> dict[str, Any]:
     inspection, revision = told.inspection, told.revision
     decision, review = revision.decision, revision.review
-    url = address(revision.annotated) if revision.annotated else None
+    url = address(inspection, revision)
     images = (
         [{"MimeType": "image/jpeg", "TransferMode": "OutOfBand", "ImageData": None, "ImageURL": url}] if url else []
     )

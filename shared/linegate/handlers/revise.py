@@ -173,7 +173,8 @@ def _revised(context: Context, inspection: Inspection, revision: Revision) -> _R
         timings = replace(timings, decided_ms=1000 * (now - inspection.received_at).total_seconds())
     told = tuple(dict.fromkeys((*inspection.told, *targets)))
     revised = replace(inspection, revision=revision, told=told, timings=timings)
-    body = notification_body(revised, revision, context.settings.storage, inspection.revision)
+    address = context.settings.station.address
+    body = notification_body(revised, revision, context.settings.storage, inspection.revision, address)
     outbox = [
         OutboxEntry(
             entry_id=outbox_id(inspection.inspection_id, revision.number, target),

@@ -1,4 +1,4 @@
-"""How the station is reached."""
+"""How the station is reached. How its pages are linked from elsewhere stands in `linegate.links`."""
 
 from urllib.parse import urlsplit
 

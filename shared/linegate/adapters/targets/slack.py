@@ -166,6 +166,8 @@ def _context(data: Mapping[str, Any]) -> str:
         said.append(f"decided by {_escaped(data['decided_by'])}")
     if not data["complete"]:
         said.append("decided at the deadline, not all answers were there")
+    if data.get("page"):
+        said.append(f"<{_url(data['page'])}|Everything about it>")
     said.append(f"inspection `{data['inspection_id']}`")
     return "  |  ".join(said)
 
