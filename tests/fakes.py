@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from PIL.Image import Image
 
@@ -56,13 +56,28 @@ class MemoryImages:
         self.reads += 1
         return self._content(ref)
 
+    def part(self, ref: ObjectRef, start: int, count: int) -> bytes:
+        return self._content(ref)[start : start + count]
+
+    def newest(self, bucket: str, name: str) -> ObjectRef:
+        if (bucket, name) not in self.objects:
+            raise ObjectMissingError(f"there is no object {name}")
+        return ObjectRef(bucket, name, self.objects[bucket, name][0])
+
     def latest(self, bucket: str, name: str) -> bytes:
-        return self._content(ObjectRef(bucket, name, self.objects.get((bucket, name), (-1, b""))[0]))
+        return self._content(self.newest(bucket, name))
 
     def write(self, bucket: str, name: str, data: bytes, content_type: str) -> int:
         generation = self.objects.get((bucket, name), (0, b""))[0] + 1
         self.objects[bucket, name] = (generation, data)
         return generation
+
+    def put(self, bucket: str, name: str, file: BinaryIO, digest: str, content_type: str) -> tuple[int, bool]:
+        generation, standing = self.objects.get((bucket, name), (0, None))
+        data = file.read()
+        if standing == data:
+            return generation, False
+        return self.write(bucket, name, data, content_type), True
 
     def create(self, bucket: str, name: str, data: bytes, content_type: str) -> bool:
         if (bucket, name) in self.objects:

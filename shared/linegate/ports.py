@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 from linegate.answers import Refusal
 from linegate.challenges import Challenge
@@ -108,12 +108,28 @@ class ImageStore(Protocol):
         """The content of this very generation. Raises ObjectMissingError when it is gone or was replaced."""
         ...
 
+    def part(self, ref: ObjectRef, start: int, count: int) -> bytes:
+        """At most `count` bytes of this very generation from `start` on, fewer at its end. Raises ObjectMissingError."""
+        ...
+
+    def newest(self, bucket: str, name: str) -> ObjectRef:
+        """The newest version of a name. Raises ObjectMissingError."""
+        ...
+
     def latest(self, bucket: str, name: str) -> bytes:
         """The content of the newest version, whichever it is. Raises ObjectMissingError."""
         ...
 
     def write(self, bucket: str, name: str, data: bytes, content_type: str) -> int:
         """Store a new version, whole or not at all; returns its generation."""
+        ...
+
+    def put(self, bucket: str, name: str, file: BinaryIO, digest: str, content_type: str) -> tuple[int, bool]:
+        """Store a new version, the whole of a file, unless the newest one that was put has this `digest` and is still there.
+
+        Returns its generation, and whether it is new: whoever puts the same again, even at the same time, gets the same
+        generation. `digest` is the SHA-256 of the content in hex; the file is read from where it stands.
+        """
         ...
 
     def create(self, bucket: str, name: str, data: bytes, content_type: str) -> bool:

@@ -1,6 +1,9 @@
 """The port ImageStore: what every adapter must do."""
 
+import hashlib
+import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -53,6 +56,53 @@ def test_the_newest_version_is_read_without_its_generation(store: ImageStore) ->
     assert store.latest("b", "results/a/r1.jpg") == b"two"
     with pytest.raises(ObjectMissingError):
         store.latest("b", "results/a/r2.jpg")
+
+
+def test_a_part_of_it_is_read_alone(store: ImageStore) -> None:
+    ref = put(store, "uploads/l/s/1.jpg", b"0123456789")
+    assert [store.part(ref, *asked) for asked in ((0, 4), (4, 100), (10, 5), (3, 0))] == [b"0123", b"456789", b"", b""]
+    put(store, "uploads/l/s/1.jpg", b"other")
+    with pytest.raises(ObjectMissingError):
+        store.part(ref, 0, 4)
+
+
+def test_the_newest_version_of_a_name_is_known(store: ImageStore) -> None:
+    put(store, "results/a/r1.jpg", b"one")
+    second = put(store, "results/a/r1.jpg", b"two")
+    assert store.newest("b", "results/a/r1.jpg") == second
+    with pytest.raises(ObjectMissingError):
+        store.newest("b", "results/a/r2.jpg")
+
+
+def give(store: ImageStore, data: bytes, name: str = "uploads/l/s/1.jpg") -> tuple[int, bool]:
+    return store.put("b", name, io.BytesIO(data), hashlib.sha256(data).hexdigest(), "image/jpeg")
+
+
+def test_what_is_put_again_is_the_same_version_and_other_content_is_a_new_one(store: ImageStore) -> None:
+    first, new = give(store, b"one")
+    assert new
+    assert store.read(ObjectRef("b", "uploads/l/s/1.jpg", first)) == b"one"
+    assert give(store, b"one") == (first, False)
+    second, new = give(store, b"two")
+    assert new
+    assert second > first
+    assert store.read(ObjectRef("b", "uploads/l/s/1.jpg", second)) == b"two"
+    third, new = give(store, b"one")
+    assert new, "a product may be taken as it was before"
+    assert third > second
+
+
+def test_what_is_large_is_put_whole(store: ImageStore) -> None:
+    data = bytes(range(256)) * (36 * 1024)  # 9 MiB: more than one request holds
+    generation, _ = give(store, data)
+    assert store.read(ObjectRef("b", "uploads/l/s/1.jpg", generation)) == data
+
+
+def test_of_those_who_put_the_same_at_the_same_time_one_is_first(store: ImageStore) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = [*pool.map(lambda _: give(store, b"one" * 1000), range(8))]
+    assert len({generation for generation, _ in answers}) == 1
+    assert sum(new for _, new in answers) == 1
 
 
 def test_an_empty_object_is_an_object(store: ImageStore) -> None:

@@ -1,5 +1,6 @@
 """A stand-in for Cloud Storage's JSON API that keeps generations and enforces preconditions, as no emulator at hand does."""
 
+import base64
 import json
 import re
 import threading
@@ -10,6 +11,8 @@ from email import policy
 from email.parser import BytesParser
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import google_crc32c
 
 from tests.standins.service import Reply, Request
 
@@ -35,12 +38,22 @@ class Buckets:
     objects: dict[tuple[str, str], Stored] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     last: int = 1_700_000_000_000_000
+    uploads: dict[str, tuple[str, dict[str, str], dict[str, Any], bytearray]] = field(default_factory=dict)
 
     def put(
-        self, bucket: str, name: str, data: bytes, content_type: str = "", metadata: dict[str, str] | None = None
+        self,
+        bucket: str,
+        name: str,
+        data: bytes,
+        content_type: str = "",
+        metadata: dict[str, str] | None = None,
+        in_place_of: str | None = None,
     ) -> dict[str, Any]:
-        """Store an object as a client of the service would; its resource."""
+        """Store an object as a client of the service would; its resource, empty where another generation stands (0: any)."""
         with self.lock:
+            standing = self.objects.get((bucket, name))
+            if in_place_of not in (None, standing.resource["generation"] if standing else "0"):
+                return {}
             self.last += 1
             now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
             resource = {
@@ -52,6 +65,7 @@ class Buckets:
                 "metageneration": "1",
                 "contentType": content_type,
                 "size": str(len(data)),
+                "crc32c": base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode(),
                 "timeCreated": now,
                 "updated": now,
                 **({"metadata": metadata} if metadata else {}),
@@ -66,7 +80,8 @@ class Buckets:
         routes = (
             ("GET", OBJECT, self._metadata),
             ("GET", MEDIA, self._media),
-            ("POST", UPLOAD, self._upload),
+            ("POST", UPLOAD, self._begin if query.get("uploadType") == "resumable" else self._upload),
+            ("PUT", UPLOAD, self._go_on),
             ("POST", REWRITE, self._rewrite),
         )
         for method, pattern, handle in routes:
@@ -86,12 +101,36 @@ class Buckets:
             return self._media(place, query, _)
         return Reply(200, held.resource) if held else _error(404, f"No such object: {place['bucket']}/{place['name']}")
 
-    def _media(self, place: dict[str, str], query: dict[str, str], _: Request) -> Reply:
+    def _media(self, place: dict[str, str], query: dict[str, str], request: Request) -> Reply:
         held = self._held(place["bucket"], place["name"], query.get("generation"))
         if held is None:
             return _error(404, f"No such object: {place['bucket']}/{place['name']}")
         headers = {"content-type": "application/octet-stream", "x-goog-generation": held.resource["generation"]}
-        return Reply(200, held.data, headers)
+        asked = re.fullmatch(r"bytes=([0-9]+)-([0-9]+)", request.headers.get("range", ""))
+        if asked is None:
+            return Reply(200, held.data, headers)
+        start, size = int(asked[1]), len(held.data)
+        if start >= size:
+            return _error(416, "The requested range cannot be satisfied.")
+        part = held.data[start : int(asked[2]) + 1]
+        return Reply(206, part, {**headers, "content-range": f"bytes {start}-{start + len(part) - 1}/{size}"})
+
+    def _begin(self, place: dict[str, str], query: dict[str, str], request: Request) -> Reply:
+        """What is larger than one request comes in parts: https://cloud.google.com/storage/docs/resumable-uploads"""
+        upload = str(len(self.uploads) + 1)
+        about = {**request.json(), "contentType": request.headers.get("x-upload-content-type", "")}
+        self.uploads[upload] = (place["bucket"], query, about, bytearray())
+        host, path = request.headers["host"], urlsplit(request.path).path
+        return Reply(200, {}, {"location": f"http://{host}{path}?uploadType=resumable&upload_id={upload}"})
+
+    def _go_on(self, _: dict[str, str], query: dict[str, str], request: Request) -> Reply:
+        bucket, asked, about, held = self.uploads[query["upload_id"]]
+        held += request.body
+        if int(request.headers["content-range"].rpartition("/")[2]) > len(held):
+            return Reply(308, {}, {"range": f"bytes=0-{len(held) - 1}"})
+        content_type, expected = about["contentType"], asked.get("ifGenerationMatch")
+        resource = self.put(bucket, about["name"], bytes(held), content_type, about.get("metadata"), expected)
+        return Reply(200, resource) if resource else _error(412, "At least one of the pre-conditions did not hold.")
 
     def _upload(self, place: dict[str, str], query: dict[str, str], request: Request) -> Reply:
         head = f"content-type: {request.headers['content-type']}\r\n\r\n".encode()
@@ -102,9 +141,15 @@ class Buckets:
         assert boundary is not None
         data = request.body.split(b"--" + boundary[1].encode())[2].split(b"\r\n\r\n", 1)[1][:-2]
         name = resource["name"]
-        if query.get("ifGenerationMatch") == "0" and (place["bucket"], name) in self.objects:
-            return _error(412, "At least one of the pre-conditions you specified did not hold.")
-        return Reply(200, self.put(place["bucket"], name, data, content.get_content_type()))
+        resource = self.put(
+            place["bucket"],
+            name,
+            data,
+            content.get_content_type(),
+            resource.get("metadata"),
+            query.get("ifGenerationMatch"),
+        )
+        return Reply(200, resource) if resource else _error(412, "At least one of the pre-conditions did not hold.")
 
     def _rewrite(self, place: dict[str, str], query: dict[str, str], _: Request) -> Reply:
         held = self._held(place["bucket"], place["name"], query.get("sourceGeneration"))

@@ -47,10 +47,24 @@ class FolderReader:
                 raise _replaced(ref)
             return data
 
-    def latest(self, bucket: str, name: str) -> bytes:
+    def part(self, ref: ObjectRef, start: int, count: int) -> bytes:
+        with self._opened(ref) as (file, _):
+            before = Identity.of(os.fstat(file.fileno()))
+            file.seek(start)
+            data = file.read(count)
+            if Identity.of(os.fstat(file.fileno())) != before:
+                raise _replaced(ref)
+            return data
+
+    def newest(self, bucket: str, name: str) -> ObjectRef:
         newest = "SELECT max(generation) FROM objects WHERE bucket = ? AND name = ?"
         ((generation,),) = self._rows.read(newest, (bucket, name))
-        return self.read(ObjectRef(bucket, name, generation or 0))
+        if generation is None:
+            raise ObjectMissingError(f"there is no object {name!r}")
+        return ObjectRef(bucket, name, generation)
+
+    def latest(self, bucket: str, name: str) -> bytes:
+        return self.read(self.newest(bucket, name))
 
     @contextmanager
     def _opened(self, ref: ObjectRef) -> Iterator[tuple[BinaryIO, str]]:
@@ -94,6 +108,25 @@ class FolderStore(FolderReader):
             os.replace(temporary, path.name, src_dir_fd=incoming, dst_dir_fd=folder)
             return self._adopted(bucket, name, path, folder)
 
+    def put(self, bucket: str, name: str, file: BinaryIO, digest: str, content_type: str) -> tuple[int, bool]:
+        with self._temporary(b"") as (temporary, incoming), self._folder_of(name) as (path, folder):
+            _fill(temporary, incoming, file)
+
+            def work(connection: sqlite3.Connection) -> tuple[int, bool]:
+                """In one transaction: nobody else puts the same meanwhile, and whoever watches the folder waits for its end."""
+                standing = connection.execute(
+                    """SELECT generation, digest, path FROM objects WHERE bucket = ? AND name = ?
+                    ORDER BY generation DESC LIMIT 1""",
+                    (bucket, name),
+                ).fetchone()
+                if standing and standing[1] == digest and os.path.lexists(os.fsdecode(standing[2])):
+                    return int(standing[0]), False
+                os.replace(temporary, path.name, src_dir_fd=incoming, dst_dir_fd=folder)
+                folders.sync(folder)
+                return _enter(connection, bucket, name, path, _identity(path, folder), digest), True
+
+            return self._database.write(work)
+
     def create(self, bucket: str, name: str, data: bytes, content_type: str) -> bool:
         with self._temporary(data) as (temporary, incoming), self._folder_of(name) as (path, folder):
             try:
@@ -110,19 +143,13 @@ class FolderStore(FolderReader):
             self._folder_of(name) as at,
         ):
             path, folder = at
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_NOFOLLOW, dir_fd=incoming), "wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-                target.flush()
-                os.fsync(target.fileno())
+            _fill(temporary, incoming, source)
             os.replace(temporary, path.name, src_dir_fd=incoming, dst_dir_fd=folder)
             self._adopted(bucket, name, path, folder)
 
     def _adopted(self, bucket: str, name: str, path: Path, folder: int) -> int:
         folders.sync(folder)
-        found = folders.status(path.name, folder)
-        if found is None:
-            raise TransientError(f"{path} was taken away as soon as it was written")
-        identity = Identity.of(found)
+        identity = _identity(path, folder)
         return self._database.write(lambda connection: adopt(connection, bucket, name, path, identity))
 
     def _path(self, name: str) -> Path:
@@ -165,6 +192,21 @@ class FolderStore(FolderReader):
                     os.unlink(name, dir_fd=incoming)
 
 
+def _fill(temporary: str, incoming: int, source: BinaryIO) -> None:
+    """Write a temporary file from another one, a part at a time, and have it on the disk."""
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_NOFOLLOW, dir_fd=incoming), "wb") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _identity(path: Path, folder: int) -> Identity:
+    found = folders.status(path.name, folder)
+    if found is None:
+        raise TransientError(f"{path} was taken away as soon as it was written")
+    return Identity.of(found)
+
+
 def adopt(connection: sqlite3.Connection, bucket: str, name: str, path: Path, found: Identity, digest: str = "") -> int:
     """The generation of the file at `path` in the index; a new one if this version of it is not known yet.
 
@@ -179,15 +221,20 @@ def adopt(connection: sqlite3.Connection, bucket: str, name: str, path: Path, fo
         key,
     ).fetchone()
     if known is None:
-        cursor = connection.execute(
-            "INSERT INTO objects (bucket, name, size, inode, mtime_ns, digest, path) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*key, raw),
-        )
-        return int(cursor.lastrowid or 0)
+        return _enter(connection, bucket, name, path, found, digest)
     generation, standing = known
     if standing != raw:  # it was archived, and has come back
         connection.execute("UPDATE objects SET path = ? WHERE generation = ?", (raw, generation))
     return int(generation)
+
+
+def _enter(connection: sqlite3.Connection, bucket: str, name: str, path: Path, found: Identity, digest: str) -> int:
+    """A new generation for the file at `path`, even where a freed inode makes it look like an earlier one."""
+    cursor = connection.execute(
+        "INSERT INTO objects (bucket, name, size, inode, mtime_ns, digest, path) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (bucket, name, found.size, found.inode, found.mtime_ns, digest, os.fsencode(path)),
+    )
+    return int(cursor.lastrowid or 0)
 
 
 def has_counted(database: Database) -> bool:
