@@ -1,7 +1,5 @@
 """The station over real HTTP: who may speak to it, what its pages show of a gate that runs, and how it ends."""
 
-import re
-import urllib.request
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -69,15 +67,3 @@ def test_what_a_page_may_not_do_is_told(url: str, browser: Browser) -> None:
 
 def test_who_asks_for_the_headers_of_a_stream_gets_them_and_no_stream(url: str) -> None:
     assert ask(url + "/lines/smt-1/live", "HEAD") == (200, b"")
-
-
-def test_a_picture_is_kept_by_browsers_only_where_it_stays_the_same(url: str) -> None:
-    identity = re.findall(r"/pictures/([0-9a-f]{32})/", ask(url + "/lines/smt-1")[1].decode())[0]
-
-    def kept(which: str) -> str:
-        with urllib.request.urlopen(f"{url}/pictures/{identity}/{which}", timeout=10) as answer:
-            return str(answer.headers["Cache-Control"])
-
-    assert "immutable" in kept("upload")
-    assert "immutable" in kept("annotated?revision=1")
-    assert kept("annotated") == "no-store"  # a person's decision draws another one

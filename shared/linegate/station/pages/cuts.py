@@ -21,7 +21,8 @@ from linegate.errors import ImageRejectedError, ObjectMissingError, TransientErr
 from linegate.inspection import Detection, Inspection, Laid, Manifest
 from linegate.station.laying import laid_over
 from linegate.station.opened import Opened
-from linegate.station.site import Site, site_of
+from linegate.station.pages.pictures import inspection_of
+from linegate.station.site import Site
 
 # Around a finding, in parts of its longer side and in pixels: a person wants to see more around it than a verifier.
 PADDING: Final = 0.75
@@ -64,10 +65,7 @@ def whole(request: Request) -> Response:
 
 
 def _inspected(request: Request) -> tuple[Site, Inspection, Manifest]:
-    site = site_of(request)
-    inspection = site.context.inspections.get(request.path_params["inspection_id"])
-    if inspection is None:
-        raise HTTPException(404)
+    site, inspection = inspection_of(request)
     if inspection.manifest is None:  # nobody has opened it yet, or nobody could
         raise HTTPException(404, "This picture was not inspected.")
     return site, inspection, inspection.manifest
