@@ -21,12 +21,12 @@ from linegate.station.addresses import hosts
 from linegate.station.doors import Entrance
 from linegate.station.live import Hub
 from linegate.station.opened import Opened
-from linegate.station.pages import cuts, enter, home, line, numbers, pictures, report, review
+from linegate.station.pages import board, boards, cuts, enter, home, line, numbers, pictures, report, review
 from linegate.station.presence import Presence
 from linegate.station.shield import Shield
 from linegate.station.site import Site, site_for
 
-PAGES: Final = (home, line, review, numbers, report, pictures, cuts, enter)
+PAGES: Final = (home, line, review, boards, board, numbers, report, pictures, cuts, enter)
 
 
 def asgi(site: Site) -> Starlette:

@@ -35,6 +35,12 @@ class Asked:
         } | changes
         return urlencode({name: value for name, value in kept.items() if value not in (None, "")})
 
+    def products(self, **changes: str) -> str:
+        """The address of the list that they stand in, with these changed; empty for a shift, by which none is found."""
+        if self.period.shift:
+            return ""
+        return f"/boards?{self.query(per=None, **changes)}"
+
 
 def asked(params: Mapping[str, str], station: Station, now: datetime) -> Asked:
     """What the address says; the last USUAL_DAYS where it says no days. Refuses what makes no sense with 400."""

@@ -76,7 +76,7 @@ def _finding(number: int, detection: Detection, check: Check, manifest: Manifest
         "said": SAID[check.result],
         "reason": visible(check.reason),
         "by": visible(" ".join(filter(None, (check.model, check.model_version)))),
-        "more": [visible(text) for text in _more(detection, manifest)],
+        "more": [visible(text) for text in more(detection, manifest)],
         "cut": [left, top, right - left, bottom - top],
         "box": [round(side, 1) for side in (x, y, detection.box.width, detection.box.height)],
         "outline": [[round(x, 1), round(y, 1)] for x, y in detection.outline],
@@ -84,7 +84,7 @@ def _finding(number: int, detection: Detection, check: Check, manifest: Manifest
     }
 
 
-def _more(detection: Detection, manifest: Manifest) -> Iterable[str]:
+def more(detection: Detection, manifest: Manifest) -> Iterable[str]:
     """What else is known of a finding, as short texts."""
     if detection.measure is not None:
         yield str(detection.measure)

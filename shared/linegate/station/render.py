@@ -15,7 +15,7 @@ from linegate import __version__
 from linegate.inspection import Verdict
 from linegate.station.site import Site, site_of
 from linegate.station.who import Role, person_of
-from linegate.texts import visible
+from linegate.texts import brief, printable, visible
 from linegate.wording import between, duration, number, share
 
 HERE: Final = Path(__file__).parent
@@ -38,6 +38,7 @@ def templates() -> Environment:
     )
     environment.globals |= {"SHAPES": SHAPES, "Role": Role, "version": __version__}
     environment.filters |= {"clock": clock, "day": day, "percent": percent, "minute": minute}
+    environment.filters |= {"brief": brief, "printable": printable}
     environment.filters |= {"share": share, "between": between, "number": _number, "duration": duration}
     return environment
 

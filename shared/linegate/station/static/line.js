@@ -1,9 +1,8 @@
 // The page of a line: the last product, or for a while an earlier one that a person chose; zoom; sound on FAIL.
 import { follow, put } from "/static/live.js";
+import { keys, zoomable } from "/static/zoom.js";
 
 const RETURNS_MS = 30000; // nobody touched the page for so long: the last product is shown again
-const CLOSEST = 16;
-const STEP = 1.4;
 
 const root = document.getElementById("live");
 const product = document.getElementById("product");
@@ -132,67 +131,10 @@ picture.addEventListener("error", () => {
 
 // ---- zoom: wheel, two fingers, buttons, keys
 
-const zoom = {
-  by: 1, x: 0, y: 0,
-  reset() { this.by = 1; this.x = this.y = 0; this.put(); },
-  // Closer or farther; what lies at a point of the window stays there.
-  to(by, clientX, clientY) {
-    const box = view.getBoundingClientRect();
-    const [x, y] = [clientX - box.x - box.width / 2, clientY - box.y - box.height / 2];
-    const next = Math.min(CLOSEST, Math.max(1, by));
-    this.x = x - (x - this.x) * (next / this.by);
-    this.y = y - (y - this.y) * (next / this.by);
-    this.by = next;
-    this.put();
-    this.hold();
-  },
-  step(factor) {
-    const box = view.getBoundingClientRect();
-    this.to(this.by * factor, box.x + box.width / 2, box.y + box.height / 2);
-  },
-  pan(x, y) { this.x += x; this.y += y; this.put(); this.hold(); },
-  put() {
-    const [most, high] = [(this.by - 1) * view.clientWidth / 2, (this.by - 1) * view.clientHeight / 2];
-    this.x = Math.min(most, Math.max(-most, this.x));
-    this.y = Math.min(high, Math.max(-high, this.y));
-    picture.style.transform = this.by === 1 ? "" : `translate(${this.x}px, ${this.y}px) scale(${this.by})`;
-    view.classList.toggle("near", this.by > 1);
-  },
-  // Who looks closely is not to lose the product to the next one.
-  hold() { if (this.by > 1 && chosen === "" && current().id) hold(); },
-};
-
-view.addEventListener("wheel", (event) => {
-  event.preventDefault();
-  zoom.to(zoom.by * Math.exp(-event.deltaY / 400), event.clientX, event.clientY);
-}, { passive: false });
-
-const fingers = new Map();
-view.addEventListener("pointerdown", (event) => {
-  if (event.target.closest("button")) return;
-  fingers.set(event.pointerId, event);
-  view.setPointerCapture(event.pointerId);
-});
-view.addEventListener("pointermove", (event) => {
-  const before = fingers.get(event.pointerId);
-  if (!before) return;
-  if (fingers.size === 2) {
-    const [other] = [...fingers].filter(([id]) => id !== event.pointerId).map(([, each]) => each);
-    const apart = (one) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
-    zoom.to(zoom.by * apart(event) / Math.max(1, apart(before)), (event.clientX + other.clientX) / 2, (event.clientY + other.clientY) / 2);
-  } else if (zoom.by > 1) {
-    zoom.pan(event.clientX - before.clientX, event.clientY - before.clientY);
-  }
-  fingers.set(event.pointerId, event);
-});
-for (const kind of ["pointerup", "pointercancel"]) {
-  view.addEventListener(kind, (event) => fingers.delete(event.pointerId));
-}
-view.addEventListener("dblclick", (event) => {
-  if (!event.target.closest("button")) zoom.to(zoom.by > 1 ? 1 : 3, event.clientX, event.clientY);
-});
-document.getElementById("closer").addEventListener("click", () => zoom.step(STEP));
-document.getElementById("farther").addEventListener("click", () => zoom.step(1 / STEP));
+// Who looks closely is not to lose the product to the next one.
+const zoom = zoomable(view, picture, (by) => { if (by > 1 && chosen === "" && current().id) hold(); });
+document.getElementById("closer").addEventListener("click", () => zoom.step(true));
+document.getElementById("farther").addEventListener("click", () => zoom.step(false));
 document.getElementById("whole").addEventListener("click", whole);
 
 function whole() {
@@ -248,23 +190,11 @@ if (sounds.wanted) sounds.wake();
 
 // ---- keys
 
-addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
-  const pan = (x, y) => zoom.pan(x * view.clientWidth / 8, y * view.clientHeight / 8);
-  const near = zoom.by > 1;
-  const acts = {
-    ArrowLeft: () => (near ? pan(1, 0) : move(-1)),
-    ArrowRight: () => (near ? pan(-1, 0) : move(1)),
-    ArrowUp: near ? () => pan(0, 1) : null,
-    ArrowDown: near ? () => pan(0, -1) : null,
-    "+": () => zoom.step(STEP), "=": () => zoom.step(STEP), "-": () => zoom.step(1 / STEP), "0": whole,
-    Escape: back, Home: back,
-    s: () => sound.click(),
-  };
-  const act = acts[event.key];
-  if (!act) return;
-  event.preventDefault();
-  act();
+keys(zoom, view, {
+  "0": whole,
+  ArrowLeft: () => move(-1), ArrowRight: () => move(1),
+  Escape: back, Home: back,
+  s: () => sound.click(),
 });
 
 look();
