@@ -244,7 +244,7 @@ _NEEDED: Final = {
 
 # What holds nothing secret, even where a value of it comes from the environment (a folder, say)
 _OPEN: Final = {"recipes", "lines", "network", "images", "storage", "cloud", "edge"}
-_OPEN_KEYS: Final = {"type", "lines", "verdicts"}
+_OPEN_KEYS: Final = {"type", "lines", "verdicts", "listen", "address", "hosts", "time_zone"}
 # A shorter value in an address is a setting, not a key
 _KEY_LENGTH: Final = 8
 # A part of an address's path that is no word: long, with digits in it
@@ -280,6 +280,9 @@ def _secrets(part: Any, environment: Mapping[str, str]) -> Iterator[str]:
             yield from _texts(filled.get(key))
         for secret in _texts(filled.get("secrets")):
             yield from (secret, secret.removeprefix("whsec_"))
+        tokens = filled.get("tokens")
+        for token in tokens.values() if isinstance(tokens, dict) else ():
+            yield from _texts(token.get("token") if isinstance(token, dict) else None)
         for key in ("url", "api_url"):
             for url in _texts(filled.get(key)):
                 yield from _keys_in(url)
@@ -339,6 +342,7 @@ def _references(raw: Mapping[str, Any]) -> list[str]:
                 faults.append(f"targets.{name}.lines: no line named {line!r}; there is {_listed(lines)}")
         kind = kind_of(TARGETS, target.get("type", type_of(TARGETS[0])))
         faults += [f"targets.{name}.{fault}" for fault in kind.lacks(target, raw)] if kind else []
+    faults += _token_lines(raw, lines)
     cloud = raw.get("cloud")
     if isinstance(cloud, dict) and not cloud.get("golden_bucket"):
         faults += [
@@ -357,6 +361,23 @@ def _references(raw: Mapping[str, Any]) -> list[str]:
     if isinstance(gemini, dict) and bool(gemini.get("api_key")) == bool(gemini.get("project")):
         faults.append("gemini: needs either api_key (Gemini API) or project (Vertex AI)")
     return faults
+
+
+def _token_lines(raw: Mapping[str, Any], lines: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of tokens that are none."""
+    for name, token in _below(raw, "station", "tokens").items():
+        named = token.get("lines") if isinstance(token, dict) else None
+        for line in named if isinstance(named, list) else []:
+            if isinstance(line, str) and line not in lines:
+                yield f"station.tokens.{name}.lines: no line named {line!r}; there is {_listed(lines)}"
+
+
+def _below(raw: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    """The mapping that stands there; an empty one where something else does."""
+    found: Any = raw
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def _challenged(name: str, line: Mapping[str, Any], lines: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

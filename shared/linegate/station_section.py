@@ -2,6 +2,7 @@
 
 import re
 from datetime import time
+from enum import StrEnum
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -79,6 +80,40 @@ class Member(Section):
         return self
 
 
+class May(StrEnum):
+    """What a token's bearer may do."""
+
+    LOOK = "look"
+    REVIEW = "review"
+    UPLOAD = "upload"
+
+
+# A token that can be guessed opens the gate to everybody.
+SHORTEST_TOKEN: Final = 24
+
+
+def _token(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if PLACEHOLDER.search(text):
+        return secret
+    if len(text) < SHORTEST_TOKEN or not text.isascii() or any(char.isspace() for char in text):
+        raise ValueError(
+            f"must be at least {SHORTEST_TOKEN} letters, digits or signs without spaces (openssl rand -hex 32 makes one)"
+        )
+    return secret
+
+
+class Token(Section):
+    """A machine that asks the station."""
+
+    token: Annotated[SecretStr, AfterValidator(_token)]
+    """It sends this as `Authorization: Bearer TOKEN`."""
+    may: Annotated[list[May], Field(min_length=1)]
+    """`look`: see everything. `review`: also decide, under the token's name. `upload`: send pictures."""
+    lines: list[str] | None = None
+    """Names of the lines that it may do that for; all of them if left out."""
+
+
 class Station(Section):
     """The pages for people at the line."""
 
@@ -102,6 +137,8 @@ class Station(Section):
     """A secret of 16 letters or more by which `audit_share` of a recipe is drawn, so that nobody can guess which products."""
     shifts: dict[Name, WallTime] = {}
     """When each shift begins, e.g. {early: "06:00", late: "14:00", night: "22:00"}; it ends where the next one begins."""
+    tokens: dict[Name, Token] = {}
+    """Machines that ask without a person: an MES, a camera. By name, which stands with what they decide."""
 
     @field_validator("shifts")
     @classmethod
@@ -133,9 +170,9 @@ class Station(Section):
     @model_validator(mode="after")
     def _nobody_from_outside(self) -> "Station":
         host = self.listen_at[0]
-        if not self.people and self.anybody == "nobody" and host not in LOOPBACK:
+        if not self.people and not self.tokens and self.anybody == "nobody" and host not in LOOPBACK:
             raise ValueError(
-                f"listens at {host} and knows nobody: name people, or say `anybody: look` if everybody there may look"
+                f"listens at {host} and knows nobody: name people or tokens, or say `anybody: look` if everybody may look"
             )
         return self
 

@@ -18,22 +18,30 @@ from linegate.errors import TransientError
 from linegate.logs import log
 from linegate.station import render
 from linegate.station.addresses import hosts
+from linegate.station.api import routes
+from linegate.station.api.operation import ROOT
 from linegate.station.doors import Entrance
 from linegate.station.live import Hub
 from linegate.station.opened import Opened
 from linegate.station.pages import board, boards, cuts, enter, home, line, numbers, pictures, report, review
 from linegate.station.presence import Presence
-from linegate.station.shield import Shield
+from linegate.station.problems import ProblemError, refusal
+from linegate.station.shield import HEALTH, Shield
 from linegate.station.site import Site, site_for
+from linegate.station.tokens import Bearer
 
-PAGES: Final = (home, line, review, boards, board, numbers, report, pictures, cuts, enter)
+PAGES: Final = (home, line, review, boards, board, numbers, report, pictures, cuts, enter, routes)
 
 
 def asgi(site: Site) -> Starlette:
     """Pages, pictures and streams of one gate."""
     app = Starlette(
         routes=list(_routes()),
-        middleware=[Middleware(Shield, hosts=hosts(site.settings)), Middleware(Entrance, doors=site.doors)],
+        middleware=[
+            Middleware(Shield, hosts=hosts(site.settings)),
+            Middleware(Bearer, tokens=site.station.tokens),
+            Middleware(Entrance, doors=site.doors),
+        ],
         exception_handlers={HTTPException: _refused, TransientError: _unavailable, Exception: _broken},
     )
     app.state.site = site
@@ -66,6 +74,8 @@ class _Files(StaticFiles):
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if request.url.path.startswith(f"{ROOT}/") or request.url.path == HEALTH:
+        return refusal(error)
     told = {404: "There is nothing here."}
     said = told.get(error.status_code, error.detail) if error.detail in ("", "Not Found") else error.detail
     return render.page(request, "told.html", error.status_code, said=said)
@@ -79,4 +89,6 @@ def _unavailable(request: Request, error: Exception) -> Response:
 
 def _broken(request: Request, error: Exception) -> Response:
     log.error("station.failed", path=request.url.path, exc_info=error)
+    if request.url.path.startswith(f"{ROOT}/"):
+        return ProblemError.of(500, "fault", "This is a fault of Linegate.", "Its log says where.").response()
     return render.page(request, "told.html", 500, said="This is a fault of Linegate; its log says where.")

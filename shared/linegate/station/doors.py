@@ -10,13 +10,15 @@ from urllib.parse import quote
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from linegate.logs import log
 from linegate.ports import Clock
+from linegate.station.problems import ProblemError
 from linegate.station.sessions import COOKIE, Sessions, hash_of
 from linegate.station.throttle import Throttle
+from linegate.station.tokens import machine_of
 from linegate.station.who import Person, Role
 from linegate.station_section import Member, Station
 
@@ -157,6 +159,9 @@ class Entrance:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
+        if machine_of(request) is not None:  # its token has said who it is
+            await self._app(scope, receive, send)
+            return
         known = await run_in_threadpool(self._known, request)
         request.state.person = known.person
 
@@ -178,5 +183,6 @@ class Entrance:
         if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
             asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/enter?next={quote(asked)}", 303)
-        said = {"title": "Say who you are", "status": 401, "detail": "Enter at /enter, or send a token."}
-        return JSONResponse(said, 401, {"WWW-Authenticate": "Bearer"}, "application/problem+json")
+        return ProblemError.of(
+            401, "no-token", "Nobody knows who you are.", "Enter at /enter, or send a token of station.tokens."
+        ).response()

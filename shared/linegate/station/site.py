@@ -15,7 +15,7 @@ from linegate.settings import Settings
 from linegate.station.doors import Door, Everybody, Members, Proxied
 from linegate.station.sessions import Sessions, hash_of
 from linegate.station.who import Role
-from linegate.station_section import Station
+from linegate.station_section import LOOPBACK, Station
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def _doors(settings: Settings, clock: Clock) -> Iterator[Door]:
     if any(hash_of(member) for member in station.people.values()):
         lasts = timedelta(hours=station.session_h)
         yield Members(station, Sessions(bootstrap.session_key(settings), station.people, lasts), clock)
-    if not station.people or station.anybody == "look":
+    if station.anybody == "look" or (not station.people and station.listen_at[0] in LOOPBACK):
         yield Everybody(Role.LOOK)
 
 

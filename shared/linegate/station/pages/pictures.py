@@ -23,6 +23,8 @@ from linegate.inspection import Inspection, ObjectRef, Revision
 from linegate.ports import ImageStore
 from linegate.station import ranges
 from linegate.station.site import Site, site_of
+from linegate.station.tokens import sees
+from linegate.station.who import Role, person_of
 
 # What a browser shows, by what stands where
 TYPES: Final = (
@@ -83,10 +85,12 @@ class Held:
 
 
 def inspection_of(request: Request) -> tuple[Site, Inspection]:
-    """The inspection whose picture is asked for. Refuses what nobody knows with 404."""
+    """The inspection whose picture is asked for. Refuses who may not look with 403, and what they know nothing of with 404."""
+    if not person_of(request).may(Role.LOOK):
+        raise HTTPException(403, "This needs the role look.")
     site = site_of(request)
     inspection = site.context.inspections.get(request.path_params["inspection_id"])
-    if inspection is None:
+    if inspection is None or not sees(request, inspection.place.line):
         raise HTTPException(404, "No such picture: nothing is known of this inspection, or it is not kept any more.")
     return site, inspection
 
