@@ -102,6 +102,16 @@ class MemoryImages:
 class MemoryOutbox:
     held: dict[str, OutboxEntry] = field(default_factory=dict)
     disabled: dict[str, str] = field(default_factory=dict)
+    reported: dict[str, datetime] = field(default_factory=dict)
+
+    def add(self, entry: OutboxEntry) -> bool:
+        return self.held.setdefault(entry.entry_id, entry) is entry
+
+    def reported_until(self, target: str) -> datetime | None:
+        return self.reported.get(target)
+
+    def note_reported(self, target: str, until: datetime) -> None:
+        self.reported[target] = until
 
     def pending(self, inspection_id: str, revision: int) -> list[OutboxEntry]:
         return [

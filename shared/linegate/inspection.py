@@ -337,7 +337,7 @@ class OutboxEntry:
     """One notification of one target. `body` is frozen, so that one id always carries the same bytes."""
 
     entry_id: str
-    inspection_id: str
+    inspection_id: str  # of a report, its own id: see `shift_report`
     line: str
     revision: int
     target: str

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from linegate.inspection import Verdict
 from linegate.line.conversation import Conversation, nobody
@@ -163,12 +163,20 @@ class TargetKind(Kind):
     # Beside a line: it hears of a line's products one after the other, as they were decided
     in_order: ClassVar[bool] = False
 
-    verdicts: Annotated[list[Verdict], Field(min_length=1)] = list(Verdict)
-    """Which it hears of; it also hears the correction of what it heard."""
+    verdicts: list[Verdict] = list(Verdict)
+    """Which it hears of; it also hears the correction of what it heard. None (`[]`) for reports alone."""
+    reports: bool = False
+    """Whether it hears of each shift that is over, in figures: of each of its `lines`, or of all together."""
     lines: list[str] | None = None
     """Whose products it hears of; all, unknown ones included, if unset."""
     give_up_after_s: Seconds = 86_400.0
     """A notification that was not taken until then is dead."""
+
+    @model_validator(mode="after")
+    def _hears_something(self) -> "TargetKind":
+        if not self.verdicts and not self.reports:
+            raise ValueError("hears of nothing: name `verdicts`, or say `reports: true`")
+        return self
 
     def build(self, around: Surroundings) -> Target:
         """What it keeps open goes to `around.at_stop`. Nobody need be there yet."""

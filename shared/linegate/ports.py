@@ -198,8 +198,18 @@ class Inspections(Protocol):
 
 class Outbox(Protocol):
     """Notifications on their way to their targets, and the targets that are disabled. `Inspections.commit` creates the
-    entries. Every method raises TransientError when the store can't answer.
+    entries, but for those of reports. Every method raises TransientError when the store can't answer.
     """
+
+    def add(self, entry: OutboxEntry) -> bool:
+        """Create an entry that hangs on no revision; False, and nothing written, if one of that id exists."""
+        ...
+
+    def reported_until(self, target: str) -> datetime | None:
+        """Up to when shifts have been reported to it; None before the first time."""
+        ...
+
+    def note_reported(self, target: str, until: datetime) -> None: ...
 
     def pending(self, inspection_id: str, revision: int) -> list[OutboxEntry]:
         """PENDING entries of one revision."""

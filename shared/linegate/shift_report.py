@@ -1,10 +1,13 @@
-"""The report of one shift: which one is meant, its short text, and the same as plain data."""
+"""The report of one shift: which one is meant, its short text, the same as plain data, and as targets are told it."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from linegate import __version__
 from linegate.inspection import Verdict
+from linegate.notification import MAX_BYTES
 from linegate.numbers import CERTAINTY, Measured, waiting
 from linegate.period import Figures, Per, figures, of_shift
 from linegate.ports import Queries
@@ -19,6 +22,13 @@ SCHEMA: Final = 1
 CLASSES: Final = 10
 LINES: Final = 50
 LONGEST: Final = 200
+# How ids of reports begin, which no inspection's does. No name of a shift or a line holds a colon.
+REPORT: Final = "report:"
+
+
+def report_id(shift: Shift, line: str | None = None) -> str:
+    """What entries of the outbox are told by that report this shift: of one line, or of all together."""
+    return ":".join(filter(None, (f"{REPORT}{shift.day.isoformat()}", shift.name, line)))
 
 
 def last_ended(station: Station, now: datetime, name: str | None = None) -> Shift:
@@ -142,6 +152,30 @@ def data(told: Figures, time_zone: str) -> dict[str, Any]:
             for point in told.chart.alarms
         ],
     }
+
+
+def body(told: Figures, settings: Settings, now: datetime) -> str:
+    """JSON of the event `shift.ended`, under 20 kB in UTF-8; what does not fit is counted.
+
+    shared/docs/report.schema.json describes it.
+    """
+    shift, station = told.shifts[0], settings.station
+    asked = {"day": shift.day.isoformat(), "shift": shift.name} | (
+        {"line": told.period.line} if told.period.line else {}
+    )
+    page = {"page": f"{station.address.rstrip('/')}/report?{urlencode(asked)}"} if station.address else {}
+    content = data(told, station.time_zone)
+    lists = {key: content[key] for key in ("classes", "lines", "alarms")}
+    all_ = {"classes": len(told.defects), "lines": len(told.tables["line"]), "alarms": len(told.chart.alarms)}
+    while True:
+        omitted = {key: all_[key] - len(each) for key, each in lists.items()}
+        told_of = {**content, "made_at": _utc(now), "omitted": omitted, **page}
+        event = {"type": "shift.ended", "timestamp": content["counted_until"], "data": told_of}
+        text_ = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+        longest = max(lists.values(), key=lambda each: len(json.dumps(each)))
+        if len(text_.encode("utf-8", "replace")) < MAX_BYTES or not longest:
+            return text_
+        del longest[len(longest) * 3 // 4 :]
 
 
 def _measured(one: Measured) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
-from linegate.inspection import OutboxState
+from linegate.inspection import OutboxEntry, OutboxState, outbox_id
 from tests.contract.examples import ID, Store, board, entry, revision
 from tests.fakes import START
 
@@ -80,3 +80,42 @@ def test_a_disabled_target_holds_its_entries_until_it_is_enabled(store: Store) -
     assert store.outbox.entries(ID, "hmi") == [replace(held, state=OutboxState.PENDING) for held in entries]
     assert store.outbox.disabled_targets() == {}
     assert store.outbox.enable_target("hmi") == []
+
+
+def told_of_a_shift(target: str = "hmi") -> OutboxEntry:
+    about = "report:2026-03-01:early"
+    return OutboxEntry(outbox_id(about, 1, target), about, "", 1, target, '{"a":"ü"}', START)
+
+
+def test_an_entry_that_hangs_on_no_revision_is_made_once(store: Store) -> None:
+    report = told_of_a_shift()
+    assert store.outbox.add(report)
+    assert not store.outbox.add(replace(report, body="another", created_at=START + timedelta(hours=1)))
+    assert store.outbox.entries(report.inspection_id, "hmi") == [report]
+    assert store.outbox.add(told_of_a_shift("mes"))
+    assert store.outbox.stranded(START, START, 10) == [report, told_of_a_shift("mes")]
+    assert store.outbox.update(replace(report, state=OutboxState.SENT, attempts=1))
+    assert not store.outbox.add(report), "what was sent is not made anew"
+
+
+def test_of_8_making_an_entry_at_once_one_does(store: Store) -> None:
+    bodies = [str(number) for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda body: store.outbox.add(replace(told_of_a_shift(), body=body)), bodies))
+    assert made.count(True) == 1
+    (entry_,) = store.outbox.entries(told_of_a_shift().inspection_id, "hmi")
+    assert entry_.body == bodies[made.index(True)]
+
+
+def test_a_report_is_held_for_a_disabled_target_as_any_notification(store: Store) -> None:
+    store.outbox.add(replace(told_of_a_shift(), state=OutboxState.HELD))
+    assert [each.state for each in store.outbox.enable_target("hmi")] == [OutboxState.PENDING]
+
+
+def test_how_far_each_target_has_heard_of_shifts_is_remembered(store: Store) -> None:
+    assert store.outbox.reported_until("hmi") is None
+    store.outbox.note_reported("hmi", START)
+    store.outbox.note_reported("mes", START + timedelta(hours=8))
+    store.outbox.note_reported("hmi", START + timedelta(hours=1))
+    assert store.outbox.reported_until("hmi") == START + timedelta(hours=1)
+    assert store.outbox.reported_until("mes") == START + timedelta(hours=8)

@@ -98,7 +98,8 @@ def test_the_version_has_its_entry_in_the_changelog() -> None:
     assert f"\n## [{linegate.__version__}] - " in CHANGELOG.read_text()
 
 
-def test_the_notification_that_is_shown_fits_its_schema() -> None:
-    (example,) = re.findall(r"```json\n(.*?)```", (DOCS / "integration.md").read_text(), re.DOTALL)
-    schema = json.loads((DOCS / "webhook.schema.json").read_text())
-    jsonschema.Draft202012Validator(schema).validate(json.loads(example))
+def test_the_notifications_that_are_shown_fit_their_schemas() -> None:
+    shown = re.findall(r"```json\n(.*?)```", (DOCS / "integration.md").read_text(), re.DOTALL)
+    for example, name in zip(shown, ("webhook", "report"), strict=True):
+        schema = json.loads((DOCS / f"{name}.schema.json").read_text())
+        jsonschema.Draft202012Validator(schema).validate(json.loads(example))

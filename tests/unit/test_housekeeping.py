@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from linegate.adapters.local.database import Database
+from linegate.adapters.local.store import SqliteOutbox
 from linegate.edge.housekeeping import DAY_S, Housekeeper
+from linegate.inspection import OutboxEntry, OutboxState
 from linegate.sections import Edge, Line
 from linegate.settings import Recipe, Settings
 
@@ -101,3 +104,21 @@ def test_records_of_the_future_remove_nothing(house: House) -> None:
     house.received(31 * DAY_S)
     house.received(-2 * DAY_S)
     assert house.start().run() == 0
+
+
+def test_reports_of_old_shifts_are_removed_and_what_is_still_to_be_told_stays(house: House) -> None:
+    outbox = SqliteOutbox(house.database)
+    for number, (days, state) in enumerate([(40, "SENT"), (40, "PENDING"), (40, "HELD"), (10, "SENT")]):
+        made_at = datetime.fromtimestamp(house.clocks.wall - days * DAY_S, UTC)
+        about = f"report:2026-03-01:{number}"
+        outbox.add(OutboxEntry(f"{about}_r1_hmi", about, "", 1, "hmi", "{}", made_at, OutboxState(state)))
+    house.received(40 * DAY_S)
+    keeper = house.start()
+    for _ in range(60 * 24):
+        house.clocks.advance(HOUR_S)
+        house.received(0)
+        keeper.run()
+        if not house.database.read("SELECT 1 FROM outbox WHERE id LIKE '%:0\\_r1%' ESCAPE '\\'"):
+            break
+    left = [row[0] for row in house.database.read("SELECT id FROM outbox ORDER BY id")]
+    assert left == [f"report:2026-03-01:{number}_r1_hmi" for number in (1, 2, 3)]

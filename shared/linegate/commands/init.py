@@ -120,6 +120,7 @@ targets: {}
 #     url: http://hmi-1.local:8080/linegate
 #     secrets: ["@secret@"]
 #     verdicts: [FAIL, REVIEW, ERROR]            # all, if left out
+#     reports: true                              # a report of each shift that is over, beside verdicts; false, if left out
 #     lines: [smt-1]                             # all, if left out
 #     timeout_s: 15                              # of one call
 #     give_up_after_s: 86400                     # a notification that was not taken until then is dead

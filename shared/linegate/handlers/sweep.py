@@ -1,4 +1,4 @@
-"""On a clock: decides what is overdue, and publishes again what must have got lost.
+"""On a clock: decides what is overdue, publishes again what must have got lost, and reports shifts that are over.
 
 Each product and each entry is looked at by itself. What fails goes to the end of the queue, so that however much can't be
 decided, everything else still is.
@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from linegate.deciders import SWEEP
 from linegate.handlers.context import Context
 from linegate.handlers.outbox import publish_outbox
+from linegate.handlers.reports import report_shifts
 from linegate.handlers.revise import revise
 from linegate.inspection import Inspection, OutboxEntry, OutboxState
 from linegate.logs import bound, log
@@ -43,6 +44,7 @@ def sweep(context: Context) -> None:
             _close(context, entry, now)
     if republished:
         log.warning("outbox.stranded", entries=republished)
+    report_shifts(context)
 
 
 def _pages(page: Callable[[], list[T]], key: Callable[[T], str], until: float) -> Iterator[T]:

@@ -5,7 +5,9 @@
     inspections/{inspection_id}/revisions/{n}   one decision: creating it is the latch that makes a verdict exactly one
     inspections/{inspection_id}/refusals/{id}   a person's review that became no revision, and why
     outbox/{inspection_id}_r{n}_{target}        one notification
+    outbox/report:{day}:{shift}_r1_{target}     the same, of a shift
     disabled_targets/{target}                   a target that is sent nothing
+    reported_targets/{target}                   up to when shifts have been reported to it
     challenges/{line}:{recipe}:{setup}          the last time that known-bad boards were put through
     rollups/{line, recipe}_{day}_{shard}        a part of what is counted in the hours of a day (UTC)
 
@@ -253,6 +255,27 @@ class FirestoreOutbox:
     def __init__(self, store: Firestore) -> None:
         self._store = store
         self._disabled: tuple[float, dict[str, str]] = (0.0, {})
+
+    def add(self, entry: OutboxEntry) -> bool:
+        document = self._store.entry(entry.entry_id)
+        with mapped(SERVICE):
+            try:
+                document.create(dump(entry) | self._store.expiry(), retry=RETRY, timeout=BUDGET_S)
+            except exceptions.AlreadyExists:  # or our own creation, whose answer got lost: sweep has it published
+                return False
+        return True
+
+    def reported_until(self, target: str) -> datetime | None:
+        with mapped(SERVICE):
+            found: Any = self._reported(target).get(retry=RETRY, timeout=BUDGET_S)
+        return found.get("until") if found.exists else None
+
+    def note_reported(self, target: str, until: datetime) -> None:
+        with mapped(SERVICE):
+            self._reported(target).set({"until": until}, retry=RETRY, timeout=BUDGET_S)
+
+    def _reported(self, target: str) -> firestore.DocumentReference:
+        return self._store.client.collection("reported_targets").document(target)
 
     def pending(self, inspection_id: str, revision: int) -> list[OutboxEntry]:
         found = self._store.entries(inspection_id=inspection_id, revision=revision, state=OutboxState.PENDING)

@@ -4,6 +4,7 @@ import sqlite3
 
 from linegate.adapters.local import catalogue
 from linegate.adapters.local.database import Database, Rows
+from linegate.shift_report import REPORT
 
 NOTE = "removed_until"
 
@@ -21,9 +22,15 @@ def removed_until(rows: Rows) -> float | None:
 
 
 def note_removed_until(database: Database, seconds: float) -> None:
-    """The counts of the time before go with it."""
+    """The counts of the time before go with it, and the reports that were made of them and are done."""
 
     def work(connection: sqlite3.Connection) -> None:
+        span = (REPORT, f"{REPORT}~", seconds)  # all ids that begin so, by index
+        connection.execute(
+            """DELETE FROM outbox WHERE inspection_id >= ? AND inspection_id < ? AND created_at < ?
+            AND state NOT IN ('PENDING', 'HELD')""",
+            span,
+        )
         connection.execute("REPLACE INTO notes VALUES (?, ?)", (NOTE, repr(seconds)))
         catalogue.remove_counts(connection, seconds)
 

@@ -3,7 +3,8 @@
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 from linegate.adapters.local import catalogue
 from linegate.adapters.local.database import Database
@@ -12,6 +13,9 @@ from linegate.challenges import Challenge
 from linegate.errors import PermanentError
 from linegate.inspection import Check, Inspection, Manifest, OutboxEntry, OutboxState, Revision
 from linegate.stored import dump_json, load_json, readable
+
+# Of the notes, one for each target: up to when shifts have been reported to it.
+REPORTED: Final = "reported_until:"
 
 
 class SqliteInspections:
@@ -109,6 +113,18 @@ class SqliteInspections:
 class SqliteOutbox:
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def add(self, entry: OutboxEntry) -> bool:
+        query = "INSERT OR IGNORE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        return self._database.write(lambda connection: connection.execute(query, _outbox_row(entry)).rowcount == 1)
+
+    def reported_until(self, target: str) -> datetime | None:
+        rows = self._database.read("SELECT value FROM notes WHERE name = ?", (f"{REPORTED}{target}",))
+        return datetime.fromisoformat(rows[0][0]) if rows else None
+
+    def note_reported(self, target: str, until: datetime) -> None:
+        row = (f"{REPORTED}{target}", until.astimezone(UTC).isoformat())
+        self._database.write(lambda connection: connection.execute("REPLACE INTO notes VALUES (?, ?)", row))
 
     def pending(self, inspection_id: str, revision: int) -> list[OutboxEntry]:
         query = "SELECT document FROM outbox WHERE inspection_id = ? AND revision = ? AND state = 'PENDING' ORDER BY id"

@@ -84,7 +84,8 @@ def message(event: Mapping[str, Any]) -> dict[str, Any]:
     data = event["data"]
     if event["type"] != "inspection.decided":
         said = visible(str(data.get("message", event["type"])), keep="\n")[:SECTION]
-        return {**_notice(said), "blocks": [_section(said)]}
+        page = f"<{_url(data['page'])}|The report as a page>" if data.get("page") else ""
+        return {**_notice(said), "blocks": [_section(said), *([_formatted(page)] if page else [])]}
     verdict, board = data["verdict"], data["serial"] or "a board without a serial"
     where = f"line {data['line']}" if data["line"] else "unknown line"
     corrects = data.get("corrects")
@@ -107,9 +108,7 @@ def message(event: Mapping[str, Any]) -> dict[str, Any]:
     defects = _defects(data)
     if defects:
         blocks.append(_section(defects))
-    # The one text that Slack formats: for its date and its link. `verbatim`: no links where none are marked.
-    context = {"type": "mrkdwn", "text": _context(data)[:SECTION], "verbatim": True}
-    blocks.append({"type": "context", "elements": [context]})
+    blocks.append(_formatted(_context(data)[:SECTION]))
     return {**_notice(f"{title}: {data['summary']}"), "blocks": blocks}
 
 
@@ -170,6 +169,11 @@ def _context(data: Mapping[str, Any]) -> str:
         said.append(f"<{_url(data['page'])}|Everything about it>")
     said.append(f"inspection `{data['inspection_id']}`")
     return "  |  ".join(said)
+
+
+def _formatted(text: str) -> dict[str, Any]:
+    """The one text that Slack formats: for its date and its link. `verbatim`: no links where none are marked."""
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": text, "verbatim": True}]}
 
 
 def _section(text: str) -> dict[str, Any]:
