@@ -21,6 +21,7 @@ from linegate.station.addresses import hosts
 from linegate.station.api import routes
 from linegate.station.api.operation import ROOT
 from linegate.station.doors import Entrance
+from linegate.station.ending import end_streams_at_sigterm
 from linegate.station.live import Hub
 from linegate.station.opened import Opened
 from linegate.station.pages import board, boards, cuts, enter, home, line, numbers, pictures, report, review
@@ -53,8 +54,10 @@ def asgi(site: Site) -> Starlette:
 
 @cache
 def instance() -> Starlette:
-    """The application of the gate that LINEGATE_CONFIG names, built once for each instance of the function."""
-    return asgi(site_for(bootstrap.app()))
+    """The application of the gate that LINEGATE_CONFIG names, built once for each instance of the function; its loop runs."""
+    app = asgi(site_for(bootstrap.app()))
+    end_streams_at_sigterm(app)
+    return app
 
 
 def _routes() -> Iterator[BaseRoute]:
