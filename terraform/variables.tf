@@ -75,8 +75,8 @@ variable "sizing" {
   default     = {}
 
   validation {
-    condition     = length(setsubtract(keys(var.sizing), keys(jsondecode(file("${path.module}/defaults.json")).stages))) == 0
-    error_message = "sizing: there is no such stage; defaults.json lists them."
+    condition     = length(setsubtract(keys(var.sizing), concat(["station"], keys(jsondecode(file("${path.module}/defaults.json")).stages)))) == 0
+    error_message = "sizing: there is no such stage; defaults.json lists them, and there is `station`."
   }
 }
 

@@ -20,7 +20,10 @@ from linegate.stages import (
     MEMORY_A_CORE_MIB,
     MEMORY_STEP_MIB,
     MOST_MEMORY_MIB,
+    REVIEWS,
     STAGES,
+    STATION_INSTANCE,
+    Instance,
     Stage,
 )
 
@@ -90,6 +93,12 @@ def provisioning() -> dict[str, Any]:
         "memory": {"step_mib": MEMORY_STEP_MIB, "a_core_mib": MEMORY_A_CORE_MIB, "most_mib": MOST_MEMORY_MIB},
         "margin_s": MARGIN_S,
         "stages": {name: _provisioned(stage) for name, stage in STAGES.items()},
+        "station": {
+            "publishes_to": BY_TOPIC[REVIEWS].name,
+            "memory_mib": STATION_INSTANCE.memory_mib,
+            "bytes_a_pixel": STATION_INSTANCE.bytes_a_pixel,
+            "sizing": _sized(STATION_INSTANCE),
+        },
     }
 
 
@@ -119,12 +128,16 @@ def _provisioned(stage: Stage) -> dict[str, Any]:
         "memory_mib": instance.memory_mib,  # beside pictures
         "bytes_a_pixel": instance.bytes_a_pixel,
         "kept_bytes_a_pixel": instance.kept_bytes_a_pixel,
-        "sizing": {
-            "concurrency": instance.concurrency,
-            "min_instances": 0,
-            "max_instances": instance.most,
-            "timeout_s": instance.timeout_s,
-        },
+        "sizing": _sized(instance),
+    }
+
+
+def _sized(instance: Instance) -> dict[str, int]:
+    return {
+        "concurrency": instance.concurrency,
+        "min_instances": 0,
+        "max_instances": instance.most,
+        "timeout_s": instance.timeout_s,
     }
 
 

@@ -160,6 +160,9 @@ STAGES: Final = {
 # The pages for people are a function as well, and no stage: no topic feeds it.
 STATION: Final = "station"
 FUNCTIONS: Final = (*STAGES, STATION)
+# An open page is a request that ends with the function's time and comes again: as long as Cloud Run lets it, and as many as an
+# instance serves. Beside them one picture is opened at a time, and some are kept. Few instances: each asks the store by itself.
+STATION_INSTANCE: Final = Instance(1024, concurrency=250, most=2, timeout_s=3600, message_s=0.05, bytes_a_pixel=24)
 # A product that is nearly done is finished before a new one is begun.
 SERVING_ORDER: Final = tuple(sorted(STAGES, key=lambda name: STAGES[name].served))
 TOPICS: Final = tuple(stage.topic for stage in STAGES.values())

@@ -20,7 +20,10 @@ locals {
     "secretmanager.googleapis.com",
     "serviceusage.googleapis.com",
     "storage.googleapis.com",
-  ], var.vertex ? ["aiplatform.googleapis.com"] : [])
+    ],
+    var.vertex ? ["aiplatform.googleapis.com"] : [],
+    var.station ? ["compute.googleapis.com", "iap.googleapis.com"] : [],
+  )
 }
 
 resource "google_project_service" "api" {
@@ -33,7 +36,7 @@ resource "google_project_service" "api" {
 # Switching an API on does not make its agent, and a grant to an agent that is not there is refused.
 resource "google_project_service_identity" "agent" {
   provider = google-beta
-  for_each = toset(["cloudbuild.googleapis.com", "cloudfunctions.googleapis.com", "cloudscheduler.googleapis.com", "firestore.googleapis.com", "pubsub.googleapis.com", "run.googleapis.com"])
+  for_each = toset(concat(["cloudbuild.googleapis.com", "cloudfunctions.googleapis.com", "cloudscheduler.googleapis.com", "firestore.googleapis.com", "pubsub.googleapis.com", "run.googleapis.com"], var.station ? ["iap.googleapis.com"] : []))
 
   service = each.key
 

@@ -15,6 +15,12 @@ variable "vertex" {
   default     = true
 }
 
+variable "station" {
+  description = "Whether people reach a gate's station in this project, by terraform/station."
+  type        = bool
+  default     = true
+}
+
 variable "repository" {
   description = "Repository on GitHub that Cloud Build is connected to; without one there are no triggers."
   type        = object({ owner = string, name = string })

@@ -121,6 +121,30 @@ run "dev" {
     error_message = "nobody is paged for a silent line of dev"
   }
   assert {
+    condition     = [for grant in google_cloud_run_service_iam_member.station : "${grant.service} ${grant.role} ${grant.member}"] == ["linegate-station roles/run.invoker serviceAccount:service-123456789@gcp-sa-iap.iam.gserviceaccount.com"]
+    error_message = "nobody but the Identity-Aware Proxy may call the station"
+  }
+  assert {
+    condition     = google_cloudfunctions2_function.station["linegate-station"].service_config[0].ingress_settings == "ALLOW_INTERNAL_AND_GCLB" && google_cloudfunctions2_function.station["linegate-station"].build_config[0].entry_point == "station"
+    error_message = "the station is reached by its load balancer only"
+  }
+  assert {
+    condition     = google_cloudfunctions2_function.station["linegate-station"].service_config[0].environment_variables["FUNCTION_USE_ASGI"] == "true" && google_cloudfunctions2_function.station["linegate-station"].service_config[0].timeout_seconds == 3600 && google_cloudfunctions2_function.station["linegate-station"].service_config[0].max_instance_request_concurrency > 200
+    error_message = "events are streamed, to many pages, for as long as Cloud Run lets them"
+  }
+  assert {
+    condition     = google_cloudfunctions2_function.station["linegate-station"].service_config[0].available_memory == "1792Mi" && length(google_cloudfunctions2_function.station["linegate-station"].service_config[0].secret_environment_variables) == 0
+    error_message = "it has room for the pictures that it shows, and no secret"
+  }
+  assert {
+    condition     = { for name, grant in google_storage_bucket_iam_member.station : name => "${grant.bucket} ${grant.role}" } == { golden = "my-plant-dev-golden roles/storage.objectViewer", results = "my-plant-dev-results roles/storage.objectViewer", uploads = "my-plant-dev-uploads roles/storage.objectViewer" }
+    error_message = "it shows pictures and writes none"
+  }
+  assert {
+    condition     = [for grant in google_project_iam_member.station : "${grant.role} ${strcontains(grant.condition[0].expression, "/databases/(default)")}"] == ["roles/datastore.viewer true"] && [for grant in google_pubsub_topic_iam_member.station : "${grant.topic} ${grant.role}"] == ["linegate-reviews roles/pubsub.publisher"] && [for grant in google_secret_manager_secret_iam_member.station : grant.secret_id] == ["linegate-config"]
+    error_message = "it reads, and publishes what persons decided, and nothing else"
+  }
+  assert {
     condition     = strcontains(google_monitoring_alert_policy.retired_model.conditions[0].condition_matched_log[0].filter, "service_name=\"linegate-verify\" AND jsonPayload.message=\"gemini.model_retired\"") && google_monitoring_alert_policy.retired_model.alert_strategy[0].notification_rate_limit[0].period == "21600s"
     error_message = "a retired model is one alert, whatever many boards it costs"
   }
@@ -217,6 +241,30 @@ run "a_secret_without_a_version_is_refused" {
   }
 
   expect_failures = [google_secret_manager_secret.value["HMI_SECRET"]]
+}
+
+run "a_station_without_an_audience_is_told" {
+  command = plan
+
+  variables {
+    environment     = "dev"
+    config_file     = "tests/gates/station.yaml"
+    secret_versions = {}
+  }
+
+  expect_failures = [check.station]
+}
+
+run "a_station_that_serves_one_at_a_time_is_refused" {
+  command = plan
+
+  variables {
+    environment = "dev"
+    config_file = "envs/dev.yaml"
+    sizing      = { station = { concurrency = "1" } }
+  }
+
+  expect_failures = [google_storage_bucket_object.station["linegate-station"]]
 }
 
 run "an_unknown_stage_is_refused" {
@@ -318,6 +366,10 @@ run "gates_of_several_plants_lie_beside_each_other" {
     secret_versions = { HMI_SECRET = "1" }
   }
 
+  assert {
+    condition     = length(google_cloudfunctions2_function.station) == 0 && length(google_service_account.station) == 0
+    error_message = "a gate that says no address has no station"
+  }
   assert {
     condition     = length(local.neighbours) == 1 && google_firestore_database.gate.name == "north" && google_cloud_scheduler_job.sweep.name == "north-sweep"
     error_message = "each gate of a project has names of its own"

@@ -17,7 +17,7 @@ run "project" {
     error_message = "every API that is used is switched on"
   }
   assert {
-    condition     = contains(keys(google_project_service_identity.agent), "pubsub.googleapis.com")
+    condition     = alltrue([for agent in ["pubsub", "iap"] : contains(keys(google_project_service_identity.agent), "${agent}.googleapis.com")])
     error_message = "an agent is there before anything is granted to it"
   }
   assert {
@@ -39,6 +39,19 @@ run "project" {
   assert {
     condition     = alltrue([for trigger in google_cloudbuild_trigger.plan : trigger.substitutions["_APPLY"] == "false" && trigger.service_account == google_service_account.plan.id])
     error_message = "a pull request plans, by an identity that can't apply"
+  }
+}
+
+run "a_project_without_a_station" {
+  command = plan
+
+  variables {
+    station = false
+  }
+
+  assert {
+    condition     = !contains(keys(google_project_service.api), "iap.googleapis.com") && !contains(keys(google_project_service_identity.agent), "iap.googleapis.com")
+    error_message = "what nobody uses is not switched on"
   }
 }
 
