@@ -12,8 +12,9 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 from google.pubsub_v1.types import PubsubMessage, PushConfig, RetryPolicy, Subscription
 
+from linegate.adapters.gcp.firestore import Firestore, FirestoreOutbox
 from linegate.commands.listener import Listener
 from linegate.commands.main import main
 from linegate.commands.package import pack
@@ -92,6 +94,7 @@ class Cloud:
     detector: Service
     verifier: Service
     mes: Service  # another target
+    office: Service  # one that takes reports alone
     publisher: PublisherClient
     subscriber: SubscriberClient
     ports: dict[str, int] = field(default_factory=dict)
@@ -163,10 +166,10 @@ def cloud(
         storage = stack.enter_context(Service(buckets))
         detector = stack.enter_context(Service(roboflow.Workflows(find=roboflow.find_cells)))
         verifier = stack.enter_context(Service(gemini.Model()))
-        mes = stack.enter_context(Service(lambda _: Reply(204, b"")))
+        mes, office = (stack.enter_context(Service(lambda _: Reply(204, b""))) for _ in range(2))
         hmi.url = stack.enter_context(Listener([SECRET], hmi.receive)).url
         config = tmp_path_factory.mktemp("secret") / "linegate.yaml"
-        config.write_text(yaml.safe_dump(configuration(detector.url, verifier.url, hmi.url, mes.url)))
+        config.write_text(yaml.safe_dump(configuration(detector.url, verifier.url, hmi.url, mes.url, office.url)))
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ["HOME"],
@@ -181,7 +184,7 @@ def cloud(
         channel = stack.enter_context(grpc.insecure_channel(pubsub_host))
         publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
         subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
-        running = Cloud(installed, environment, buckets, hmi, detector, verifier, mes, publisher, subscriber)
+        running = Cloud(installed, environment, buckets, hmi, detector, verifier, mes, office, publisher, subscriber)
         buckets.put("plant-golden", "golden.png", clean_board())
         for stage, topic in ((stage.name, stage.topic) for stage in STAGES.values()):
             running.ports[stage] = free_port()
@@ -192,8 +195,12 @@ def cloud(
         yield running
 
 
-def configuration(detector_url: str, verifier_url: str, hmi_url: str, mes_url: str) -> dict[str, Any]:
+def configuration(detector_url: str, verifier_url: str, hmi_url: str, mes_url: str, office_url: str) -> dict[str, Any]:
     return {
+        "station": {
+            "time_zone": "Europe/Berlin",
+            "shifts": {"early": "06:00", "late": "14:00", "night": "22:00"},
+        },
         "cloud": {"project": PROJECT, "golden_bucket": "plant-golden"},
         "storage": {"uploads_bucket": "plant-uploads", "results_bucket": "plant-results"},
         "roboflow": {"api_url": detector_url, "api_key": roboflow.KEY, "workspace": "plant"},
@@ -203,7 +210,10 @@ def configuration(detector_url: str, verifier_url: str, hmi_url: str, mes_url: s
             "compared": {"golden": "golden.png", "verifier": "none"},
         },
         "lines": {"smt-1": {"recipe": "pcb"}, "smt-2": {"recipe": "compared"}},
-        "targets": {name: {"url": url, "secrets": [SECRET]} for name, url in (("hmi", hmi_url), ("mes", mes_url))},
+        "targets": {
+            **{name: {"url": url, "secrets": [SECRET]} for name, url in (("hmi", hmi_url), ("mes", mes_url))},
+            "office": {"url": office_url, "secrets": [SECRET], "verdicts": [], "reports": True},
+        },
         "network": {"private_addresses": ["127.0.0.0/8"]},
     }
 
@@ -403,6 +413,25 @@ def test_the_clocks_message_is_served_and_every_line_of_the_logs_has_its_ids(clo
         time.sleep(0.05)
     (decided, *_) = (line for line in cloud.logged("aggregate") if line["message"] == "product.decided")
     assert {"inspection_id", "line", "stage", "severity", "verdict"} <= set(decided)
+
+
+def test_shifts_that_are_over_are_reported_once_by_the_clocks_messages(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", cloud.environment["FIRESTORE_EMULATOR_HOST"])
+    with closing(Firestore(PROJECT, "(default)", timedelta(days=30))) as store:  # it heard of shifts last 20 hours ago
+        FirestoreOutbox(store).note_reported("office", datetime.now(UTC) - timedelta(hours=20))
+    for _ in range(2):
+        cloud.publish(SWEEPS, json.dumps({"schema": 1}).encode(), type="sweep.due")
+    end = time.monotonic() + 60
+    while len({each.headers["webhook-id"] for each in cloud.office.requests}) < 2:
+        assert time.monotonic() < end, (cloud.folders["sweep"] / "log").read_text()
+        time.sleep(0.05)
+    bodies: dict[str, set[bytes]] = {}
+    for each in cloud.office.requests:
+        bodies.setdefault(each.headers["webhook-id"], set()).add(each.body)
+    assert all(name.startswith("report:") and len(told) == 1 for name, told in bodies.items())
+    assert {json.loads(told.pop())["type"] for told in bodies.values()} == {"shift.ended"}
 
 
 def test_each_instance_was_ready_before_its_first_message(cloud: Cloud) -> None:

@@ -98,3 +98,9 @@ def test_a_bound_is_the_same_wherever_it_is_written() -> None:
     for requirement in (entry for entries in lists for entry in entries):
         bounds.setdefault(names([requirement]).pop(), set()).add(requirement)
     assert {name: spelled for name, spelled in bounds.items() if len(spelled) > 1} == {}
+
+
+def test_every_function_knows_the_time_zones_that_its_file_may_name() -> None:
+    """What a platform's image holds of them is its own affair."""
+    for pins in (Path(__file__).parents[2] / "functions").glob("*/requirements.txt"):
+        assert "\ntzdata==" in pins.read_text(), pins
