@@ -31,5 +31,4 @@ VERIFIERS: Final[tuple[type[VerifierKind], ...]] = (
     WorkflowVerification,
     NoVerification,
 )
-TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack, Modbus)
-TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack, Mqtt)
+TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack, Mqtt, Modbus)

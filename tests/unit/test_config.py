@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from linegate.adapters.targets.controller import HandshakeTarget
 from linegate.adapters.targets.webhook import Webhook
 from linegate.commands.init import write_configuration
 from linegate.config import load, parse
@@ -271,16 +270,9 @@ def test_the_file_that_init_writes_shows_every_key(tmp_path: Path) -> None:
     shown |= {"gemini.project", "gemini.location"} if "project: my-project, location: global" in text else set()
     of_kinds = {f"recipes.NAME.{key}" for kinds in ROLES.values() for kind in kinds for key in keys_of(kind)}
     of_one_of_several = {path for path in every_key() if path.startswith("recipes.NAME.detectors")}
-    # shared/docs/measure.md, assembly.md and station.md
-    pages = ("recipes.NAME.gauges", "recipes.NAME.zones", "station.people.", "station.iap_")
-    on_a_page = {path for path in every_key() if path.startswith(pages)}
-    # Each protocol of a line's controller has a page of its own.
-    controllers = [kind for kind in TARGETS if issubclass(kind, HandshakeTarget)]
-    on_a_page |= {f"targets.NAME.{key}" for kind in controllers for key in kind.model_fields}
-    pages = ["recipes.NAME.gauges", "recipes.NAME.zones", "station.people.", "station.iap_"]
     # shared/docs/measure.md, assembly.md, station.md and api.md
     pages = ["recipes.NAME.gauges", "recipes.NAME.zones", "station.people.", "station.iap_", "station.tokens"]
-    # and that of a kind of target which an extra brings
+    # and that of each kind of target which an extra brings
     pages += [f"targets.NAME.{key}" for kind in TARGETS if kind.package for key in kind.model_fields]
     on_a_page = {path for path in every_key() if path.startswith(tuple(pages))}
     assert every_key() - shown - of_kinds - of_one_of_several - on_a_page == set()

@@ -70,8 +70,7 @@ VENDORS = {
     "google",
     "rich",
 }
-HEAVY = ("cv2", "numpy", "inference_sdk", "onnxruntime", "watchdog.observers", "sqlite3", "pymodbus")
-HEAVY = ("cv2", "numpy", "inference_sdk", "onnxruntime", "paho", "watchdog.observers", "sqlite3")
+HEAVY = ("cv2", "numpy", "inference_sdk", "onnxruntime", "paho", "pymodbus", "watchdog.observers", "sqlite3")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())

@@ -65,8 +65,8 @@ EXTRAS = {
     "onnxruntime": "onnx",
     "roboflow": "dataset",
     "pymodbus": "modbus",
+    "paho": "mqtt",
 }
-EXTRAS = {"inference_sdk": "roboflow", "google": "cloud", "onnxruntime": "onnx", "roboflow": "dataset", "paho": "mqtt"}
 
 
 class _Parser(argparse.ArgumentParser):
