@@ -162,6 +162,7 @@ class TargetKind(Kind):
     testable: ClassVar[bool] = True  # a test message can be sent to it, from beside a gate that runs
     # Beside a line: it hears of a line's products one after the other, as they were decided
     in_order: ClassVar[bool] = False
+    reportable: ClassVar[bool] = True  # it can be told what is of no product: the report of a shift
 
     verdicts: list[Verdict] = list(Verdict)
     """Which it hears of; it also hears the correction of what it heard. None (`[]`) for reports alone."""
@@ -174,6 +175,8 @@ class TargetKind(Kind):
 
     @model_validator(mode="after")
     def _hears_something(self) -> "TargetKind":
+        if self.reports and not self.reportable:
+            raise ValueError("can be told of products only; leave `reports` out")
         if not self.verdicts and not self.reports:
             raise ValueError("hears of nothing: name `verdicts`, or say `reports: true`")
         return self

@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 import yaml
 from argon2 import PasswordHasher
+from starlette.requests import Request
 
 from linegate.adapters.local.keyfile import key
 from linegate.commands.main import main
 from linegate.config import parse
 from linegate.errors import ConfigError, TransientError
+from linegate.station.doors import Proxied
 from linegate.station.sessions import Sessions
 from linegate.station.throttle import FREE, Throttle
+from linegate.station.who import Role
 from linegate.station_section import Member, Station
 
 NOW = datetime(2026, 11, 25, 6, tzinfo=UTC)
@@ -128,3 +131,31 @@ def test_a_pin_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr("sys.stdin", io.StringIO("12a4\n"))
     assert main(["person", "Ada"]) == 64
     assert "digits" in capsys.readouterr().err
+
+
+class Proxy:
+    """Whoever comes is who they say, but for one that is no word of the proxy."""
+
+    def name(self, assertion: str) -> tuple[str, str]:
+        return ("", "it is forged") if assertion == "forged" else (assertion.lower(), "")
+
+
+@pytest.mark.parametrize(
+    ("assertion", "role"),
+    [
+        ("ada@plant.example", Role.REVIEW),
+        ("ADA@plant.example", Role.REVIEW),
+        ("eve@plant.example", Role.LOOK),  # the proxy let them in, and the file names nobody so
+        ("forged", None),
+        ("", None),
+    ],
+)
+def test_who_comes_through_the_proxy_has_the_role_of_their_address_however_it_is_written(
+    assertion: str, role: Role | None
+) -> None:
+    station = Station.model_validate({"people": {"Ada@Plant.Example": {"role": "review"}}, "anybody": "look"})
+    headers = [(Proxied.HEADER.encode(), assertion.encode())]
+    known = Proxied(station, Proxy()).known(Request({"type": "http", "headers": headers}))
+    assert (known and known.person.role) == role
+    if known:
+        assert known.person.name == assertion.lower(), "the author of what they decide"

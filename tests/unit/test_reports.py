@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linegate.adapters.targets import slack
+from linegate.adapters.targets.controller import HandshakeTarget
 from linegate.config import parse
 from linegate.errors import ConfigError, TransientError
 from linegate.inspection import OutboxState
@@ -166,6 +167,18 @@ def test_a_target_with_lines_hears_of_each_by_itself(gate: Gate) -> None:
     gate.clock.advance(2 * HOUR)
     gate.sweep()
     assert [(data["line"], data["products"]) for data in reports(gate)] == [("smt-1", 0), ("smt-2", 1)]
+
+
+def test_a_target_of_no_line_hears_of_none(gate: Gate) -> None:
+    gate.settings = parse(TAKES.replace("reports: true", "reports: true, lines: []"), Path(), {})
+    gate.clock.advance(2 * HOUR)
+    gate.sweep()
+    assert reports(gate) == []
+
+
+def test_who_can_be_told_of_products_only_may_not_ask_for_reports() -> None:
+    with pytest.raises(ValueError, match="products only"):
+        HandshakeTarget.model_validate({"type": "x", "reports": True})
 
 
 def test_one_target_whose_note_can_not_be_read_keeps_no_other_from_its_report(gate: Gate) -> None:

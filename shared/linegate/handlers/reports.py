@@ -4,7 +4,7 @@ The outbox entry is the latch: its id is made of shift, line and target, so whoe
 moment, finds it there. How far a target has heard is noted only behind it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Final
@@ -39,12 +39,12 @@ def report_shifts(context: Context) -> None:
     for name, target in settings.targets.items():
         if target.reports:
             try:
-                _report(context, name, target.lines or (None,), over, told)
+                _report(context, name, (None,) if target.lines is None else target.lines, over, told)
             except Exception:  # whatever is wrong with one target, the others must not wait for it
                 log.exception("report.failed", target=name)
 
 
-def _report(context: Context, target: str, lines: list[str] | tuple[None], over: datetime, told: Body) -> None:
+def _report(context: Context, target: str, lines: Sequence[str | None], over: datetime, told: Body) -> None:
     outbox, station = context.outbox, context.settings.station
     since = outbox.reported_until(target)
     if since is None or since > over + AHEAD:

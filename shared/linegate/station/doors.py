@@ -126,7 +126,8 @@ class Proxied:
     HEADER: Final = "x-goog-iap-jwt-assertion"
 
     def __init__(self, station: Station, identities: Identities) -> None:
-        self._station = station
+        self._anybody = station.anybody
+        self._people = {email.lower(): member for email, member in station.people.items()}
         self._identities = identities
 
     def known(self, request: Request) -> Known | None:
@@ -137,8 +138,8 @@ class Proxied:
         if why:
             log.warning("station.refused", reason=why)
             return None
-        member = self._station.people.get(email)
-        role = (member.role if member else self._station.anybody).upper()
+        member = self._people.get(email)
+        role = (member.role if member else self._anybody).upper()
         return Known(Person(email, Role[role], origin(request)))
 
 

@@ -31,6 +31,7 @@ class HandshakeTarget(TargetKind):
     """A controller that agrees with the gate on which result is of which part."""
 
     mend: ClassVar[str] = "see that the controller runs, that this machine reaches it, and that the addresses are right"
+    reportable: ClassVar[bool] = False
     testable: ClassVar[bool] = False  # a second server would take the first one's place
 
     depth: Annotated[int, Field(ge=1, le=64)] = 16
