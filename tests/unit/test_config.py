@@ -406,8 +406,7 @@ WEBHOOK = f"targets: {{{{hmi: {{{{url: '{{}}', secrets: [{SECRET}]}}}}}}}}"
         ("targets: {hmi: {url: 'https://hmi/'}}", "targets.hmi.secrets: is required, to sign with"),
         (
             "targets: {hmi: {type: teams, url: 'https://hmi/'}}",
-            "targets.hmi.type: is 'teams'; allowed: webhook, slack",
-            "targets.hmi.type: is 'teams'; allowed: webhook, slack or mqtt",
+            "targets.hmi.type: is 'teams'; allowed: webhook, slack, mqtt or modbus",
         ),
     ],
 )

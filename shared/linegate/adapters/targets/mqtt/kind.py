@@ -42,6 +42,7 @@ class Mqtt(Broker):
     """A text with fields such as `{verdict}` in place of the whole notification, e.g. '{"part": "{serial}", "ok": {accept}}'."""
 
     in_order: ClassVar[bool] = True
+    reportable: ClassVar[bool] = False  # a topic is of a line
 
     def build(self, around: Surroundings) -> Target:
         target = MqttTarget(self, self.access(around), self.lines or around.lines, around.link)
