@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Final
 
@@ -40,10 +40,25 @@ class _Known:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Laid(Reference):
-    """What the two pictures were when one was laid over the other: the detector has no need to read them out anew."""
+    """What the two pictures were when one was laid over the other: the detector has no need to read them out anew.
 
-    over: Image.Image | None = None
-    arrays: "_Arrays | None" = None
+    Its pictures are made of that when somebody asks for them: most products have nothing that is cut out.
+    """
+
+    picture: Image.Image = field(init=False)
+    variation: Image.Image | None = field(init=False)
+    broad: Image.Image | None = field(init=False)
+    over: Image.Image = field(kw_only=True)
+    arrays: "_Arrays" = field(kw_only=True)
+
+    def __getattr__(self, name: str) -> Image.Image | None:
+        """What is missing so far; asked for by Python, for a slot that holds nothing."""
+        if name not in ("picture", "variation", "broad"):
+            raise AttributeError(name)
+        layer = self.arrays.want.pixels if name == "picture" else getattr(self.arrays, name)
+        picture = None if layer is None else Image.fromarray(layer)
+        object.__setattr__(self, name, picture)
+        return picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +71,7 @@ class _Arrays:
 
     @classmethod
     def of(cls, picture: Image.Image, golden: Reference) -> "_Arrays":
-        if isinstance(golden, _Laid) and golden.over is picture and golden.arrays is not None:
+        if isinstance(golden, _Laid) and golden.over is picture:
             return golden.arrays
         variation, outside, broad = (
             None if layer is None else np.asarray(layer) for layer in (golden.variation, golden.outside, golden.broad)
@@ -86,16 +101,13 @@ class GoldenRegistrar:
             )
             outside, cut_off = unmatched(have, known.ground, warp)
             return _Laid(
-                Image.fromarray(want.pixels),
-                None if variation is None else Image.fromarray(variation),
-                unseen(have, want),
+                unseen=unseen(have, want),
                 lies=lies(good.picture.shape, warp),
                 outside=Image.fromarray(255 * outside),
                 cut_off=cut_off,
                 proof=known.proof,
                 scale=good.picture.shape[1] / seen.shape[1],
                 digest=known.sight.digest,
-                broad=None if broad is None else Image.fromarray(broad),
                 over=picture,
                 arrays=_Arrays(have, want, variation, outside, broad),
             )

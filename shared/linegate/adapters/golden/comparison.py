@@ -11,6 +11,7 @@ or `changed`; what both see has the copper's name and the greater of the two con
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Final
 
 import cv2
@@ -38,7 +39,7 @@ from linegate.adapters.golden.topology import (
     disc,
     hole_is_covered,
 )
-from linegate.adapters.golden.windows import Window, where
+from linegate.adapters.golden.windows import Window, begins, where
 from linegate.errors import RegistrationError
 from linegate.inspection import Detection
 from linegate.shapes import Box
@@ -273,6 +274,12 @@ def _within(part: Window, whole: Window) -> Window:
     return slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
 
 
+def _placed(part: Window, whole: Window) -> Window:
+    """A part of a window as a part of the picture."""
+    (rows, columns), (down, across) = part, (side.start for side in whole)
+    return slice(down + rows.start, down + rows.stop), slice(across + columns.start, across + columns.stop)
+
+
 def _evidence(
     region: Region, class_name: str, deep: Distance, far: Distance, apart: Distance, unit: float
 ) -> dict[str, float]:
@@ -318,21 +325,34 @@ def _room(scale: float) -> int:
     return max(1, round(MERGE_DISTANCE * scale)) + 2 * round(GROWTH * scale) + round(6 * scale)
 
 
-def _regions(seeds: Mask, difference: Mask, window: Window, scale: float) -> Iterator[Region]:
+def _regions(seeds: Mask, difference: Mask, window: Window, scale: float) -> list[Region]:
     """Seeds are differences beyond the raggedness; each is grown to the whole of the difference around it.
 
     Both are those of the window.
     """
     if not cv2.hasNonZero(seeds):
-        return
-    growth, merge = round(GROWTH * scale), max(1, round(MERGE_DISTANCE * scale))
+        return []
+    growth, merge, room = round(GROWTH * scale), max(1, round(MERGE_DISTANCE * scale)), _room(scale)
+    # With room for what grows, and for what is looked at around that.
+    found = [
+        (order, region)
+        for place in where(seeds, growth + merge + room)
+        for order, region in _joined(seeds[place], difference[place], place, window, growth, merge, room)
+    ]
+    return [region for _, region in sorted(found, key=itemgetter(0))]
+
+
+def _joined(
+    seeds: Mask, difference: Mask, place: Window, window: Window, growth: int, merge: int, room: int
+) -> Iterator[tuple[tuple[int, int], Region]]:
+    """The regions of a part of a window, and what sorts them: the seeds grown by so many pixels and those joined that are so
+    close to each other.
+    """
     grown = _grown(seeds, growth) & difference
     # Fragments of one defect lie closer together than two defects do.
     joined = _grown(grown, merge)
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     height, width = seeds.shape
-    down, across = (side.start for side in window)
-    room = _room(scale)
     for label in range(1, count):
         left, top, wide, high, _ = (int(value) for value in statistics[label])
         rows, columns = (
@@ -340,13 +360,10 @@ def _regions(seeds: Mask, difference: Mask, window: Window, scale: float) -> Ite
             slice(max(0, left - room), min(width, left + wide + room)),
         )
         pixels = np.asarray((labels[rows, columns] == label) & (grown[rows, columns] > 0), np.uint8)
+        seen = _placed(_placed((rows, columns), place), window)
         x, y, w, h = cv2.boundingRect(pixels)
-        corner_x, corner_y = across + columns.start + x, down + rows.start + y
-        seen = (
-            slice(down + rows.start, down + rows.stop),
-            slice(across + columns.start, across + columns.stop),
-        )
-        yield Region(seen, pixels, (corner_x, corner_y, corner_x + w, corner_y + h))
+        x, y = seen[1].start + x, seen[0].start + y
+        yield begins(labels, label, (left, top, wide, high), place), Region(seen, pixels, (x, y, x + w, y + h))
 
 
 def _box(region: Region, scale: float, shape: tuple[int, ...]) -> Box:

@@ -13,7 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linegate.adapters.golden.light import in_the_light_of
-from linegate.adapters.golden.materials import Grey, Mask, Picture, Shown, darkest, lightness, reduced, two_levels
+from linegate.adapters.golden.materials import (
+    Grey,
+    Mask,
+    Picture,
+    Shown,
+    above,
+    darkest,
+    lightness,
+    percentile,
+    reduced,
+    two_levels,
+    up_to,
+)
+from linegate.adapters.golden.slopes import slopes
 from linegate.inspection import Coverage, Loss
 
 Warp = NDArray[np.float32]  # 2 x 3, from picture to golden coordinates
@@ -104,7 +117,7 @@ def unmatched(picture: Picture | Shown, ground: Ground, warp: Warp) -> tuple[Mas
     seen = _filled(
         plain.shape, _corners((picture.shape[1], picture.shape[0])) @ warp[:, :2].T + warp[:, 2], ground.step
     )
-    cut_off = float(((seen | plain) == 0).mean())
+    cut_off = (plain.size - cv2.countNonZero(cv2.bitwise_or(seen, plain))) / plain.size
     if cv2.hasNonZero(outside) and cv2.hasNonZero(plain):
         lies = warp * np.array([step, step, 1], np.float32) / ground.step  # between the reduced pictures
         flags = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
@@ -129,42 +142,46 @@ def coverage(
     `outside` and `cut_off` as `unmatched` tells them, `variation` in grey levels at each pixel. Each place is lost once, to
     the first reason that holds.
     """
-    step = _step(picture)
-    have, want = Shown.of(picture).by(step), Shown.of(golden).by(step)
+    step, seen, good = _step(picture), Shown.of(picture), Shown.of(golden)
+    have, want = seen.by(step), good.by(step)
     if outside is None:
         outside = np.zeros(have.shape[:2], np.uint8)
     elif outside.shape != have.shape[:2]:
         outside = np.asarray(cv2.resize(outside, have.shape[1::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
-    shown, wanted = lightness(have), lightness(want)
-    reasons: list[tuple[str, NDArray[np.bool_]]] = [(OUTSIDE, outside > 0)]
+    shown, wanted = seen.light(step), good.light(step)
+    reasons: list[tuple[str, Mask]] = [(OUTSIDE, outside)]
     scan = two_levels(want)
     if not scan:  # black and white are the colours of a scan
-        shows = faintest_defect(want)
-        saturated, glaring = _too_much_light(have, want, shown, wanted, shows)
-        reasons += [(SATURATED, saturated), (GLARING, glaring)]
+        shows = faintest_defect(want, wanted)
+        reasons.append((SATURATED, _saturated(shown, wanted, seen.dark(step), good.dark(step))))
+        reasons.append((GLARING, _glaring(have, want, shown, wanted, shows)))
     else:
         shows = 255.0
     reasons.append((UNFOCUSED, _unfocused(shown, wanted, KEPT_OF_SCANS if scan else KEPT)))
     if not scan:
         drowned = _drowned(shown, wanted, shows)
-        if drowned.any():  # light that changes each material otherwise is no noise, but takes its time
+        if cv2.hasNonZero(drowned):  # light that changes each material otherwise is no noise, but takes its time
             drowned &= _drowned(shown, lightness(in_the_light_of(have, want)[0]), shows)
         reasons.append((DROWNED, drowned))
     if variation is not None:
-        varying = reduced(variation, step)
-        reasons.append((VARYING, _areas(np.asarray(VARIATION * varying.astype(np.float32) > shows, np.uint8), 5)))
-    left = np.ones(have.shape[:2], np.bool_)
+        reasons.append((VARYING, _areas(above(reduced(variation, step), shows / VARIATION), 5)))
+    left = np.ones(have.shape[:2], np.uint8)
     parts = [(CUT_OFF, cut_off)]
     for why, where in reasons:
-        parts.append((why, float((left & where).mean())))
-        left &= ~where
+        before = cv2.countNonZero(left)
+        if cv2.hasNonZero(where):
+            left[where > 0] = 0
+        parts.append((why, (before - cv2.countNonZero(left)) / left.size))
     lost = tuple(Loss(why, round(part, 4)) for why, part in parts if part >= NEGLIGIBLE)
     return Coverage(max(0.0, round(1 - sum(loss.part for loss in lost), 4)), lost)
 
 
-def faintest_defect(golden: Picture) -> float:
-    """Grey levels that a defect shows at least: what the two most alike materials of the golden picture differ by."""
-    flat = np.flatnonzero(_flat(golden))
+def faintest_defect(golden: Picture, light: Grey) -> float:
+    """Grey levels that a defect shows at least: what the two most alike materials of the golden picture differ by.
+
+    `light` is the lightness of the golden picture.
+    """
+    flat = np.flatnonzero(_flat(light))
     sampled = flat[:: max(1, flat.size // SAMPLES)]
     colours, shares = materials(golden.reshape(-1, 3)[sampled])
     common = colours[shares >= LEAST_SHARE]
@@ -195,53 +212,74 @@ def materials(pixels: Picture, most: int = MATERIALS) -> tuple[NDArray[np.float3
     return colours, counts / len(sampled)
 
 
-def _flat(golden: Picture) -> Mask:
+def _flat(light: Grey) -> Mask:
     """Where there is no edge."""
-    light, three = lightness(golden), np.ones((3, 3), np.uint8)
-    contrast = cv2.subtract(cv2.dilate(light, three), cv2.erode(light, three))
-    return np.asarray(contrast <= max(FAINTEST, float(np.median(contrast[::4, ::4]))), np.uint8)
+    contrast = _contrast(light, 3)
+    return up_to(contrast, max(FAINTEST, _typical(contrast)))
 
 
-def _too_much_light(
-    have: Picture, want: Picture, most: Grey, brightest: Grey, shows: float
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where all channels are clipped that are not so on the golden picture, and where white light hides what lies below.
+def _contrast(light: Grey, side: int) -> Grey:
+    """The largest difference within windows of that many pixels."""
+    return np.asarray(cv2.morphologyEx(light, cv2.MORPH_GRADIENT, np.ones((side, side), np.uint8)), np.uint8)
 
-    `most` and `brightest` are the lightness of the two.
+
+def _typical(levels: Grey) -> float:
+    return percentile(levels[::4, ::4], 50)
+
+
+def _saturated(most: Grey, brightest: Grey, least: Grey, darkest: Grey) -> Mask:
+    """Where all channels are clipped that are not so on the golden picture.
+
+    `most` and `least` are the picture's lightness and its darkest channel, `brightest` and `darkest` the golden picture's.
     """
-    least = darkest(have)
-    clipped = (least >= 255 - CLIPPED) & (darkest(want) < 255 - CLEAR) | (most <= CLIPPED) & (brightest > CLEAR)
+    white = cv2.bitwise_and(above(least, 254 - CLIPPED), up_to(darkest, 254 - CLEAR))
+    black = cv2.bitwise_and(up_to(most, CLIPPED), above(brightest, CLEAR))
+    return _areas(np.asarray(cv2.bitwise_or(white, black), np.uint8), 3)
+
+
+def _glaring(have: Picture, want: Picture, most: Grey, brightest: Grey, shows: float) -> Mask:
+    """Where white light hides what lies below. `most` and `brightest` are the lightness of the two."""
+    # No channel can be brighter by more in all of them than the brightest are apart.
+    may = _areas(above(np.asarray(cv2.subtract(most, brightest), np.uint8), GLARE), 5)
+    if not cv2.hasNonZero(may):
+        return may
     white = darkest(np.asarray(cv2.subtract(have, want), np.uint8))
-    glare = (white > GLARE) & ((most >= 255 - CLIPPED) | (ALLOWED * white > shows))
-    return _areas(np.asarray(clipped, np.uint8), 3), _areas(np.asarray(glare, np.uint8), 5)
+    hides = cv2.bitwise_or(above(most, 254 - CLIPPED), above(white, shows / ALLOWED))
+    return _areas(np.asarray(cv2.bitwise_and(hides, above(white, GLARE)), np.uint8), 5)
 
 
-def _unfocused(shown: Grey, wanted: Grey, kept: float) -> NDArray[np.bool_]:
+def _unfocused(shown: Grey, wanted: Grey, kept: float) -> Mask:
     """Where the picture's slopes follow the golden picture's by less than `kept` of them, as far as there are edges around."""
-    slopes = []
-    for grey in (shown, wanted):
-        soft = cv2.GaussianBlur(grey, (5, 5), 1.0)
-        slopes.append([cv2.Sobel(soft, cv2.CV_32F, *order) for order in ((1, 0), (0, 1))])
-    of_have, of_want = slopes
-    followed = _blocks(of_have[0] * of_want[0] + of_have[1] * of_want[1])
-    there = _blocks(of_want[0] ** 2 + of_want[1] ** 2)
-    followed, energy = _around(followed), _around(there)
+    followed, there = (np.empty(shown.shape, np.float32) for _ in range(2))
+    soft = [np.asarray(cv2.GaussianBlur(grey, (5, 5), 1.0), np.uint8) for grey in (shown, wanted)]
+    for rows, ((across, down), (golden_across, golden_down)) in slopes(soft):
+        along = np.multiply(across, golden_across, out=followed[rows])
+        along += np.multiply(down, golden_down, out=down)
+        energy = np.multiply(golden_across, golden_across, out=there[rows])
+        energy += np.multiply(golden_down, golden_down, out=golden_down)
+    there = _blocks(there)
+    follow, energy = _around(_blocks(followed)), _around(there)
     light = _blocks(shown) + 8, _blocks(wanted) + 8
     gain = np.clip(_around(light[0]) / _around(light[1]), 0.5, 1.0)
-    lost = (energy > TELLING * there.mean()) & (followed < kept * gain * energy)
+    lost = (energy > TELLING * there.mean()) & (follow < kept * gain * energy)
     return _as_large(np.asarray(lost, np.uint8), shown)
 
 
-def _drowned(shown: Grey, wanted: Grey, shows: float) -> NDArray[np.bool_]:
+def _drowned(shown: Grey, wanted: Grey, shows: float) -> Mask:
     """Where flat ground differs by so much that a defect would not stand out. Light, which changes slowly, does not count."""
-    have, want = (cv2.GaussianBlur(grey, (3, 3), 0).astype(np.float32) for grey in (shown, wanted))
-    around = (2 * BLOCK - 1,) * 2
-    apart = np.abs(have - want * (cv2.blur(have, around) / np.maximum(cv2.blur(want, around), 1)))
-    kernel = np.ones((5, 5), np.uint8)
-    contrast = cv2.subtract(cv2.dilate(wanted, kernel), cv2.erode(wanted, kernel))
-    flat = np.asarray(contrast <= np.median(contrast[::4, ::4]), np.float32)
+    have, want = (cv2.GaussianBlur(grey, (3, 3), 0) for grey in (shown, wanted))
+    lit, apart = (
+        np.asarray(cv2.boxFilter(grey, cv2.CV_32F, (2 * BLOCK - 1,) * 2), np.float32) for grey in (want, have)
+    )
+    # One after the other in place: pictures of 32 bits a pixel in between take more time than what is reckoned.
+    apart /= np.maximum(lit, 1, out=lit)
+    apart *= want
+    apart -= have
+    np.abs(apart, out=apart)
+    contrast = _contrast(wanted, 5)
+    flat = np.asarray(up_to(contrast, _typical(contrast)), np.float32)
     share = _blocks(flat)
-    mean = np.where(share > 0.15, _blocks(apart * flat) / np.maximum(share, 0.15), 0.0)
+    mean = np.where(share > 0.15, _blocks(np.multiply(apart, flat, out=apart)) / np.maximum(share, 0.15), 0.0)
     noisy = np.asarray(_around(mean.astype(np.float32)) * NOISE > shows, np.uint8)
     return _as_large(noisy, shown)
 
@@ -256,13 +294,15 @@ def _around(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.blur(values, (3, 3)), np.float32)
 
 
-def _as_large(small: Mask, picture: Grey) -> NDArray[np.bool_]:
-    return np.asarray(cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0, np.bool_)
+def _as_large(small: Mask, picture: Grey) -> Mask:
+    return np.asarray(cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def _areas(mask: Mask, side: int) -> NDArray[np.bool_]:
+def _areas(mask: Mask, side: int) -> Mask:
     """Without what is narrower than that many pixels."""
-    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0, np.bool_)
+    if not cv2.hasNonZero(mask):
+        return mask
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)), np.uint8)
 
 
 def _corners(size: tuple[int, int]) -> NDArray[np.float64]:

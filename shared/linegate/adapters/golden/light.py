@@ -15,6 +15,7 @@ Small = NDArray[np.float32]  # height / BLOCK x width / BLOCK
 BLOCK, SURROUNDINGS = 8, 11
 # Grey levels that are added before a logarithm is taken: black tells nothing about light.
 DARK: Final = 8
+LOGARITHMS: Final = np.log(np.arange(256, dtype=np.float32) + DARK)
 # Exponents of a camera's tone curve against another's, and the logarithm of a factor, up to which light may change.
 FLATTEST, STEEPEST, STRONGEST = 0.7, 1.4, 0.7
 # Logarithm of a factor by which it may change from place to place besides, and steps into which that is divided.
@@ -32,7 +33,7 @@ def in_the_light_of(have: Picture, want: Picture) -> tuple[Picture, Grey]:
     over the picture, which a parabola tells, and besides from place to place. There the median of the surroundings tells
     it, which keeps the border of a shade and does not see a defect.
     """
-    lit, wanted = (np.log(blocks(picture).astype(np.float32) + DARK) for picture in (have, want))
+    lit, wanted = (np.asarray(cv2.LUT(blocks(picture), LOGARITHMS), np.float32) for picture in (have, want))
     places, few = _places(lit.shape[:2]), np.s_[::FEW, ::FEW]
     slow = np.zeros(lit.shape[:2], np.float32)
     tones = [(0.0, 1.0)] * 3

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.adapters.golden.materials import Shown, lightness, resized
+from linegate.adapters.golden.materials import Shown, resized
+from linegate.adapters.golden.slopes import slopes
 from linegate.errors import RegistrationError
 from linegate.sight import TILES
 
@@ -342,27 +343,31 @@ def unseen(picture: Picture | Shown, laid: Picture | Shown) -> tuple[int, ...]:
     What is covered, hazy or blurred has no edges there, or soft ones; what is coarse, shaken or a negative has others.
     """
     scale = min(1.0, UNSEEN_SIDE / min(picture.shape[:2]))
-    have, want = (cv2.GaussianBlur(_fewer(Shown.of(shown), scale), (0, 0), UNSEEN_BLUR) for shown in (picture, laid))
-    energies = []
-    for order in ((1, 0), (0, 1)):
-        of_have, of_want = (cv2.Sobel(grey, cv2.CV_32F, *order) for grey in (have, want))
-        products = (of_want * of_want, of_have * of_have, of_have * of_want)
-        energies.append([_tiles(product) for product in products])
-    wanted, kept, followed = np.moveaxis(np.asarray(energies), 1, 0)  # each 2 x TILES x TILES
+    have, want = (
+        np.asarray(cv2.GaussianBlur(_fewer(Shown.of(shown), scale), (0, 0), UNSEEN_BLUR), np.uint8)
+        for shown in (picture, laid)
+    )
+    energies = [
+        [
+            [_tiles(product) for product in (good * good, seen * seen, seen * good)]
+            for seen, good in zip(of_have, of_want, strict=True)
+        ]
+        for _, (of_have, of_want) in slopes((have, want), have.shape[0] // TILES)
+    ]
+    wanted, kept, followed = np.moveaxis(np.asarray(energies[:TILES]), (2, 1, 0), (0, 1, 2))  # each 2 x TILES x TILES
     blind = (wanted > TELLING * wanted.mean()) & ((kept < FADED * wanted) | (followed < FOLLOWING * wanted))
     return tuple(int(tile) for tile in np.flatnonzero(blind.any(axis=0)))
 
 
 def _tiles(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The means of TILES x TILES parts; of parts that are as large as each other, the last rows and columns left out."""
-    height, width = (max(TILES, side // TILES * TILES) for side in values.shape)
-    means = cv2.resize(values[:height, :width], (TILES, TILES), interpolation=cv2.INTER_AREA)
-    return np.asarray(means, np.float32)
+    """The means of TILES parts of a band that are as wide as each other, the last columns left out."""
+    width = max(TILES, values.shape[1] // TILES * TILES)
+    return np.asarray(cv2.resize(values[:, :width], (TILES, 1), interpolation=cv2.INTER_AREA)[0], np.float32)
 
 
 def _fewer(picture: Shown, scale: float) -> Grey:
     """The lightness of a picture, reduced by `scale`; first in colour by a whole number, which is quicker."""
-    return resized(lightness(picture.by(int(1 / scale))), tuple(round(scale * side) for side in picture.shape[:2]))
+    return resized(picture.light(int(1 / scale)), tuple(round(scale * side) for side in picture.shape[:2]))
 
 
 def _grey(picture: Picture) -> NDArray[np.uint8]:

@@ -1,12 +1,12 @@
 """The parts of a picture that are worth looking at closely: where it differs, with room around."""
 
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from linegate.adapters.golden.materials import Mask
-
+Mask = NDArray[np.uint8]  # height x width
 Window = tuple[slice, slice]  # rows and columns
 
 CELL: Final = 32  # pixels; what differs in neighbouring cells is looked at together
@@ -16,12 +16,15 @@ MOST_WINDOWS, MOST_AREA = 200, 0.7
 
 def where(differs: Mask, room: int) -> list[Window]:
     """Windows that hold all non-zero pixels of `differs` with `room` pixels around them; no two of them overlap."""
-    points = cv2.findNonZero(differs)
-    if points is None:
-        return []
     height, width = differs.shape
     cells = np.zeros((-(-height // CELL), -(-width // CELL)), np.uint8)
-    cells[points[:, 0, 1] // CELL, points[:, 0, 0] // CELL] = 1
+    for row in range(len(cells)):
+        band = differs[CELL * row : CELL * (row + 1)]
+        if cv2.hasNonZero(band):
+            across = cv2.findNonZero(cv2.reduce(band, 0, cv2.REDUCE_MAX))
+            cells[row, across[:, 0, 0] // CELL] = 1
+    if not cells.any():
+        return []
     count, _, statistics, _ = cv2.connectedComponentsWithStats(cells, connectivity=8)
     whole = [(slice(0, height), slice(0, width))]
     if count > MOST_WINDOWS:
@@ -43,6 +46,19 @@ def where(differs: Mask, room: int) -> list[Window]:
     if sum((right - left) * (bottom - top) for left, top, right, bottom in boxes) > MOST_AREA * height * width:
         return whole
     return [(slice(top, bottom), slice(left, right)) for left, top, right, bottom in boxes]
+
+
+def begins(labels: NDArray[Any], label: int, box: tuple[int, int, int, int], place: Window) -> tuple[int, int]:
+    """What sorts connected parts of several windows as labelling all of them at once numbers them: one finding is first where
+    two are as sure as each other.
+
+    OpenCV numbers them as it comes upon them, by squares of two pixels a side. `labels` are those of the window `place`, in
+    which `box` (left, top, width, height) holds the part.
+    """
+    left, top, width, _ = box
+    down, across = (side.start for side in place)
+    first = labels[top : top + 2 - (down + top) % 2, left : left + width] == label
+    return (down + top) // 2, (across + left + int(first.any(axis=0).argmax())) // 2
 
 
 def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
