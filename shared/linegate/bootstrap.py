@@ -21,6 +21,7 @@ from linegate.line.conversation import Conversation, KeptConversation
 from linegate.line.handshake import Rules
 from linegate.line.keeper import HandshakeStore, Keeper
 from linegate.ports import Detector, Registrar, Target, Verifier
+from linegate.proxies import proxy_for
 from linegate.redaction import know
 from linegate.settings import Recipe, Settings
 from linegate.stages import STAGES
@@ -69,6 +70,9 @@ class App:
         self.controllers = controllers  # how targets that speak to lines stand; raises TransientError
         self._golden_picture = golden
         self._built: dict[tuple[object, ...], object] = {}
+        self._keys: dict[
+            int, tuple[Recipe, str]
+        ] = {}  # by the recipe's identity, which is its own as long as it is kept
         self._open = ExitStack()
         self._lock = RLock()
 
@@ -77,6 +81,13 @@ class App:
             if key not in self._built:
                 self._built[key] = build()
             return self._built[key]  # type: ignore[return-value]
+
+    def _key(self, recipe: Recipe) -> str:
+        """Equal for recipes that say the same. Writing one out for each check would take longer than the rest of its way."""
+        kept = self._keys.get(id(recipe))
+        if kept is None:
+            kept = self._keys[id(recipe)] = (recipe, repr(recipe))
+        return kept[1]
 
     def warm_up(self, stages: Collection[str] = tuple(STAGES)) -> None:
         """Build what the recipes need in these stages, so that the first board does not wait for it."""
@@ -151,13 +162,13 @@ class App:
     def detectors(self, recipe: Recipe) -> tuple[Detector, ...]:
         """The recipe's detectors, in its order."""
         return tuple(
-            self._once(("detector", kind.called, _key(recipe)), partial(kind.build, recipe, self.around(kind)))
+            self._once(("detector", kind.called, self._key(recipe)), partial(kind.build, recipe, self.around(kind)))
             for kind in recipe.detectors
         )
 
     def verifier(self, recipe: Recipe) -> Verifier:
         kind = recipe.verifier
-        return self._once(("verifier", _key(recipe)), lambda: kind.build(recipe, self.around(kind)))
+        return self._once(("verifier", self._key(recipe)), lambda: kind.build(recipe, self.around(kind)))
 
     def target(self, name: str) -> Target:
         kind = self.settings.targets[name]
@@ -170,7 +181,7 @@ class App:
             folder=settings.folder,
             service=settings.service(kind),
             network=settings.network,
-            proxy_for=config.proxy_for,
+            proxy_for=proxy_for,
             shared=self._shared,
             at_stop=self._at_stop,
             lines=tuple(settings.lines),
@@ -227,10 +238,6 @@ def _beside(folder: Path, name: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise TransientError(f"the golden picture {path} can't be read: {error.strerror}") from error
-
-
-def _key(recipe: Recipe) -> str:
-    return repr(recipe)
 
 
 def local(settings: Settings, database: "Database | None" = None, bus: "LocalBus | None" = None) -> App:
@@ -331,7 +338,7 @@ def push_tokens(audience: str, account: str) -> "PushTokens":
         ) from error
     from linegate.adapters.exchange import Http
 
-    return PushTokens(audience, account, Http(proxy_for=config.proxy_for))
+    return PushTokens(audience, account, Http(proxy_for=proxy_for))
 
 
 def session_key(settings: Settings) -> bytes:
@@ -347,7 +354,7 @@ def proxy_identities(audience: str) -> "ProxyIdentities":
     from linegate.adapters.exchange import Http
     from linegate.adapters.gcp.tokens import ProxyIdentities
 
-    return ProxyIdentities(audience, Http(proxy_for=config.proxy_for))
+    return ProxyIdentities(audience, Http(proxy_for=proxy_for))
 
 
 @contextmanager

@@ -443,11 +443,3 @@ def _kinds_written(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 
 def _listed(names: Mapping[str, Any]) -> str:
     return ", ".join(repr(name) for name in names) or "none"
-
-
-def proxy_for(url: str) -> str | None:
-    """The proxy that the environment (HTTPS_PROXY, NO_PROXY …) names for an address; None for none."""
-    parts = urlsplit(url)
-    if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)

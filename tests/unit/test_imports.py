@@ -14,7 +14,7 @@ from tests.sources import MODULES, PACKAGE, imports
 TESTS = Path(__file__).parents[1]
 # Each layer may import from those before it, never from those after it.
 LAYERS = (
-    {"addresses", "audits", "links", "redaction", "texts", "codec", "bounds", "shapes", "shifts"},
+    {"addresses", "audits", "links", "proxies", "redaction", "texts", "codec", "bounds", "shapes", "shifts"},
     {"errors", "answers", "deciders"},
     {"inspection", "logs"},
     {

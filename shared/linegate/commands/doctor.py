@@ -27,13 +27,14 @@ from linegate.adapters.local.queries import SqliteQueries
 from linegate.adapters.local.store import SqliteOutbox
 from linegate.commands.arguments import add_config
 from linegate.commands.records import local
-from linegate.config import command, load, proxy_for
+from linegate.config import command, load
 from linegate.console import console
 from linegate.edge.machine import nearly_full
 from linegate.edge.runtime import open_database
 from linegate.errors import LinegateError
 from linegate.handlers.challenge import standings
 from linegate.kind import DetectorKind, TargetKind
+from linegate.proxies import proxy_for
 from linegate.settings import Recipe, Settings
 from linegate.texts import printable
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Final
 from linegate import config, logs
 from linegate.codec import codec
 from linegate.commands.dataset.folder import MEMORY, Folder, Taken, alone, whole
-from linegate.config import proxy_for
 from linegate.errors import UsageError
 from linegate.exports.coco import coco_of_one
 from linegate.files import writing
+from linegate.proxies import proxy_for
 from linegate.sections import http_url
 from linegate.texts import printable
 
