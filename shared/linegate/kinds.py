@@ -10,7 +10,9 @@ from linegate.adapters.measure.kind import MeasureDetection
 from linegate.adapters.rfdetr.kind import RfdetrDetection
 from linegate.adapters.roboflow.kind import RoboflowDetection, WorkflowVerification
 from linegate.adapters.targets.modbus.kind import Modbus
+from linegate.adapters.targets.mqtt.handshake import MqttHandshake
 from linegate.adapters.targets.mqtt.kind import Mqtt
+from linegate.adapters.targets.mqtt.sparkplug import Sparkplug
 from linegate.adapters.targets.slack import Slack
 from linegate.adapters.targets.webhook import Webhook
 from linegate.adapters.unverified import NoVerification
@@ -31,4 +33,4 @@ VERIFIERS: Final[tuple[type[VerifierKind], ...]] = (
     WorkflowVerification,
     NoVerification,
 )
-TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack, Mqtt, Modbus)
+TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack, Mqtt, Sparkplug, MqttHandshake, Modbus)

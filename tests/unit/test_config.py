@@ -406,7 +406,7 @@ WEBHOOK = f"targets: {{{{hmi: {{{{url: '{{}}', secrets: [{SECRET}]}}}}}}}}"
         ("targets: {hmi: {url: 'https://hmi/'}}", "targets.hmi.secrets: is required, to sign with"),
         (
             "targets: {hmi: {type: teams, url: 'https://hmi/'}}",
-            "targets.hmi.type: is 'teams'; allowed: webhook, slack, mqtt or modbus",
+            "targets.hmi.type: is 'teams'; allowed: webhook, slack, mqtt, sparkplug, mqtt-handshake or modbus",
         ),
     ],
 )

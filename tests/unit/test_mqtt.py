@@ -1,13 +1,19 @@
 """The kind `mqtt` without a broker: what the file may say, and topics and payloads made of a notification."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from linegate.adapters.targets.mqtt import template
+from linegate.adapters.targets.mqtt import signals, template
+from linegate.adapters.targets.mqtt.handshake import MqttHandshake
+from linegate.adapters.targets.mqtt.kind import Mqtt
+from linegate.adapters.targets.mqtt.payload import Kind
+from linegate.adapters.targets.mqtt.sparkplug import METRICS
 from linegate.config import parse
 from linegate.errors import ConfigError
+from linegate.line.handshake import Acknowledge
 
 DATA = {
     "line": "smt-1",
@@ -63,6 +69,22 @@ def test_a_version_is_the_same_with_quotes_and_without() -> None:
 def test_a_password_is_a_secret() -> None:
     given = parse(settings("url: 'mqtts://broker', username: gate, password: '${PW}'"), Path(), {"PW": "hush-hush"})
     assert "hush-hush" in given.confidential
+
+
+def test_the_page_shows_what_is_said_and_every_field() -> None:
+    page = (Path(__file__).parents[2] / "shared" / "docs" / "mqtt.md").read_text()
+    gate, line = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert json.loads(signals.shown(signals.read(gate))) == json.loads(gate)
+    assert signals.heard(line) == [Acknowledge(42)]
+    assert re.findall(r"^\| `(linegate/\S+)` \|", page, re.MULTILINE) == [
+        *(Mqtt.model_fields[key].default for key in ("topic", "last_topic", "status_topic")),
+        *(MqttHandshake.model_fields[key].default for key in ("signals_topic", "line_topic", "status_topic")),
+    ]
+    said = {Kind.STRING: "String", Kind.BOOLEAN: "Boolean", Kind.UINT32: "UInt32", Kind.DATE_TIME: "DateTime"}
+    for name, kind, key in METRICS:
+        assert f"| `{name}` | {said[kind]} | `{key}` |" in page
+    missing = {name for name in template.FIELDS if f"`{{{name}}}`" not in page}
+    assert missing == set()
 
 
 def test_what_comes_from_a_camera_neither_parts_a_topic_nor_leaves_a_level_empty() -> None:

@@ -73,8 +73,6 @@ class Broker(TargetKind):
             yield "tls.key: needs its certificate"
         if written.get("password") and not written.get("username"):
             yield "password: needs a username"
-        if file.get("cloud"):
-            yield "type: needs a gate beside the line: functions on Google Cloud keep no connection open"
 
     def access(self, around: Surroundings) -> "Access":
         from linegate.adapters.targets.mqtt.session import Access

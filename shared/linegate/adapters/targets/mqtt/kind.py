@@ -2,7 +2,8 @@
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
@@ -44,6 +45,11 @@ class Mqtt(Broker):
     in_order: ClassVar[bool] = True
     reportable: ClassVar[bool] = False  # a topic is of a line
 
+    @classmethod
+    def lacks(cls, written: Mapping[str, Any], file: Mapping[str, Any]) -> Iterator[str]:
+        yield from super().lacks(written, file)
+        yield from beside_the_line(file)
+
     def build(self, around: Surroundings) -> Target:
         target = MqttTarget(self, self.access(around), self.lines or around.lines, around.link)
         around.at_stop(target.close)
@@ -70,12 +76,8 @@ class MqttTarget:
         self._by_line = {line: kept[status] for status, among in served.items() for line in among}
 
     def send(self, entry_id: str, body: str, now: datetime) -> None:
-        try:
+        with unless_old(body, now, self._kind.give_up_after_s):
             self._send(body, now)
-        except DeferredError as error:  # nobody was there to refuse it; at some time it is old news all the same
-            if _age(body, now) > timedelta(seconds=self._kind.give_up_after_s):
-                raise TransientError(str(error)) from error
-            raise
 
     def close(self) -> None:
         for kept in self._kept:
@@ -109,7 +111,7 @@ class MqttTarget:
 
         offline = [status_of(status, "offline")] if status else []
         told = partial(self._links.told, status)
-        return Kept(self._access.called, partial(self._opened, status, lines), offline, told)
+        return Kept(self._access.called, partial(self._opened, status, lines), lambda: offline, told)
 
     def _opened(self, status: str, lines: Sequence[str]) -> "Session":
         from linegate.adapters.targets.mqtt.session import Session
@@ -125,6 +127,22 @@ class MqttTarget:
         if known:
             with self._lock:
                 self._newest[topic] = max(known, self._newest.get(topic, known))
+
+
+@contextmanager
+def unless_old(body: str, now: datetime, give_up_after_s: float) -> Iterator[None]:
+    """That nobody was there to take a notification is no attempt; when it is old news it is one, so that it is given up."""
+    try:
+        yield
+    except DeferredError as error:
+        if _age(body, now) > timedelta(seconds=give_up_after_s):
+            raise TransientError(str(error)) from error
+        raise
+
+
+def beside_the_line(file: Mapping[str, Any]) -> Iterator[str]:
+    if file.get("cloud"):
+        yield "type: needs a gate beside the line: functions on Google Cloud keep no connection open"
 
 
 def status_of(topic: str, state: str) -> "Publication":

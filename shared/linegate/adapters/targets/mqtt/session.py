@@ -58,11 +58,12 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is published, with QoS 1."""
+    """What is published."""
 
     topic: str
     payload: bytes
     retain: bool = False
+    qos: int = 1
     order: str = ""  # with MQTT 5 a user property of that name, so that whoever reads it back knows what is newer
 
 
@@ -119,7 +120,7 @@ class Session:
         """Send these, in this order, after what was put before. `wait` tells whether they were taken. Raises DeferredError."""
         numbers = []
         for each in publications:
-            sent = self._client.publish(each.topic, each.payload, 1, each.retain, self._properties(each))
+            sent = self._client.publish(each.topic, each.payload, each.qos, each.retain, self._properties(each))
             self._went(sent.rc)
             numbers.append(sent.mid)
         return numbers
@@ -142,6 +143,15 @@ class Session:
             raise TransientError(f"{self._access.called} refused it (reason code {refusal:#x}, MQTT 5, 2.4)")
         if None in answers:
             raise self._gone(f"the connection to {self._access.called} broke before it was acknowledged")
+
+    def ask(self) -> int:
+        """Ask the broker for something that changes nothing: when `wait` has its answer, it has read what was put before.
+
+        Brokers read a connection in its order. Raises DeferredError.
+        """
+        code, number = self._client.unsubscribe("linegate/nobody")
+        self._went(code)
+        return number or 0
 
     def drop(self) -> None:
         """Cut the connection, so that the broker publishes the will."""
@@ -180,10 +190,11 @@ class Session:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
-        client.on_subscribe = self._on_subscribe
+        client.on_subscribe = self._on_answer
+        client.on_unsubscribe = self._on_answer
         client.on_message = self._on_message
         if will is not None:
-            client.will_set(will.topic, will.payload, 1, will.retain)
+            client.will_set(will.topic, will.payload, will.qos, will.retain)
         if access.username is not None:
             client.username_pw_set(access.username, access.password)
         encryption = self._encryption() if access.encrypted else None
@@ -272,9 +283,9 @@ class Session:
             self._answers[number] = reason.value
             self._changed.notify_all()
 
-    def _on_subscribe(self, client: Any, data: Any, number: int, reasons: Any, properties: Any) -> None:
+    def _on_answer(self, client: Any, data: Any, number: int, reasons: Any, properties: Any) -> None:
         with self._changed:
-            self._answers[number] = max(reason.value for reason in reasons)
+            self._answers[number] = max((reason.value for reason in reasons), default=0)
             self._changed.notify_all()
 
     def _on_message(self, client: Any, data: Any, message: Any) -> None:
@@ -307,7 +318,11 @@ class Kept:
     """A session that is opened anew whenever it was lost, until it is closed. `told` hears whether it stands, or why not."""
 
     def __init__(
-        self, called: str, opened: Callable[[], Session], last: Sequence[Publication], told: Callable[[str], None]
+        self,
+        called: str,
+        opened: Callable[[], Session],
+        last: Callable[[], Sequence[Publication]],
+        told: Callable[[str], None],
     ) -> None:
         self._called = called
         self._opened = opened
@@ -338,7 +353,7 @@ class Kept:
             session = self._session
             self._changed.notify_all()
         if session is not None:
-            session.close(self._last)
+            session.close(self._last())
         self._thread.join(CONNECT_S)
 
     def _keep(self) -> None:
@@ -355,7 +370,7 @@ class Kept:
                 pause = min(2 * pause, LONGEST_PAUSE_S)
                 continue
             if self._stopping.is_set():
-                session.close(self._last)
+                session.close(self._last())
                 return
             self._set(session, "")
             log.info("target.connected", broker=self._called, took_ms=round(1000 * (monotonic() - started)))
