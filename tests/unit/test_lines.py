@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 
 from linegate import bootstrap
+from linegate.adapters.local.bus import LocalBus
 from linegate.adapters.local.database import DATABASE, Database
 from linegate.adapters.targets.controller import decided_of
+from linegate.config import parse
+from linegate.edge.ability import Ability
+from linegate.edge.dispatcher import Dispatcher
+from linegate.edge.functions import Response
+from linegate.edge.intake import Intake
 from linegate.edge.lines import Lines
 from linegate.errors import TransientError
 from linegate.handlers.arrivals import catch_up
@@ -223,9 +229,43 @@ def test_after_a_write_that_failed_a_look_writes(tmp_path: Path) -> None:
         assert database.pulse() != before
 
 
+def test_a_gate_can_decide_while_pictures_are_taken_up_messages_move_and_its_recipe_is_there(tmp_path: Path) -> None:
+    settings = parse("recipes: {pcb: {golden: g.png}}\nlines: {smt-1: {recipe: pcb}}", tmp_path, {})
+    lacks: dict[str, str] = {}
+    with closing(Database(settings.data / DATABASE)) as database:
+        bus = LocalBus(database)
+        dispatcher, intake = Dispatcher(bus, settings, lambda *_: Response(200)), Intake(database, bus, settings)
+        ability = Ability(settings, database, dispatcher, intake, lambda recipe: lacks.get(recipe, ""))
+        assert ability.gate() == "no picture is taken up"
+        intake.start()
+        dispatcher.start()
+        wait_for(lambda: ability.gate() == "")
+        assert ability.line("smt-1") == ""
+        lacks["pcb"] = "its golden picture is gone"
+        assert ability.line("smt-1") == "its golden picture is gone"
+        dispatcher.stop()
+        wait_for(lambda: ability.gate() == "no message is delivered")
+        intake.stop(5)
+        assert ability.gate() == "no picture is taken up"
+
+
+def test_a_look_that_hangs_or_breaks_gives_no_heartbeat(world: World) -> None:
+    class Broken(Ability):
+        def __init__(self) -> None:
+            pass
+
+        def gate(self) -> str:
+            raise OSError("the disk is gone")
+
+    world.lines.start(Broken())
+    threading.Event().wait(0.5)
+    assert world.lines.stop(5)
+    assert world.conversation.signals().code is Code.CAN_NOT_DECIDE
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     event = threading.Event()
-    for _ in range(100):
+    for _ in range(500):
         if condition():
             return
         event.wait(0.02)

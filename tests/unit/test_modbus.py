@@ -1,9 +1,12 @@
 """The kind `modbus`, over sockets, against pymodbus's own client and server."""
 
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -226,6 +229,37 @@ def test_nothing_is_acknowledged_before_it_is_stored(gate: LineGate, plc: Modbus
     gate.database.write(lambda connection: connection.execute("ALTER TABLE gone RENAME TO handshakes"))
     assert not write(plc, 2, "A2").isError()
     assert read(plc).job == 2
+
+
+def test_requests_that_come_together_are_all_answered_in_their_order(gate: LineGate, port: int) -> None:
+    def frame(number: int, pdu: bytes) -> bytes:
+        return struct.pack(">HHHB", number, 0, len(pdu) + 1, 1) + pdu
+
+    block = saying(Trigger(7, "A1"), None, Order())
+    written = struct.pack(">BHHB", 16, 100, LINE_SIZE, 2 * LINE_SIZE) + struct.pack(f">{LINE_SIZE}H", *block)
+    asked = [frame(1, written), frame(2, struct.pack(">BHH", 3, 8, 2)), frame(3, b"\x2b\x0e\x01\x00")]
+    asked += [frame(number, struct.pack(">BHH", 4, 0, 2)) for number in range(4, 9)]
+    together = b"".join(asked)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plc:
+        for part in (together[:30], together[30:105], together[105:]):
+            plc.sendall(part)
+            sleep(0.05)
+        with plc.makefile("rb") as answers:
+            heard = []
+            for _ in asked:
+                number, _, length, _ = struct.unpack(">HHHB", answers.read(7))
+                heard.append((number, answers.read(length - 1)))
+    assert [number for number, _ in heard] == list(range(1, 9))
+    assert heard[1][1] == b"\x03\x04" + struct.pack(">HH", 0, 0)
+
+
+def test_what_is_no_modbus_ends_its_own_connection_and_no_other(
+    gate: LineGate, plc: ModbusTcpClient, port: int
+) -> None:
+    for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 4000, b"\x00\x01\x00\x00\x00\x02\x01\x99"):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as other:
+            other.sendall(noise)
+    assert read(plc).ready
 
 
 def test_the_heartbeat_stands_for_looks(gate: LineGate, plc: ModbusTcpClient) -> None:

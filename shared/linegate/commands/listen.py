@@ -8,10 +8,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from linegate import bootstrap, config, logs
+from linegate import config, logs
 from linegate.adapters.targets.controller import HandshakeTarget, LineSide
 from linegate.commands.arguments import add_config
 from linegate.errors import TransientError, UsageError
+from linegate.kind import Surroundings
 from linegate.line.handshake import Code, LineResult, Signals
 from linegate.line.peer import Decision, Peer, ask, hear, late, says
 from linegate.settings import Settings
@@ -46,10 +47,23 @@ def run(options: argparse.Namespace) -> int:
     if options.part and not target.triggered:
         raise UsageError("--part: this line sends no triggers (triggered: false); its pictures are its jobs")
     player = Player(target.limit_s + MARGIN_S, deque(options.part), as_json=options.json)
-    with suppress(KeyboardInterrupt), closing(target.line_side(line, bootstrap.local(settings).around(target))) as side:
+    with suppress(KeyboardInterrupt), closing(target.line_side(line, around(settings))) as side:
         while player.turn(side):
             time.sleep(POLL_S)
     return 0
+
+
+def around(settings: Settings) -> Surroundings:
+    """What a line's side is built with: it may play on another machine than the gate's, and keeps nothing."""
+    return Surroundings(
+        folder=settings.folder,
+        service=None,
+        network=settings.network,
+        proxy_for=config.proxy_for,
+        shared=lambda _, build: build(),
+        at_stop=lambda _: None,
+        lines=tuple(settings.lines),
+    )
 
 
 def chosen(settings: Settings, name: str) -> HandshakeTarget:

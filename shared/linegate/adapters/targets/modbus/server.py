@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -10,6 +11,8 @@ from time import monotonic
 from typing import Any, Final
 
 from pymodbus.constants import ExcCodes
+from pymodbus.exceptions import NoSuchIdException
+from pymodbus.pdu import ExceptionResponse, ModbusPDU
 from pymodbus.server import ModbusTcpServer
 from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
@@ -123,10 +126,17 @@ class _Server(ModbusTcpServer):
 
 
 class _Connection(ServerRequestHandler):
+    """Requests are answered one by one in their order, also where a PLC sends the next one before it has its answer.
+
+    pymodbus's own handler remembers one request only.
+    """
+
     def __init__(self, server: _Server, owner: Server) -> None:
         super().__init__(server, None, None, None)  # type: ignore[no-untyped-call]
         self._owner = owner
         self._peer = ""
+        self._requests: deque[ModbusPDU] = deque()
+        self._turn = asyncio.Lock()
 
     def callback_connected(self) -> None:
         super().callback_connected()
@@ -142,7 +152,34 @@ class _Connection(ServerRequestHandler):
 
     def callback_data(self, data: bytes, addr: tuple[Any, ...] | None = None) -> int:
         self._owner.asked(self._peer)
-        return int(super().callback_data(data, addr))
+        used = 0
+        while used < len(data) and (step := int(super().callback_data(data[used:], addr))):
+            used += step
+            if self.last_pdu:
+                self._requests.append(self.last_pdu)
+        return used
+
+    def send(self, data: bytes, addr: tuple[Any, ...] | None = None) -> None:
+        begun = self.recv_buffer  # of the next request; pymodbus forgets it with each answer
+        super().send(data, addr)
+        self.recv_buffer = begun
+
+    async def handle_request(self) -> None:
+        async with self._turn:
+            while self._requests:
+                request = self._requests.popleft()
+                answer = await self._answer(request)
+                answer.transaction_id, answer.dev_id = request.transaction_id, request.dev_id
+                self.server_send(answer, None)  # type: ignore[no-untyped-call]
+
+    async def _answer(self, request: ModbusPDU) -> ModbusPDU:
+        try:
+            return await request.datastore_update(self.server.context, request.dev_id)
+        except NoSuchIdException:
+            return ExceptionResponse(request.function_code, ExcCodes.GATEWAY_NO_RESPONSE)
+        except Exception:
+            log.exception("modbus.not_answered", function=request.function_code)
+            return ExceptionResponse(request.function_code, ExcCodes.DEVICE_FAILURE)
 
 
 def gate_device(unit: int, talk: Talk, places: Places) -> SimDevice:
