@@ -18,6 +18,8 @@ from linegate.station.site import site_for
 def station(app: App, port: int = 0) -> Iterator[str]:
     """The pages of a gate; its address, while it serves."""
     listener = socket.create_server(("127.0.0.1", port))
+    # As `linegate.station.serving.listening` has it: asyncio sees to it only where the socket says that it is TCP.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = StationServer(asgi(site_for(app)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
