@@ -254,12 +254,15 @@ def test_a_token_of_one_line_knows_of_no_other(api: Asked) -> None:
     assert [line["name"] for line in api.get(f"{API}/lines", ONE).json["lines"]] == ["smt-2"]
     assert api.get(f"{API}/waiting?line=smt-1", ONE).status == 403
     assert api.get(f"{API}/targets", ONE).status == 403
-    assert ask(f"{api.url}/pictures/{hidden}/upload", token=ONE).status == 404
+    for which in ("upload", "annotated", "whole/crop", "findings/0/crop", "heatmap/0"):
+        assert ask(f"{api.url}/pictures/{hidden}/{which}", token=ONE).status == 404
+        assert ask(f"{api.url}/pictures/{hidden}/{which}", token=CAMERA).status == 403, "who uploads does not look"
 
 
 def test_health_is_told_to_anybody_by_any_name_and_tells_nothing(api: Asked) -> None:
     answer = ask(f"{api.url}/healthz", headers={"Host": "10.0.0.7"})
     assert (answer.status, answer.json) == (200, {"status": "ok"})
+    assert ask(f"{api.url}/healthz", token=MES).status == 200
 
 
 def test_a_store_that_does_not_answer_is_no_answer(api: Asked) -> None:

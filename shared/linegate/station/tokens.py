@@ -11,11 +11,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from linegate.station.problems import ProblemError
+from linegate.station.shield import HEALTH
 from linegate.station.who import Person, Role
 from linegate.station_section import May, Token
 
 # Where tokens count: pages do not know of lines that a machine may not see.
-OPEN: Final = ("/api/", "/pictures/")
+OPEN: Final = ("/api/", "/pictures/", HEALTH)
 # Which role each word brings; who may upload may not look for that.
 ROLES: Final[Mapping[May, Role]] = {May.LOOK: Role.LOOK, May.REVIEW: Role.REVIEW, May.UPLOAD: Role.NOBODY}
 

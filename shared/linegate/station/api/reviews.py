@@ -1,17 +1,14 @@
 """What a person decided: given to the gate, and what became of it."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from linegate.answers import Missed, Refusal, Review, Ruling
-from linegate.events import to_message
+from linegate.handlers import giving
 from linegate.inspection import Inspection, Revision
-from linegate.messages import ReviewGiven
 from linegate.shapes import Box
-from linegate.stages import REVIEWS
 from linegate.station.api import asked, told
 from linegate.station.api.inspections import found
 from linegate.station.api.operation import INSPECTION, ROOT, Operation, Path, given
@@ -28,27 +25,22 @@ def give(request: Request, _: asked.Nothing, said: asked.ReviewAsked) -> Respons
     """Kept as an event in every case; what is known already of its end is told at once."""
     site, known = site_of(request), found(request)
     review = _review(request, site, known, said)
-    revisions = site.context.queries.revisions(known.inspection_id)
-    refusals = site.context.queries.refusals(known.inspection_id)
-    state = _state(review.review_id, known, revisions, refusals)
-    if state is None:
-        message = to_message(ReviewGiven(known.inspection_id, known.place.line, review))
-        site.context.publisher.publish(REVIEWS, [message])
-        doomed = _doomed(known, revisions, review)
+    became = giving.outcome(site.context.queries, known.inspection_id, review.review_id)
+    if became is None:
+        giving.give(site.context, review, known.place.line)
+        doomed = _doomed(site, known, review)
         if doomed is not None:
             raise doomed
-        state = _waiting(known, review.review_id)
+    state = _state(known, review.review_id, became)
     if state.state == "refused":
         raise _refused(state.reason, state.first, state.look)
     return given(state, 200 if state.state == "counts" else 202, {"Location": _look(known, review.review_id)})
 
 
-def became(request: Request, _: asked.Nothing, __: None) -> Response:
+def state_of(request: Request, _: asked.Nothing, __: None) -> Response:
     site, known, identity = site_of(request), found(request), request.path_params["review_id"]
-    queries = site.context.queries
-    revisions, refusals = queries.revisions(known.inspection_id), queries.refusals(known.inspection_id)
-    state = _state(identity, known, revisions, refusals)
-    if state is None:
+    became = giving.outcome(site.context.queries, known.inspection_id, identity)
+    if became is None:
         raise ProblemError.of(
             404,
             "no-review",
@@ -56,7 +48,7 @@ def became(request: Request, _: asked.Nothing, __: None) -> Response:
             "If it was answered with 202, the gate has not come to it yet: ask again. Is the gate running?",
             {"Retry-After": "1"},
         )
-    return given(state)
+    return given(_state(known, identity, became))
 
 
 def _review(request: Request, site: Site, known: Inspection, said: asked.ReviewAsked) -> Review:
@@ -82,53 +74,28 @@ def _review(request: Request, site: Site, known: Inspection, said: asked.ReviewA
         raise ProblemError.of(422, "bad-review", f"{error}.", "Mend it; nothing was kept.") from error
 
 
-def _state(
-    review_id: str, known: Inspection, revisions: Sequence[Revision], refusals: Sequence[Refusal]
-) -> told.ReviewState | None:
-    look = _look(known, review_id)
-    for revision in revisions:
-        if revision.review is not None and revision.review.review_id == review_id:
-            return told.ReviewState(
-                review_id=review_id,
-                state="counts",
-                revision=revision.number,
-                verdict=revision.decision.verdict,
-                reason="",
-                first="",
-                look=look,
-            )
-    for refusal in refusals:
-        if refusal.review.review_id == review_id:
-            return told.ReviewState(
-                review_id=review_id,
-                state="refused",
-                revision=None,
-                verdict=None,
-                reason=printable(refusal.reason, 2000),
-                first=visible(refusal.first),
-                look=look,
-            )
-    return None
-
-
-def _waiting(known: Inspection, review_id: str) -> told.ReviewState:
+def _state(known: Inspection, review_id: str, became: Revision | Refusal | None) -> told.ReviewState:
+    """What became of a review; it waits where nothing is known of it yet."""
+    revision = became if isinstance(became, Revision) else None
+    refusal = became if isinstance(became, Refusal) else None
     return told.ReviewState(
         review_id=review_id,
-        state="waiting",
-        revision=None,
-        verdict=None,
-        reason="",
-        first="",
+        state="counts" if revision else "refused" if refusal else "waiting",
+        revision=revision.number if revision else None,
+        verdict=revision.decision.verdict if revision else None,
+        reason=printable(refusal.reason, 2000) if refusal else "",
+        first=visible(refusal.first) if refusal else "",
         look=_look(known, review_id),
     )
 
 
-def _doomed(known: Inspection, revisions: Sequence[Revision], review: Review) -> ProblemError | None:
+def _doomed(site: Site, known: Inspection, review: Review) -> ProblemError | None:
     """What the gate will surely answer: revisions only become more, so what is too late now stays so."""
     look, standing = _look(known, review.review_id), known.revision
     if standing is None:
         return _refused("There is no verdict yet.", "", look)
     if standing.number != review.seen:
+        revisions = site.context.queries.revisions(known.inspection_id)
         later = [each for each in revisions if each.number > review.seen]
         first = next((each for each in later if each.decided_by.is_person), later[0] if later else None)
         if first is None:
@@ -184,7 +151,7 @@ OPERATIONS: Final = (
         "What became of a review.",
         May.LOOK,
         {200: (told.ReviewState, "Its state.")},
-        became,
+        state_of,
         parts=(INSPECTION, Path("review_id", "Of the review.", asked.ID, 32)),
         problems={404: "Nothing is known of the inspection, or the gate has not come to the review yet."},
     ),

@@ -124,6 +124,8 @@ def _declared(request: Request, most: int) -> int | None:
         raise ProblemError.of(415, "encoded", "The body is encoded.", "Send the picture's own bytes.")
     if headers.get("content-type", "").lower().startswith(("multipart/", "application/x-www-form-urlencoded")):
         raise ProblemError.of(415, "a-form", "The body is a form.", "Send the picture itself as the body.")
+    if headers.get("if-none-match", "*").strip() != "*":
+        raise ProblemError.of(400, "bad-condition", "If-None-Match may only be *.", "Send * or leave it out.")
     length = headers.get("content-length")
     if length is None:
         return None
@@ -133,15 +135,18 @@ def _declared(request: Request, most: int) -> int | None:
 
 
 def _wanted_digest(request: Request) -> bytes | None:
-    """What Content-Digest says (RFC 9530); other algorithms than SHA-256 are passed over."""
-    found = _DIGEST.search(request.headers.get("content-digest", ""))
-    if found is None:
+    """What Content-Digest says (RFC 9530). Who asks for a check that can't be made is refused."""
+    said = request.headers.get("content-digest")
+    if said is None:
         return None
+    found = _DIGEST.search(said)
     with suppress(binascii.Error):
-        digest = base64.b64decode(found[1], validate=True)
+        digest = base64.b64decode(found[1], validate=True) if found else b""
         if len(digest) == hashlib.sha256().digest_size:
             return digest
-    raise ProblemError.of(400, "bad-digest", "Content-Digest is no SHA-256.", "Send sha-256=:BASE64: or leave it out.")
+    raise ProblemError.of(
+        400, "bad-digest", "Content-Digest holds no SHA-256.", "Send sha-256=:BASE64: or leave it out."
+    )
 
 
 async def _received(request: Request, file: BinaryIO, declared: int | None, most: int) -> tuple[int, bytes]:
