@@ -1,11 +1,14 @@
 """The API: who may ask what, what is answered, and how what is wrong is told."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import jsonschema
 import pytest
@@ -15,6 +18,7 @@ from linegate.bootstrap import App
 from linegate.config import parse
 from linegate.errors import ConfigError, TransientError
 from linegate.inspection import Result
+from linegate.stages import UPLOADS
 from linegate.station.api.routes import document
 from tests.asking import Answered, ask
 from tests.fakes import MemoryInspections
@@ -133,6 +137,31 @@ def test_lines_and_targets_tell_their_state(api: Asked) -> None:
     targets = {target["name"]: target for target in api.get(f"{API}/targets").json["targets"]}
     assert targets["hmi"]["disabled"] == "answered 410"
     assert targets["alarm"]["disabled"] is None
+
+
+def test_an_mes_is_handed_what_was_decided_page_by_page(api: Asked) -> None:
+    ids = []
+    for number in range(3):
+        ids.append(api.inspected(f"uploads/smt-1/aoi/A{number}.png"))
+        api.gate.clock.advance(1)
+    api.gate.upload("uploads/smt-1/aoi/young.png")
+    api.gate.run(UPLOADS)
+    address, rows, undecided = f"{API}/exports/inspections.csv?line=smt-1&limit=2", [], 0
+    while address:
+        answer = ask(f"{api.url}{address}", token=MES)
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+        rows += [*csv.DictReader(io.StringIO(answer.body.decode()))]
+        undecided += int(answer.headers["linegate-undecided"])
+        address = answer.headers.get("link", "").partition(">")[0].removeprefix("<")
+    assert [row["inspection_id"] for row in rows] == [each for each in ids for _ in range(2)]
+    assert [row["class"] for row in rows[:2]] == ["short", "spur"]
+    assert undecided == 1
+    messages = api.get(f"{API}/exports/units-inspected.json?line=smt-1&limit=200").json
+    assert [UUID(each["MessageBody"]["TransactionId"]).hex for each in messages] == ids
+    (defect, *_) = messages[0]["MessageBody"]["InspectedUnits"][0]["Inspections"][0]["DefectsFound"]
+    assert defect["DefectImages"][0]["ImageURL"] == f"https://gate.example/pictures/{ids[0]}/annotated?revision=1"
+    assert ask(f"{api.url}{API}/exports/inspections.csv?line=smt-1", token=ONE).status == 403
+    assert ask(f"{api.url}{API}/exports/inspections.csv?cursor=abc", token=MES).json["type"].endswith("bad-cursor")
 
 
 def test_a_review_counts_once_however_often_it_is_said(api: Asked) -> None:

@@ -8,7 +8,7 @@ from linegate.answers import Disposition
 from linegate.errors import TransientError
 from linegate.inspection import Check, Detection, Inspection, Result, Revision, Verdict
 from linegate.ports import Queries
-from linegate.search import Wanted, machine_checks, pages, rulings
+from linegate.search import Page, Wanted, machine_checks, pages, rulings
 from linegate.shapes import Box
 
 PAGE: Final = 200
@@ -83,17 +83,24 @@ def all_told(queries: Queries, wanted: Wanted, left: LeftOut, but_lines: Collect
     Those of the lines `but_lines` are passed over, unless it is such a line that is asked for. Raises TransientError.
     """
     for page in pages(lambda cursor: queries.search(wanted, cursor, PAGE)):
-        left.unreadable += page.unreadable
-        for inspection in page.items:
-            if inspection.place.line in but_lines and wanted.line != inspection.place.line:
-                continue
-            if inspection.revision is None:
-                left.undecided += 1
-                continue
-            try:
-                yield told(inspection, history(queries, inspection))
-            except TransientError:  # one record; where the store is away, the next page says so
-                left.unreadable.append(inspection.inspection_id)
+        yield from page_told(queries, page, left, [line for line in but_lines if line != wanted.line])
+
+
+def page_told(
+    queries: Queries, page: Page[Inspection], left: LeftOut, but_lines: Collection[str] = ()
+) -> Iterator[Told]:
+    """The same of one page, without those of the lines `but_lines`."""
+    left.unreadable += page.unreadable
+    for inspection in page.items:
+        if inspection.place.line in but_lines:
+            continue
+        if inspection.revision is None:
+            left.undecided += 1
+            continue
+        try:
+            yield told(inspection, history(queries, inspection))
+        except TransientError:  # one record; where the store is away, the next page says so
+            left.unreadable.append(inspection.inspection_id)
 
 
 def history(queries: Queries, inspection: Inspection) -> Sequence[Revision]:

@@ -98,6 +98,13 @@ class Waiting(_Paged):
     line: Text | None = Field(None, description="Of this line.")
 
 
+class Exported(_Paged):
+    line: Text | None = Field(None, description="Of this line; without it, of all but those of challenges.")
+    verdict: Verdict | None = Field(None, description="Whose latest verdict it is.")
+    since: Moment | None = Field(None, description="Received then or later.")
+    until: Moment | None = Field(None, description="Received before.")
+
+
 class Counted(Asked):
     since: Moment = Field(description="Hours that begin then or later.")
     until: Moment = Field(description="Hours that begin before; 31 days behind `since` at most by hour, 400 by day.")

@@ -40,7 +40,7 @@ def inspections(request: Request, which: asked.Which, _: None) -> Response:
     try:
         page = site.context.queries.search(wanted, which.cursor, which.limit)
     except CursorError as error:
-        raise _bad_cursor(error) from error
+        raise bad_cursor(error) from error
     return given(told.InspectionPage(**_page(site, page)))
 
 
@@ -52,7 +52,7 @@ def waiting(request: Request, which: asked.Waiting, _: None) -> Response:
     try:
         page = site.context.queries.waiting(lines, which.cursor, which.limit)
     except CursorError as error:
-        raise _bad_cursor(error) from error
+        raise bad_cursor(error) from error
     return given(told.WaitingPage(**_page(site, page), count=page.count))
 
 
@@ -99,7 +99,7 @@ def _page(site: Site, page: Page[Inspection]) -> dict[str, Any]:
     }
 
 
-def _bad_cursor(error: CursorError) -> ProblemError:
+def bad_cursor(error: CursorError) -> ProblemError:
     return ProblemError.of(400, "bad-cursor", f"{error}.", "Ask for the first page, without a cursor.")
 
 

@@ -117,7 +117,19 @@ def _headers(operation: Operation) -> list[dict[str, Any]]:
 
 
 def _answers(operation: Operation) -> dict[str, Any]:
-    return {
+    file = operation.file
+    told = (
+        {
+            "description": file.about,
+            "headers": {
+                name: {"description": about, "schema": {"type": "string"}} for name, about in file.headers.items()
+            },
+            "content": {file.media_type: {"schema": dict(file.schema)}},
+        }
+        if file
+        else None
+    )
+    return ({"200": told} if told else {}) | {
         str(status): {
             "description": about,
             **({"content": {"application/json": {"schema": _ref(model)}}} if model else {}),

@@ -39,6 +39,16 @@ INSPECTION: Final = Path("inspection_id", "Of the inspection.", asked.ID, 32)
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """What is answered with 200 and is no model: its media type, its schema, what it holds, and what its headers say."""
+
+    media_type: str
+    schema: Mapping[str, Any]
+    about: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """`handler` gets the request, its parameters and its body as models; `stream` gets the request and reads the body itself."""
 
@@ -54,6 +64,7 @@ class Operation:
     query: type[BaseModel] = asked.Nothing
     body: type[BaseModel] | None = None
     problems: Mapping[int, str] = field(default_factory=dict)
+    file: File | None = None
     headers: tuple[tuple[str, str, str], ...] = ()  # that it may be sent: name, what of it, pattern
 
     @property

@@ -8,11 +8,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from linegate.station.api import gate, inspections, openapi, reviews, uploads
+from linegate.station.api import exports, gate, inspections, openapi, reviews, uploads
 from linegate.station.api.operation import ROOT, Operation
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *inspections.OPERATIONS,
+    *exports.OPERATIONS,
     *reviews.OPERATIONS,
     *uploads.OPERATIONS,
     *gate.OPERATIONS,
