@@ -17,10 +17,13 @@ from tests.stations import station
 
 TOKEN = "all-" + "x" * 24
 TOKENS = f"station: {{tokens: {{all: {{token: {TOKEN}, may: [look, review, upload]}}}}}}\n"
-# What no schema can say is refused as well: a cursor of another question, a digest that does not fit.
+# What no schema can say is refused as well: a cursor of another question, a digest that does not fit. No gate takes up
+# what is sent here, so another picture of the same name has to wait (503).
 CONFIGURATION = """
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", 400, 401, 403, 404, 409, 412, 413, 415, 422]
+expected-statuses = ["2xx", 400, 401, 403, 404, 409, 412, 413, 415, 422, 503]
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "4xx", 503]
 """
 
 
