@@ -120,7 +120,8 @@ class Station(Section):
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8080"
     """Where `linegate edge` serves them: address and port."""
     address: Annotated[str, AfterValidator(http_url)] | None = None
-    """How people reach them, e.g. https://gate.example.com: its name is let in, and https keeps sessions to https."""
+    """How people reach them, e.g. https://gate.example.com: links in notifications begin with it, its name is let in, and https
+    keeps sessions to https."""
     hosts: list[str] = []
     """Other names that people call the station by; a request by any further name is refused."""
     people: dict[str, Member] = {}
