@@ -1,0 +1,61 @@
+"""Which modules are tried, and the tests that must notice what is changed there; a test of another module does not count."""
+
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGE: Final = ROOT / "shared" / "linegate"
+
+# Of an upload's whole way through the handlers: repeated, late, by several at once
+_WAY: Final = ("unit/test_handlers.py", "unit/test_repeats.py", "unit/test_review.py", "unit/test_several_detectors.py")
+_DECIDED: Final = (*_WAY, "unit/test_inspection.py", "unit/test_leash.py", "unit/test_notification.py")
+_SERVICE: Final = ("unit/test_exchange.py", "unit/test_hostile_answers.py")
+_ROBOFLOW: Final = ("unit/test_hostile_answers.py", "unit/test_roboflow.py", "unit/test_workflow_answers.py")
+_GEMINI: Final = ("unit/test_gemini.py", "unit/test_gemini_models.py", "unit/test_hostile_answers.py")
+_STORE: Final = (
+    "contract/test_inspections.py",
+    "contract/test_outbox.py",
+    "contract/test_queries.py",
+    "contract/test_search.py",
+)
+_FOLDER: Final = ("contract/test_image_store.py", "e2e/test_uploads.py")
+
+TESTS: Final[dict[str, tuple[str, ...]]] = {
+    "inspection.py": (*_DECIDED, "unit/test_pictures.py", "e2e/test_uploads.py"),
+    "verdict.py": _DECIDED,
+    "precedence.py": (*_WAY, "unit/test_precedence.py"),
+    "merging.py": (*_WAY, "unit/test_unsound_answers.py"),
+    "kind.py": (*_WAY, "unit/test_policy.py", "unit/test_config.py", "unit/test_kinds.py", "unit/test_roboflow.py"),
+    "challenges.py": ("unit/test_challenges.py",),
+    "handlers/aggregate.py": _WAY,
+    "handlers/ask.py": (*_WAY, "unit/test_unsound_answers.py"),
+    "handlers/challenge.py": ("unit/test_challenges.py",),
+    "handlers/detect.py": (*_WAY, "unit/test_audits.py", "unit/test_challenges.py", "unit/test_sight.py"),
+    "handlers/notify.py": (*_WAY, "unit/test_notify.py"),
+    "handlers/policy.py": (*_WAY, "unit/test_policy.py", "unit/test_leash.py"),
+    "handlers/review.py": (*_WAY, "unit/test_audits.py"),
+    "handlers/revise.py": (*_WAY, "unit/test_notify.py", "unit/test_notification.py"),
+    "handlers/shot.py": (*_WAY, "unit/test_challenges.py"),
+    "handlers/sound.py": (*_WAY, "unit/test_unsound_answers.py"),
+    "handlers/sweep.py": (*_WAY, "unit/test_notify.py"),
+    "handlers/verify.py": _WAY,
+    "adapters/strict.py": (*_ROBOFLOW, *_GEMINI),
+    "adapters/rle.py": ("unit/test_mask_labels.py", "unit/test_workflow_answers.py"),
+    "adapters/roboflow/answers.py": _ROBOFLOW,
+    "adapters/roboflow/detector.py": _ROBOFLOW,
+    "adapters/roboflow/kind.py": (*_ROBOFLOW, "unit/test_config.py"),
+    "adapters/roboflow/masks.py": _ROBOFLOW,
+    "adapters/gemini/answers.py": _GEMINI,
+    "adapters/gemini/verifier.py": _GEMINI,
+    "adapters/exchange.py": (*_SERVICE, "contract/test_target.py", "unit/test_webhook.py"),
+    "adapters/targets/endpoint.py": ("contract/test_target.py", "unit/test_webhook.py", "unit/test_slack.py"),
+    "adapters/targets/webhook.py": ("contract/test_target.py", "unit/test_webhook.py"),
+    "adapters/local/storage.py": _FOLDER,
+    "adapters/local/store.py": (*_STORE, "unit/test_store.py"),
+    "adapters/local/uploads.py": _FOLDER,
+    "adapters/gcp/firestore.py": (*_STORE, "contract/test_firestore.py", "contract/test_challenges.py"),
+    "adapters/gcp/storage.py": ("contract/test_image_store.py",),
+    "edge/intake.py": ("e2e/test_uploads.py",),
+}
+# Their adapters are tried on Google's emulator.
+NEEDS_EMULATOR: Final = "adapters/gcp/firestore"
