@@ -55,22 +55,49 @@ def test_a_board_that_policy_settles_alone_is_decided_at_once(gate: Gate) -> Non
 
 
 ZONE = Zone(left=0.0, top=0.0, right=0.3, bottom=0.5)
+# On a picture of 200 by 100 pixels: from 40 to 120 and from 10 to 50
+WIDE = Zone(left=0.2, top=0.1, right=0.6, bottom=0.5)
 
 
 @pytest.mark.parametrize(
     ("box", "kept"),
     [
-        (Box(20, 20, 10, 10), False),
-        (Box(15, 25, 30, 50), False),  # exactly the zone
-        (Box(30, 20, 10, 10), True),  # reaches out of it
-        (Box(20, 50, 10, 10), True),
-        (Box(60, 60, 10, 10), True),
-        (Box(50, 50, 100, 100), True),
+        (Box(80, 30, 10, 10), False),
+        (Box(80, 30, 80, 40), False),  # exactly the zone
+        (Box(44, 30, 10, 10), True),  # reaches out of it, to the left
+        (Box(116, 30, 10, 10), True),
+        (Box(80, 14, 10, 10), True),
+        (Box(80, 46, 10, 10), True),
+        (Box(20, 30, 10, 10), True),
+        (Box(150, 30, 10, 10), True),
+        (Box(80, 70, 10, 10), True),
+        (Box(80, 5, 10, 10), True),
+        (Box(100, 50, 200, 100), True),
     ],
 )
 def test_only_what_lies_wholly_inside_an_ignored_zone_is_ignored(box: Box, kept: bool) -> None:
     seen = replace(detection(), box=box)
-    assert bool(apply(Recipe(ignore=[ZONE]), [seen], 100, 100).detections) is kept
+    assert bool(apply(Recipe(ignore=[WIDE]), [seen], 200, 100).detections) is kept
+
+
+def test_what_lies_in_one_of_several_ignored_zones_is_ignored() -> None:
+    elsewhere = Zone(left=0.8, top=0.8, right=1, bottom=1)
+    assert apply(Recipe(ignore=[elsewhere, WIDE]), [replace(detection(), box=Box(80, 30, 9, 9))], 200, 100).left_out == (
+        LeftOut(ignored=1)
+    )
+
+
+def test_a_detection_of_just_the_confidence_counts() -> None:
+    recipe = Recipe(confidence=0.5, classes={"spur": ClassPolicy(minimum_confidence=0), "open": ClassPolicy()})
+    seen = [detection(confidence=0.5), detection("spur", confidence=0), detection("open", confidence=0.49)]
+    assert [one.class_name for one in apply(recipe, seen, 100, 100).detections] == ["short", "spur"]
+    assert recipe.lowest_confidence == 0  # else a service would keep from us what counts
+
+
+def test_a_leash_of_0_lets_nothing_be_cleared() -> None:
+    recipe = Recipe(clear_below=0.95, classes={"short": ClassPolicy(clear_below=0)})
+    short, spur = apply(recipe, [detection(), detection("spur")], 100, 100).detections
+    assert (short.clearable, spur.clearable) == (False, True)
 
 
 def test_a_picture_with_hundreds_of_findings_goes_to_a_person_and_costs_no_check(gate: Gate) -> None:
@@ -96,7 +123,28 @@ def test_a_class_nobody_wrote_a_policy_for_counts_and_says_so() -> None:
         assert apply(recipe, [detection("scratch")], 100, 100).detections[0].note == ""
 
 
+def test_a_class_of_one_detector_is_known_though_another_one_is_trained() -> None:
+    named, golden = {"short": ClassPolicy()}, {"type": "golden", "name": "compared"}
+    recipe = Recipe(detectors=[TRAINED, golden], golden="golden.png", classes=named)
+    known, unknown = (replace(detection(), class_name=name) for name in (recipe.detectors[1].names[0], "scratch"))
+    notes = [one.note for one in apply(recipe, [known, unknown], 100, 100).detections]
+    assert notes == ["", "this class is not in the recipe"]
+
+
+def test_who_settled_a_finding_is_told() -> None:
+    """Not the model that found it: nobody would look for the recipe's rule there."""
+    for recipe in (Recipe(verifier="none"), Recipe(max_checks=1, verifier="gemini")):
+        for one in apply(recipe, [detection()] * 2, 100, 100).detections:
+            assert one.settled is not None and one.settled.model == "policy"
+
+
 # --- what is left out, and what is too much
+
+
+def test_as_many_findings_as_may_be_kept_stay_as_the_detector_told_them() -> None:
+    seen = [detection("short", confidence=0.5), detection("spur")]
+    kept = apply(Recipe(max_findings=2), seen, 100, 100)
+    assert ([one.class_name for one in kept.detections], kept.doubts) == (["short", "spur"], ())
 
 
 def test_what_policy_leaves_out_is_counted_in_the_manifest_and_the_summary(gate: Gate) -> None:
