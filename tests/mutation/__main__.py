@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -60,16 +61,29 @@ def changes_of(module: str, lines: set[int] | None) -> Iterator[Change]:
 
 def changed_lines(base: str) -> dict[str, set[int]]:
     """The lines of each module that differ from a commit."""
-    command = ["git", "diff", "--unified=0", "--no-color", "--relative", base, "--", str(PACKAGE)]
+    command = ["git", "diff", "--unified=0", "--no-color", base, "--", str(PACKAGE)]
+    said = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    if said.returncode:
+        raise SystemExit(f"what differs from {base} can't be told: {said.stderr.strip()}")
     found: dict[str, set[int]] = {}
     module = ""
-    for line in subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines():
+    for line in said.stdout.splitlines():
         if line.startswith("+++ "):
-            module = line.removeprefix("+++ b/").removeprefix("shared/linegate/")
+            module = line.partition("shared/linegate/")[2]
         elif hunk := re.match(r"@@ \S+ \+(\d+)(?:,(\d+))? @@", line):
             first, count = int(hunk[1]), int(hunk[2] or 1)
             found.setdefault(module, set()).update(range(first, first + count))
     return found
+
+
+def base() -> str:
+    """Where what is worked on began."""
+    command = ["git", "merge-base", "HEAD", "origin/main"]
+    found = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True).stdout.strip()
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    return found if found and found != head else "HEAD~1"
 
 
 def modules_of(names: Sequence[str]) -> list[str]:
@@ -89,7 +103,13 @@ def main() -> int:
     parser.add_argument(
         "modules", nargs="*", metavar="MODULE", help="files or folders of shared/linegate (all of the table)"
     )
-    parser.add_argument("--changed", metavar="COMMIT", help="only lines that differ from this commit")
+    parser.add_argument(
+        "--changed",
+        metavar="COMMIT",
+        nargs="?",
+        const="",
+        help="only lines that differ from this commit (where none is given, from origin/main, else from the last commit)",
+    )
     parser.add_argument("--named", action="store_true", help="only what named.py lists")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="start no further mutant after so many")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at a time (one for each core)")
@@ -97,7 +117,7 @@ def main() -> int:
     options = parser.parse_args()
     began = time.monotonic()
     modules = modules_of(options.modules)
-    lines = changed_lines(options.changed) if options.changed else None
+    lines = changed_lines(options.changed or base()) if options.changed is not None else None
     if lines is not None:
         modules = [module for module in modules if module in lines]
     changes = [
@@ -144,7 +164,9 @@ def run(
     outcomes.update(known)
     failing = [each for each, known in zip(runner.ids, runner.known, strict=True) if not known.passes]
     if failing:
-        print(f"{len(failing)} tests fail without any change and are not asked: {', '.join(failing[:5])}")
+        print(
+            f"{len(failing)} tests fail without any change, or there was no time for them; they are not asked: {failing[0]}, …"
+        )
     at_import = [index for index, outcome in outcomes.items() if outcome.at_import]
     for index in at_import:
         del outcomes[index]
@@ -220,7 +242,7 @@ def report(
 
 def hash_of(change: Change) -> int:
     """A number that is the same in each run."""
-    return int.from_bytes(f"{change.path}{change.line}{change.what}".encode()) * 2654435761 % 1_000_003
+    return zlib.crc32(f"{Path(change.path).name}{change.line}{change.what}".encode())
 
 
 if __name__ == "__main__":

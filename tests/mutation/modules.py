@@ -8,7 +8,7 @@ PACKAGE: Final = ROOT / "shared" / "linegate"
 
 # Of an upload's whole way through the handlers: repeated, late, by several at once
 _WAY: Final = ("unit/test_handlers.py", "unit/test_repeats.py", "unit/test_review.py", "unit/test_several_detectors.py")
-_DECIDED: Final = (*_WAY, "unit/test_inspection.py", "unit/test_leash.py", "unit/test_notification.py")
+_DECIDED: Final = ("unit/test_inspection.py", "unit/test_leash.py", "unit/test_review.py", "unit/test_measure.py")
 _SERVICE: Final = ("unit/test_exchange.py", "unit/test_hostile_answers.py")
 _ROBOFLOW: Final = ("unit/test_hostile_answers.py", "unit/test_roboflow.py", "unit/test_workflow_answers.py")
 _GEMINI: Final = ("unit/test_gemini.py", "unit/test_gemini_models.py", "unit/test_hostile_answers.py")
@@ -21,22 +21,22 @@ _STORE: Final = (
 _FOLDER: Final = ("contract/test_image_store.py", "e2e/test_uploads.py")
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
-    "inspection.py": (*_DECIDED, "unit/test_pictures.py", "e2e/test_uploads.py"),
-    "verdict.py": _DECIDED,
-    "precedence.py": (*_WAY, "unit/test_precedence.py"),
-    "merging.py": (*_WAY, "unit/test_unsound_answers.py"),
-    "kind.py": (*_WAY, "unit/test_policy.py", "unit/test_config.py", "unit/test_kinds.py", "unit/test_roboflow.py"),
+    "inspection.py": (*_DECIDED, "unit/test_housekeeping.py", "unit/test_repeats.py"),
+    "verdict.py": (*_DECIDED, "unit/test_audits.py", "unit/test_notification.py"),
+    "precedence.py": ("unit/test_precedence.py", "unit/test_repeats.py", "unit/test_review.py"),
+    "merging.py": ("unit/test_several_detectors.py",),
+    "kind.py": ("unit/test_policy.py", "unit/test_config.py", "unit/test_leash.py"),
     "challenges.py": ("unit/test_challenges.py",),
     "handlers/aggregate.py": _WAY,
-    "handlers/ask.py": (*_WAY, "unit/test_unsound_answers.py"),
+    "handlers/ask.py": _WAY,
     "handlers/challenge.py": ("unit/test_challenges.py",),
     "handlers/detect.py": (*_WAY, "unit/test_audits.py", "unit/test_challenges.py", "unit/test_sight.py"),
     "handlers/notify.py": (*_WAY, "unit/test_notify.py"),
-    "handlers/policy.py": (*_WAY, "unit/test_policy.py", "unit/test_leash.py"),
+    "handlers/policy.py": ("unit/test_policy.py", "unit/test_leash.py", "unit/test_several_detectors.py"),
     "handlers/review.py": (*_WAY, "unit/test_audits.py"),
-    "handlers/revise.py": (*_WAY, "unit/test_notify.py", "unit/test_notification.py"),
+    "handlers/revise.py": (*_WAY, "unit/test_notify.py", "unit/test_protocol.py"),
     "handlers/shot.py": (*_WAY, "unit/test_challenges.py"),
-    "handlers/sound.py": (*_WAY, "unit/test_unsound_answers.py"),
+    "handlers/sound.py": ("unit/test_unsound_answers.py", "unit/test_several_detectors.py"),
     "handlers/sweep.py": (*_WAY, "unit/test_notify.py"),
     "handlers/verify.py": _WAY,
     "adapters/strict.py": (*_ROBOFLOW, *_GEMINI),

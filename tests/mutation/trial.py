@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,8 @@ from tests.mutation.swapping import Key, compiled, functions, swap
 
 MOST_S: Final = 40.0  # of tests, for one mutant; what is beyond that is not run, and said
 NEAR: Final = 12  # lines
+OFTEN: Final = 100  # calls of a function in one test after which it is taken for known which lines of it the test runs
+GRACE_S: Final = 10.0  # for what is being tried when the time is over
 OPTIONS: Final = ("-s", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore")
 
 
@@ -129,7 +132,11 @@ class Runner:
                 pids.append(pid)
                 continue
             with _alone(self.bench, f"b{job}", job):
-                found = [_traced(session, mine, at, paths) for at in range(len(mine))]
+                half = time.monotonic() + (self.bench.until - time.monotonic()) / 2
+                found = [
+                    _traced(session, mine, at, paths) if time.monotonic() < half else (0.0, [], False)
+                    for at in range(len(mine))
+                ]
                 (self.bench.scratch / f"known-{job}").write_text(json.dumps(found))
                 os._exit(0)
         for pid in pids:
@@ -197,8 +204,8 @@ def forked(
             return  # the time is over
         time.sleep(0.002)
         for pid, (index, _, end) in list(running.items()):
-            late = time.monotonic() > end
-            if not late and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            late, over = time.monotonic() > end, time.monotonic() > bench.until + GRACE_S
+            if not (late or over) and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 continue
             _end(pid)
             del running[pid]
@@ -215,7 +222,7 @@ def forked(
                 )
             if said.exists():
                 bench.told(index, Outcome(**json.loads(said.read_text())))
-            else:
+            elif not over:
                 bench.told(index, Outcome("time" if late else "end of the process", 1))
             shutil.rmtree(bench.scratch / f"m{index}", ignore_errors=True)
 
@@ -267,14 +274,16 @@ def _run(session: pytest.Session, chosen: Sequence[int], at: int) -> None:
 
 def _traced(session: pytest.Session, chosen: Sequence[int], at: int, paths: set[str]) -> tuple[float, list[Any], bool]:
     lines: set[tuple[str, int]] = set()
+    called: Counter[CodeType] = Counter()
 
     def in_function(frame: FrameType, event: str, arg: object) -> Any:
         lines.add((frame.f_code.co_filename, frame.f_lineno))
         return in_function
 
     def calls(frame: FrameType, event: str, arg: object) -> Any:
-        if frame.f_code.co_filename not in paths:
+        if frame.f_code.co_filename not in paths or called[frame.f_code] > OFTEN:
             return None
+        called[frame.f_code] += 1
         return in_function(frame, event, arg)
 
     failed, began = session.testsfailed, time.monotonic()

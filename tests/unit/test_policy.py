@@ -82,9 +82,9 @@ def test_only_what_lies_wholly_inside_an_ignored_zone_is_ignored(box: Box, kept:
 
 def test_what_lies_in_one_of_several_ignored_zones_is_ignored() -> None:
     elsewhere = Zone(left=0.8, top=0.8, right=1, bottom=1)
-    assert apply(Recipe(ignore=[elsewhere, WIDE]), [replace(detection(), box=Box(80, 30, 9, 9))], 200, 100).left_out == (
-        LeftOut(ignored=1)
-    )
+    assert apply(
+        Recipe(ignore=[elsewhere, WIDE]), [replace(detection(), box=Box(80, 30, 9, 9))], 200, 100
+    ).left_out == (LeftOut(ignored=1))
 
 
 def test_a_detection_of_just_the_confidence_counts() -> None:
@@ -235,6 +235,36 @@ def test_the_worst_board_fits_into_a_document(letter: str, settled: bool) -> Non
     assert decision.verdict is Verdict.REVIEW
     revision = Revision(1, DETECT, START, decision, "results/x/r1.jpg")
     assert stored_bytes(dump(manifest)) + stored_bytes(dump(revision)) < 1_000_000
+
+
+def test_outlines_and_measures_fit_into_a_document_too_or_give_way() -> None:
+    """A box says where as well: no finding is left out for the sake of outlines."""
+    drawn = replace(detection(), outline=tuple((float(n), n + 0.5) for n in range(60)))
+    recipe = Recipe(verifier="gemini", max_findings=1000)
+    few, many = (apply(recipe, [drawn] * count, 100, 100).detections for count in (200, 400))
+    assert [bool(one.outline) for one in (few[0], many[0])] == [True, False]
+    assert (len(few), len(many)) == (200, 400)
+    measured = replace(detection(), measure=Measure("gap" * 30, 0.3, "mm", 0.2, 0.4))
+    for each in (few, many, apply(recipe, [measured] * 1000, 100, 100).detections):
+        manifest = Manifest.of(each, width=100, height=100, answers=(Answer("d", "d"),))
+        assert stored_bytes(dump(manifest)) < 400_000
+
+
+def test_a_name_that_is_no_text_is_counted_like_any_other() -> None:
+    (kept,) = apply(Recipe(), [detection("bad\udc80name")], 100, 100).detections
+    assert kept.class_name == "bad\udc80name"
+
+
+@pytest.mark.parametrize("result", [Result.PASS, Result.UNSURE])
+def test_a_rule_for_the_class_changes_no_number_and_no_defect(result: Result) -> None:
+    """A measure keeps what was measured, and a defect who called it one; only what was cleared is no longer."""
+    recipe = Recipe(classes={"short": ClassPolicy(verify="never")})
+    measured = replace(detection(), measure=Measure("gap", 0.3, "mm"), settled=Check(0, result, "Measured.", "gauge"))
+    failed = replace(detection(), settled=Check(0, Result.FAIL, "It is bent.", "assembly"))
+    cleared = replace(detection(), settled=Check(0, result, "It is dust.", "assembly"))
+    told = [one.settled for one in apply(recipe, [measured, failed, cleared], 100, 100).detections]
+    assert told[:2] == [measured.settled, failed.settled]
+    assert told[2] is not None and (told[2].result, told[2].model) == (Result.FAIL, "policy")
 
 
 def test_a_gauge_that_cant_be_read_is_not_ignored_wherever_its_zone_came_to_lie() -> None:

@@ -69,6 +69,7 @@ def _cleared(detection: Detection) -> bool:
 
 def _outlined(detections: list[Detection]) -> list[Detection]:
     """Without outlines, where those would cost the manifest findings: a box says where as well."""
+    # mutant `<= ▶ <` lives: what is estimated is not known to a byte
     if sum(_bytes(one) for one in detections) <= MOST_BYTES:
         return detections
     return [replace(one, outline=()) for one in detections]
@@ -80,6 +81,7 @@ def _bytes(detection: Detection) -> int:
     texts = [detection.class_name, detection.note, detection.heatmap, *detection.found_by]
     texts += [said.reason, said.model, said.model_version] if said else []
     texts += [measure.name, measure.unit] if measure else []
+    # mutant `8 ▶ 9` lives: what is estimated is not known to a number
     numbers = 2 * len(detection.outline) + 8 * (measure is not None)
     return BYTES_EACH + BYTES_A_NUMBER * numbers + len("".join(texts).encode("utf-8", "replace"))
 
@@ -89,6 +91,8 @@ def _holdable(detections: Sequence[Detection]) -> int:
     room = MOST_BYTES
     for count, one in enumerate(detections):
         room -= _bytes(one)
+        # mutant `< ▶ <=` lives: what is estimated is not known to a byte
+        # mutant `0 ▶ 1` lives: nor here
         if room < 0:
             return count
     return len(detections)
@@ -101,7 +105,7 @@ def _affordable(recipe: Recipe, detections: list[Detection]) -> list[Detection]:
         return detections
     log.warning("detections.too_many", detections=waiting, allowed=recipe.max_checks)
     reason = f"{waiting} findings on one picture, more than max_checks ({recipe.max_checks}): none was checked."
-    unsure = Check(0, Result.UNSURE, reason, model="policy")
+    unsure = Check(0, Result.UNSURE, reason, model="policy")  # mutant `0 ▶ 1` lives: the manifest numbers them
     return [replace(detection, settled=detection.settled or unsure) for detection in detections]
 
 
@@ -162,4 +166,5 @@ def _settled(recipe: Recipe, detection: Detection) -> Detection:
         reason = f"Detected with confidence {detection.confidence:.2f}, above {policy.auto_fail_above:.2f}."
     else:
         return detection
+    # mutant `0 ▶ 1` lives: the manifest numbers them
     return replace(detection, settled=Check(0, Result.FAIL, reason, model="policy"))
