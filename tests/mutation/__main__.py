@@ -185,11 +185,27 @@ def collect(runner: Runner, tests: Sequence[str], *, cloud: bool) -> None:
                 if (cloud or "firestore" not in item.nodeid) and not item.get_closest_marker("slow")
             ]
 
+    patient()
     if not os.environ.get("MUTATION_LOUD"):
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 1)
         os.dup2(null, 2)
     pytest.main([*OPTIONS, *tests], plugins=[runner, Plain()])
+
+
+def patient() -> None:
+    """Properties are tried on the same few examples each time, however slow the machine is."""
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile(
+        "mutation",
+        deadline=None,
+        derandomize=True,
+        max_examples=30,
+        database=None,
+        suppress_health_check=[*HealthCheck],
+    )
+    settings.load_profile("mutation")
 
 
 @contextmanager

@@ -123,6 +123,12 @@ def test_a_class_nobody_wrote_a_policy_for_counts_and_says_so() -> None:
         assert apply(recipe, [detection("scratch")], 100, 100).detections[0].note == ""
 
 
+def test_as_many_checks_as_may_be_made_are_made() -> None:
+    two, three = (apply(Recipe(max_checks=2), [detection()] * count, 100, 100).detections for count in (2, 3))
+    assert {one.settled for one in two} == {None}
+    assert {one.settled.result for one in three if one.settled} == {Result.UNSURE}
+
+
 def test_a_class_of_one_detector_is_known_though_another_one_is_trained() -> None:
     named, golden = {"short": ClassPolicy()}, {"type": "golden", "name": "compared"}
     recipe = Recipe(detectors=[TRAINED, golden], golden="golden.png", classes=named)
@@ -241,9 +247,9 @@ def test_outlines_and_measures_fit_into_a_document_too_or_give_way() -> None:
     """A box says where as well: no finding is left out for the sake of outlines."""
     drawn = replace(detection(), outline=tuple((float(n), n + 0.5) for n in range(60)))
     recipe = Recipe(verifier="gemini", max_findings=1000)
-    few, many = (apply(recipe, [drawn] * count, 100, 100).detections for count in (200, 400))
+    few, many = (apply(recipe, [drawn] * count, 100, 100).detections for count in (240, 400))
     assert [bool(one.outline) for one in (few[0], many[0])] == [True, False]
-    assert (len(few), len(many)) == (200, 400)
+    assert (len(few), len(many)) == (240, 400)
     measured = replace(detection(), measure=Measure("gap" * 30, 0.3, "mm", 0.2, 0.4))
     for each in (few, many, apply(recipe, [measured] * 1000, 100, 100).detections):
         manifest = Manifest.of(each, width=100, height=100, answers=(Answer("d", "d"),))

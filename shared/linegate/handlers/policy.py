@@ -95,7 +95,7 @@ def _holdable(detections: Sequence[Detection]) -> int:
         # mutant `0 ▶ 1` lives: nor here
         if room < 0:
             return count
-    return len(detections)
+    return len(detections)  # mutant `return ▶ return None` lives: up to none is all of them
 
 
 def _affordable(recipe: Recipe, detections: list[Detection]) -> list[Detection]:
