@@ -7,7 +7,13 @@ ROOT: Final = Path(__file__).parents[2]
 PACKAGE: Final = ROOT / "shared" / "linegate"
 
 # Of an upload's whole way through the handlers: repeated, late, by several at once
-_WAY: Final = ("unit/test_handlers.py", "unit/test_repeats.py", "unit/test_review.py", "unit/test_several_detectors.py")
+_WAY: Final = (
+    "unit/test_handlers.py",
+    "unit/test_races.py",
+    "unit/test_repeats.py",
+    "unit/test_review.py",
+    "unit/test_several_detectors.py",
+)
 _DECIDED: Final = ("unit/test_inspection.py", "unit/test_leash.py", "unit/test_review.py", "unit/test_measure.py")
 _SERVICE: Final = ("unit/test_exchange.py", "unit/test_hostile_answers.py")
 _ROBOFLOW: Final = ("unit/test_hostile_answers.py", "unit/test_roboflow.py", "unit/test_workflow_answers.py")

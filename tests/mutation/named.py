@@ -67,7 +67,7 @@ NAMED: Final = (
         "a complete product is detected again",
         "handlers/detect.py",
         "    if inspection.complete:\n",
-        "    if inspection.complete and inspection.manifest is None:\n",
+        "    if inspection.complete and not inspection.complete:\n",
     ),
     Named(
         "a manifest that stands is made anew",

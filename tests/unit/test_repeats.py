@@ -28,6 +28,18 @@ def test_a_decided_board_is_not_inspected_again(gate: Gate) -> None:
     assert len(gate.told("hmi")) == 1
 
 
+def test_a_decided_board_whose_picture_has_gone_asks_for_nothing_more(gate: Gate) -> None:
+    """Decided uploads are archived or expire: a message that comes once more is no fault, and costs no check."""
+    gate.finds("short")
+    upload = gate.upload()
+    gate.run()
+    del gate.images.objects["uploads", upload.image.name]
+    gate.bus.publish(UPLOADS, [to_message(upload)])
+    gate.run(UPLOADS)
+    assert gate.bus.messages == []
+    assert gate.images.names("results") == {f"results/{upload.image.inspection_id}/r1.jpg"}
+
+
 def test_a_stored_manifest_is_published_again_without_asking_the_detector(gate: Gate) -> None:
     gate.finds("short", "spur")
     upload = gate.upload()
