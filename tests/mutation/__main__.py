@@ -1,6 +1,7 @@
-"""Changes the code and looks whether a test notices: `python -m tests.mutation [MODULE …] [--changed COMMIT]`.
+"""Changes the code and looks whether a test notices: `python -m tests.mutation [MODULE …] [--changed [COMMIT]]`.
 
-MODULE is a file or folder of shared/linegate (`inspection.py`, `handlers`); all that `modules.py` lists where none is named.
+MODULE is a file, a line of it or a folder of shared/linegate (`inspection.py`, `inspection.py:40`, `handlers`); all that
+`modules.py` lists where none is named.
 Ends with 1 where fewer than 95 of 100 mutants are killed, and where one of `named.py` lives.
 """
 
@@ -76,6 +77,14 @@ def changed_lines(base: str) -> dict[str, set[int]]:
     return found
 
 
+def lines_of(names: Sequence[str]) -> dict[str, set[int]] | None:
+    """The lines that are asked for; None where whole modules are."""
+    found: dict[str, set[int]] = {}
+    for module, _, line in (name.partition(":") for name in names if ":" in name):
+        found.setdefault(module, set()).add(int(line))
+    return found or None
+
+
 def base() -> str:
     """Where what is worked on began."""
     command = ["git", "merge-base", "HEAD", "origin/main"]
@@ -116,8 +125,8 @@ def main() -> int:
     parser.add_argument("--lived", action="store_true", help="print those with an explanation too")
     options = parser.parse_args()
     began = time.monotonic()
-    modules = modules_of(options.modules)
-    lines = changed_lines(options.changed or base()) if options.changed is not None else None
+    modules = modules_of([name.partition(":")[0] for name in options.modules])
+    lines = changed_lines(options.changed or base()) if options.changed is not None else lines_of(options.modules)
     if lines is not None:
         modules = [module for module in modules if module in lines]
     changes = [

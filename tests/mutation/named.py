@@ -223,10 +223,4 @@ NAMED: Final = (
         "                    raise _replaced(ref)\n",
         "",
     ),
-    Named(
-        "a check that is there ends it",
-        "handlers/aggregate.py",
-        "    if here < made.expected:\n",
-        "    if here != made.expected:\n",
-    ),
 )  # fmt: skip
