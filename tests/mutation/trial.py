@@ -202,7 +202,7 @@ def forked(
                 os._exit(0)
         if waiting and not running:
             return  # the time is over
-        time.sleep(0.002)
+        time.sleep(0.01)
         for pid, (index, _, end) in list(running.items()):
             late, over = time.monotonic() > end, time.monotonic() > bench.until + GRACE_S
             if not (late or over) and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:

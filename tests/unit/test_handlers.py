@@ -2,21 +2,24 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from threading import Event
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from linegate.codec import codec
 from linegate.errors import DeferredError, PermanentError, RegistrationError, TransientError
 from linegate.events import to_message
-from linegate.inspection import Result
+from linegate.imaging import decode
+from linegate.inspection import Detection, Result
 from linegate.messages import CropReady
-from linegate.ports import Found, Reference
+from linegate.ports import Found, Judgement, Reference
 from linegate.sight import Sight, measure
 from linegate.stages import CROPS, UPLOADS
 from tests.boards import SIDE, draw
-from tests.fakes import StaticDetector
+from tests.fakes import StaticDetector, StaticVerifier
 from tests.harness import REMOTE, Gate, SameBoard, picture
 
 # --- the whole way
@@ -96,6 +99,55 @@ class Unlike:
 
     def register(self, image: Image.Image, golden: str) -> Reference:
         raise RegistrationError("nothing alike")
+
+
+def test_the_verifier_is_given_the_crop_and_beside_it_the_same_cut_of_the_golden_picture(gate: Gate) -> None:
+    gate.finds("short")
+    gate.upload()
+    given: list[tuple[bytes, bytes | None]] = []
+    answer = gate.verifier.verify
+
+    class Looking(StaticVerifier):
+        def verify(self, crop: bytes, reference: bytes | None, detection: Detection) -> Judgement:
+            given.append((crop, reference))
+            return answer(crop, reference, detection)
+
+    gate.verifier = Looking()
+    gate.run()
+    ((crop, reference),) = given
+    assert reference is not None
+    green = [np.asarray(decode(file, 10**6)).mean((0, 1)) for file in (crop, reference)]
+    assert green[1][1] > green[1][0] + 100, "the golden picture of these tests is green"
+    assert green[0][1] < green[0][0] + 100
+
+
+def test_a_picture_that_is_wider_than_high_is_told_so(gate: Gate) -> None:
+    gate.finds("short")
+    upload = gate.upload(data=picture((240, 100)))
+    gate.run()
+    manifest = gate.board(upload).manifest
+    assert manifest is not None and (manifest.width, manifest.height) == (240, 100)
+
+
+@pytest.mark.parametrize(("ahead_s", "left_s"), [(0, 60), (-20, 40), (3600, 60)])
+def test_the_deadline_counts_from_the_upload_and_a_clock_that_runs_ahead_gains_nothing(
+    gate: Gate, ahead_s: float, left_s: float
+) -> None:
+    gate.finds("short")
+    upload = gate.upload()
+    gate.bus.messages.clear()
+    gate.bus.publish(UPLOADS, [to_message(replace(upload, uploaded_at=gate.clock.now() + timedelta(seconds=ahead_s)))])
+    gate.run(UPLOADS)
+    assert gate.board(upload).deadline == gate.clock.now() + timedelta(seconds=left_s)
+
+
+def test_the_milliseconds_to_the_verdict_are_told(gate: Gate) -> None:
+    gate.finds("short")
+    gate.upload()
+    gate.run(UPLOADS)
+    gate.clock.advance(1.5)
+    gate.run()
+    assert gate.told("hmi")[0]["latency_ms"] == 1500
 
 
 def test_crops_go_without_a_reference_where_none_can_be_laid_over(gate: Gate) -> None:
@@ -185,6 +237,14 @@ def test_what_can_not_be_inspected_is_an_error_with_a_copy_and_its_reason(
     _, note = gate.images.objects["results", f"quarantine/{inspection_id}.json"]
     assert copy == (picture() if data is None else data)
     assert json.loads(note)["reason"] in gate.told("alarm")[0]["summary"]
+    assert json.loads(note) == {
+        "inspection_id": inspection_id,
+        "bucket": "uploads",
+        "object": name,
+        "generation": upload.image.generation,
+        "received_at": gate.clock.now().isoformat(),
+        "reason": json.loads(note)["reason"],
+    }
     assert gate.told("alarm")[0]["annotated_image"] is None
 
 

@@ -1,11 +1,24 @@
 """Two decide the same product in the same moment: one of them has decided, and what is shown and told is theirs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pytest
+
 from linegate.config import parse
-from linegate.inspection import Inspection, Manifest, ObjectRef, OutboxEntry, Result, Revision
+from linegate.deciders import Decider
+from linegate.events import to_message
+from linegate.inspection import (
+    Decision,
+    Inspection,
+    Manifest,
+    ObjectRef,
+    OutboxEntry,
+    Result,
+    Revision,
+    Verdict,
+)
 from linegate.messages import ImageUploaded
 from linegate.ports import Found
 from linegate.settings import Settings
@@ -121,3 +134,27 @@ def test_of_two_that_detect_the_first_manifest_counts_for_both() -> None:
     assert manifest is not None and manifest.expected == 2
     gate.run(CROPS, CHECKS)
     assert sorted(gate.inspections.recorded[upload.image.inspection_id]) == [0, 1]
+
+
+@pytest.mark.parametrize(("person", "late"), [(True, (0,)), (False, ())])
+def test_a_defect_that_comes_while_a_person_passes_the_product_is_kept(person: bool, late: tuple[int, ...]) -> None:
+    """Their decision stands, and that a machine contradicts it is not lost; of two machines there is nothing to keep."""
+    gate, store, upload = contended("short", "spur")
+    gate.verifier.answers["short"] = Result.FAIL
+    gate.bus.messages.clear()
+    gate.bus.publish(UPLOADS, [to_message(upload)])
+    gate.run(UPLOADS, CROPS)
+    gate.handle(CHECKS, gate.bus.take(CHECKS)[0])
+    gate.clock.advance(61)
+    passed = Decision(Verdict.PASS, True, 0, (), "It was passed.")
+    decided_by = Decider.person("Ada") if person else Decider.check(1)
+    revision = Revision(1, decided_by, gate.clock.now(), passed)
+    before = gate.board(upload)
+
+    def other_one_first() -> None:
+        assert store.commit(replace(before, revision=revision), revision, [])
+
+    store.meanwhile = [other_one_first]
+    gate.sweep()
+    assert store.history[upload.image.inspection_id] == [revision]
+    assert gate.board(upload).late_fails == gate.board(upload).contradicted == late

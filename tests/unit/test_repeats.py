@@ -7,7 +7,7 @@ from PIL import Image
 
 from linegate.codec import codec
 from linegate.deciders import Decider
-from linegate.errors import PermanentError, TransientError
+from linegate.errors import ObjectMissingError, PermanentError, TransientError
 from linegate.events import to_message
 from linegate.inspection import Check, Decision, Result, Revision, Verdict
 from linegate.messages import CheckMade, CropReady
@@ -38,6 +38,22 @@ def test_a_decided_board_whose_picture_has_gone_asks_for_nothing_more(gate: Gate
     gate.run(UPLOADS)
     assert gate.bus.messages == []
     assert gate.images.names("results") == {f"results/{upload.image.inspection_id}/r1.jpg"}
+
+
+def test_a_picture_that_goes_after_its_manifest_was_made_makes_the_board_no_error(gate: Gate) -> None:
+    """It was sound then: what is known of its findings decides."""
+    gate.finds("short")
+    upload = gate.upload()
+    gate.run(UPLOADS)
+    del gate.images.objects["uploads", upload.image.name]
+    gate.bus.publish(UPLOADS, [to_message(upload)])
+    with pytest.raises(ObjectMissingError):
+        gate.run(UPLOADS)
+    assert gate.board(upload).revision is None
+    gate.run(CROPS, CHECKS)
+    assert gate.verdict(upload) == "FAIL"
+    revision = gate.board(upload).revision
+    assert revision is not None and revision.annotated == ""
 
 
 def test_a_stored_manifest_is_published_again_without_asking_the_detector(gate: Gate) -> None:

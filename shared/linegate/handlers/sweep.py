@@ -21,7 +21,7 @@ from linegate.verdict import decide
 
 T = TypeVar("T")
 
-BATCH: Final = 200
+BATCH: Final = 200  # mutant `200 ▶ 400` lives: a page of any size will do
 # One sweep works so long at most; the next one goes on.
 BUDGET_S: Final = 50.0
 # A product that could not be decided is tried again after this long.
@@ -36,7 +36,7 @@ def sweep(context: Context) -> None:
         with bound(inspection_id=board.inspection_id, **asdict(board.place)):
             _decide_overdue(context, board, now)
     lost = now - timedelta(seconds=context.settings.retry.patience_s)
-    republished = 0
+    republished = 0  # mutant `0 ▶ 1` lives: for the log alone
     for entry in _pages(lambda: outbox.stranded(lost, lost, BATCH), lambda entry: entry.entry_id, until):
         if entry.target in context.settings.targets:
             republished += _republish(context, entry, now)
