@@ -24,7 +24,6 @@ _STORE: Final = (
     "contract/test_queries.py",
     "contract/test_search.py",
 )
-_FOLDER: Final = ("contract/test_image_store.py", "e2e/test_uploads.py")
 
 TESTS: Final[dict[str, tuple[str, ...]]] = {
     "inspection.py": (*_DECIDED, "unit/test_housekeeping.py", "unit/test_repeats.py"),
@@ -40,10 +39,10 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "handlers/notify.py": (*_WAY, "unit/test_notify.py"),
     "handlers/policy.py": ("unit/test_policy.py", "unit/test_leash.py", "unit/test_several_detectors.py"),
     "handlers/review.py": (*_WAY, "unit/test_audits.py"),
-    "handlers/revise.py": (*_WAY, "unit/test_notify.py", "unit/test_protocol.py"),
+    "handlers/revise.py": (*_WAY, "unit/test_drawing_faults.py", "unit/test_notify.py"),
     "handlers/shot.py": (*_WAY, "unit/test_challenges.py"),
     "handlers/sound.py": ("unit/test_unsound_answers.py", "unit/test_several_detectors.py"),
-    "handlers/sweep.py": (*_WAY, "unit/test_notify.py"),
+    "handlers/sweep.py": ("unit/test_sweep.py", "unit/test_notify.py", "unit/test_repeats.py"),
     "handlers/verify.py": _WAY,
     "adapters/strict.py": (*_ROBOFLOW, *_GEMINI),
     "adapters/rle.py": ("unit/test_mask_labels.py", "unit/test_workflow_answers.py"),
@@ -56,12 +55,12 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "adapters/exchange.py": (*_SERVICE, "contract/test_target.py", "unit/test_webhook.py"),
     "adapters/targets/endpoint.py": ("contract/test_target.py", "unit/test_webhook.py", "unit/test_slack.py"),
     "adapters/targets/webhook.py": ("contract/test_target.py", "unit/test_webhook.py"),
-    "adapters/local/storage.py": _FOLDER,
+    "adapters/local/storage.py": ("contract/test_image_store.py", "unit/test_intake.py"),
     "adapters/local/store.py": (*_STORE, "unit/test_store.py"),
-    "adapters/local/uploads.py": _FOLDER,
+    "adapters/local/uploads.py": ("unit/test_intake.py", "unit/test_housekeeping.py"),
     "adapters/gcp/firestore.py": (*_STORE, "contract/test_firestore.py", "contract/test_challenges.py"),
     "adapters/gcp/storage.py": ("contract/test_image_store.py",),
-    "edge/intake.py": ("e2e/test_uploads.py",),
+    "edge/intake.py": ("unit/test_intake.py", "e2e/test_uploads.py"),
 }
 # Their adapters are tried on Google's emulator.
 NEEDS_EMULATOR: Final = "adapters/gcp/firestore"
