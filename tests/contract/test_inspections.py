@@ -34,6 +34,18 @@ def test_the_first_manifest_wins_and_is_returned_to_all(store: Store) -> None:
     assert stored.manifest == first
 
 
+def test_of_16_storing_a_manifest_at_once_all_go_on_with_the_one_that_stands(store: Store) -> None:
+    """Crops of two manifests would mix: their checks have the same indices."""
+    store.inspections.open(board())
+    with ThreadPoolExecutor(16) as pool:
+        told = list(
+            pool.map(lambda number: store.inspections.store_manifest(ID, manifest(f"class {number}"), 5), range(16))
+        )
+    stored = store.inspections.get(ID)
+    assert stored is not None and stored.manifest is not None
+    assert {one.detections[0].class_name for one in told} == {stored.manifest.detections[0].class_name}
+
+
 def test_a_manifest_needs_its_inspection(store: Store) -> None:
     with pytest.raises(PermanentError):
         store.inspections.store_manifest(ID, manifest(), 1)

@@ -25,7 +25,7 @@ from typing import Final
 import pytest
 
 from tests.emulators import firestore_emulator
-from tests.mutation.modules import NEEDS_EMULATOR, PACKAGE, ROOT, TESTS
+from tests.mutation.modules import NEEDS_EMULATOR, PACKAGE, ROOT, SLOW, TESTS
 from tests.mutation.named import NAMED
 from tests.mutation.operators import explained, mutants
 from tests.mutation.trial import OPTIONS, Bench, Change, Outcome, Runner, imported
@@ -149,6 +149,8 @@ def main() -> int:
         places = [stack.enter_context(emulator()) if cloud else {} for _ in range(options.jobs)]
         bench = Bench(options.jobs, began + options.seconds, scratch, places, outcomes.__setitem__)
         run(changes, used, bench, outcomes, cloud=cloud)
+    if options.seconds < float("inf"):  # who lives may be killed by a test that there was no time for
+        outcomes = {index: outcome for index, outcome in outcomes.items() if outcome.killed_by or not outcome.cut}
     return report(changes, outcomes, used, time.monotonic() - began, options.lived)
 
 
@@ -191,7 +193,8 @@ def collect(runner: Runner, tests: Sequence[str], *, cloud: bool) -> None:
             items[:] = [
                 item
                 for item in items
-                if (cloud or "firestore" not in item.nodeid) and not item.get_closest_marker("slow")
+                if (cloud or "firestore" not in item.nodeid)
+                and (item.nodeid.startswith(SLOW) or not item.get_closest_marker("slow"))
             ]
 
     patient()

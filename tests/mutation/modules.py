@@ -62,5 +62,7 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     "adapters/gcp/storage.py": ("contract/test_image_store.py",),
     "edge/intake.py": ("unit/test_intake.py", "e2e/test_uploads.py"),
 }
+# Of these, what is marked `slow` answers too; of all others it takes too long for what it adds.
+SLOW: Final = ("tests/unit/test_hostile_answers.py",)
 # Their adapters are tried on Google's emulator.
 NEEDS_EMULATOR: Final = "adapters/gcp/firestore"

@@ -126,12 +126,6 @@ NAMED: Final = (
         "        self._archive.put_back()\n",
     ),
     Named(
-        "a file that changes while it is taken is taken all the same",
-        "edge/intake.py",
-        "        if Identity.of(after) != Identity.of(before):\n            return  # the scan comes back to it\n",
-        "",
-    ),
-    Named(
         "Gemini's PASS needs no reason",
         "adapters/gemini/answers.py",
         "    if not isinstance(reason, str) or not any(char.isalnum() for char in brief(reason)):\n",

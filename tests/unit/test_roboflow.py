@@ -5,6 +5,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from linegate import imaging
 from linegate.adapters.roboflow.detector import RoboflowDetector
 from linegate.adapters.roboflow.kind import RoboflowDetection
 from linegate.adapters.roboflow.service import Roboflow, Workflow
-from linegate.errors import TransientError
+from linegate.config import parse
+from linegate.errors import ConfigError, TransientError
 from linegate.inspection import Result
 from linegate.ports import Found
 from linegate.sections import ClassPolicy
@@ -170,6 +172,21 @@ def test_a_recipe_chooses_version_threshold_and_parameters(make: Make, service: 
     assert content["excluded_fields"] == ["overlay"]
     assert content["inputs"]["confidence"] == 0.2, "the lowest of all thresholds; the class's own ones are applied here"
     assert content["inputs"]["iou"] == 0.5
+
+
+def test_a_recipe_may_ask_a_workflow_for_more_than_it_wants_and_not_for_less(make: Make, service: Service) -> None:
+    workflow = {"parameters": {"confidence": 0.05}}
+    detect(make({"confidence": 0.4}, workflow), encoded(board(64, 64)))
+    assert service.requests[0].json()["inputs"]["confidence"] == 0.05
+    text = """
+        recipes:
+          pcb: {confidence: 0.5, detector: roboflow, verifier: none, workflow: {id: b, parameters: {confidence: 0.6}}}
+        lines: {smt-1: {recipe: pcb}}
+        roboflow: {workspace: plant, api_key: key}
+        """
+    with pytest.raises(ConfigError, match=r"0\.6 hides what the recipe wants to see"):
+        parse(text, Path(), {})
+    parse(text.replace("0.6", "0.5"), Path(), {})
 
 
 def test_connections_are_kept(make: Make, service: Service) -> None:

@@ -56,6 +56,7 @@ def test_while_secrets_rotate_either_one_fits() -> None:
         lambda h: {**h, "webhook-id": "other"},
         lambda h: {**h, "webhook-timestamp": str(int(h["webhook-timestamp"]) + 1)},
         lambda h: {**h, "webhook-timestamp": "soon"},
+        lambda h: headers([SECRET], b"{}", at=int(h["webhook-timestamp"]) + 400),
         lambda h: {**h, "webhook-timestamp": "9" * 5000},
         lambda h: {**h, "webhook-timestamp": "1" + "0" * 400},
         lambda h: {**h, "webhook-signature": "v1,AAAA"},

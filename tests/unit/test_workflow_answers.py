@@ -29,6 +29,19 @@ def reading(predictions: Any, image: Mapping[str, Any] | None = None, **workflow
     return read({"predictions": given}, asked, SENT, SIZE, recipe)
 
 
+@pytest.mark.parametrize(("size", "corner"), [((1000, 605), (500, 302.5)), ((990, 600), (495, 300))])
+def test_across_and_down_have_a_scale_each(size: tuple[int, int], corner: tuple[float, float]) -> None:
+    """Whole pixels make proportions differ a little: on a large picture that is more than a defect's width."""
+    asked = Workflow(id="pcb")
+    whole = {"x": 50, "y": 30, "width": 100, "height": 60, "confidence": 0.9, "class": "scratch"}
+    edge = {**whole, "x": 96, "y": 58, "width": 8, "height": 4}
+    given = {"image": {"width": 100, "height": 60}, "predictions": [whole, edge]}
+    recipe = Recipe(detectors=[RoboflowDetection(workflow=asked)], verifier="none")
+    told, last = read({"predictions": given}, asked, (100, 60), size, recipe).detections
+    assert (told.box.x, told.box.y) == pytest.approx(corner)
+    assert last.box.corners[2:] == pytest.approx(size)
+
+
 def one(**more: Any) -> dict[str, Any]:
     """A prediction of the box from 20, 30 to 50, 50."""
     box = {"x": 35.0, "y": 40.0, "width": 30.0, "height": 20.0}
