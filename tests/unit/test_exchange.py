@@ -1,5 +1,7 @@
 """One HTTP exchange is bounded in every direction, and retries have one owner."""
 
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -61,6 +63,28 @@ def test_an_answer_that_breaks_off_is_none(service: Service) -> None:
     service.faults = always(truncated)
     with pytest.raises(ServiceError, match="broke"):
         get(service)
+
+
+def test_a_body_of_no_stated_length_that_the_time_cuts_short_is_none() -> None:
+    """Its end is the end of the connection: cut by us it would look like a whole one."""
+    done = threading.Event()
+
+    def serve(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n{}")
+            done.wait(10)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        try:
+            with pytest.raises(ServiceError, match="no whole answer within"):
+                Http().exchange("GET", f"http://127.0.0.1:{server.getsockname()[1]}/", headers={}, total_s=0.4)
+        finally:
+            done.set()
+            thread.join()
 
 
 def test_an_answer_is_no_longer_than_allowed(service: Service) -> None:

@@ -1,5 +1,6 @@
 """The intake after a stop: an upload that was taken has a verdict, or a message under way, or is taken up again."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,10 +10,12 @@ import pytest
 
 from linegate.adapters.local.bus import Backlog, Delivery, LocalBus
 from linegate.adapters.local.database import Database
+from linegate.adapters.local.storage import FolderReader
 from linegate.adapters.local.store import SqliteInspections
 from linegate.config import parse
 from linegate.deciders import DETECT
 from linegate.edge.intake import Intake
+from linegate.errors import ObjectMissingError
 from linegate.inspection import Inspection, Revision
 from linegate.stages import UPLOADS
 from linegate.verdict import rejected
@@ -104,3 +107,18 @@ def test_an_upload_that_is_gone_is_not_taken_up_again(database: Database, tmp_pa
     acknowledge(database, delivery)
     picture.unlink()
     assert waiting_after_a_start(database, tmp_path) == 0
+
+
+def test_a_picture_that_is_written_over_in_place_is_not_read_for_the_one_that_was_taken(
+    database: Database, tmp_path: Path
+) -> None:
+    """With its size and its time, as a careful copy leaves them: its content tells."""
+    picture, _, inspection = upload(database, tmp_path)
+    reader = FolderReader(database, tmp_path / "data")
+    assert reader.read(inspection.image) == b"picture"
+    before = picture.stat()
+    with picture.open("r+b") as file:
+        file.write(b"another")
+    os.utime(picture, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(ObjectMissingError, match="replaced"):
+        reader.read(inspection.image)
