@@ -13,6 +13,7 @@ from linegate.adapters.targets.modbus.kind import Modbus
 from linegate.adapters.targets.mqtt.handshake import MqttHandshake
 from linegate.adapters.targets.mqtt.kind import Mqtt
 from linegate.adapters.targets.mqtt.sparkplug import Sparkplug
+from linegate.adapters.targets.opcua.kind import OpcUa, OpcUaClient
 from linegate.adapters.targets.slack import Slack
 from linegate.adapters.targets.webhook import Webhook
 from linegate.adapters.unverified import NoVerification
@@ -34,3 +35,4 @@ VERIFIERS: Final[tuple[type[VerifierKind], ...]] = (
     NoVerification,
 )
 TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack, Mqtt, Sparkplug, MqttHandshake, Modbus)
+TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack, Modbus, OpcUa, OpcUaClient)

@@ -44,6 +44,7 @@ EXTRAS = {
     "adapters/onnx.py": "onnx",
     "adapters/targets/modbus": "modbus",
     "adapters/targets/mqtt": "mqtt",
+    "adapters/targets/opcua": "opcua",
     "commands/bench/services.py": "roboflow",
 }
 

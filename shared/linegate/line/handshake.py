@@ -201,6 +201,7 @@ class LineResult:
     part: str
     verdict: Verdict | None
     code: Code
+    picture: str = ""  # of which it is, for whoever tells the line more than the verdict
 
     @property
     def accept(self) -> bool:
@@ -274,7 +275,7 @@ def signals(state: State, pulse: Pulse, now: datetime, rules: Rules) -> Signals:
     first = state.queue[0] if state.queue else None
     result = None
     if first is not None and first.phase is Phase.AVAILABLE:
-        result = LineResult(first.counter, first.number, first.part, first.verdict, first.code)
+        result = LineResult(first.counter, first.number, first.part, first.verdict, first.code, first.picture)
     faults = (
         Code.NONE if able else Code.CAN_NOT_DECIDE,
         result.code if result else Code.NONE,
