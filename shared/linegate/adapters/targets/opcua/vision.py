@@ -13,24 +13,28 @@ from asyncua.common.structures104 import load_data_type_definitions, new_struct_
 
 NAMESPACE: Final = "http://opcfoundation.org/UA/MachineVision"
 
-# Names of base types of OPC UA that are used here ▶ their numbers
-_BASE: Final = {"Boolean": 1, "Int32": 6, "UInt32": 7, "String": 12, "ByteString": 15, "LocalizedText": 21}
-_BASE_OTHER: Final = {"BaseDataType": 24, "Duration": 290, "UtcTime": 294}
-# Subtypes of base types ▶ number, base
-SIMPLE: Final = {
-    "TrimmedString": (3017, "String"),
-    "Handle": (3018, "UInt32"),
-    "ResultStateDataType": (3009, "Int32"),
+# Base types of OPC UA ▶ their numbers. The specification's simple subtypes (TrimmedString, Handle, ResultStateDataType) stand as
+# what they are encoded as: asyncua's clients can't read structures of a TrimmedString that is not that of OPC UA itself.
+_BASE: Final = {
+    "Boolean": 1,
+    "Int32": 6,
+    "UInt32": 7,
+    "String": 12,
+    "ByteString": 15,
+    "LocalizedText": 21,
+    "BaseDataType": 24,
+    "Duration": 290,
+    "UtcTime": 294,
 }
-_BINARY_ID: Final = ("Id TrimmedString", "Version? TrimmedString", "Hash? ByteString", "HashAlgorithm? String")
-_WITH_DESCRIPTION: Final = ("Id TrimmedString", "Description? LocalizedText")
+_BINARY_ID: Final = ("Id String", "Version? String", "Hash? ByteString", "HashAlgorithm? String")
+_WITH_DESCRIPTION: Final = ("Id String", "Description? LocalizedText")
 # Structures ▶ number, number of the binary encoding, fields; `?` marks an optional one, `[]` an array
 STRUCTURES: Final = {
-    "JobIdDataType": (3016, 5008, ("Id TrimmedString",)),
+    "JobIdDataType": (3016, 5008, ("Id String",)),
     "MeasIdDataType": (3015, 5006, _WITH_DESCRIPTION),
     "PartIdDataType": (3004, 5013, _WITH_DESCRIPTION),
     "ProductIdDataType": (3003, 5224, _WITH_DESCRIPTION),
-    "ResultIdDataType": (3021, 5274, ("Id TrimmedString",)),
+    "ResultIdDataType": (3021, 5274, ("Id String",)),
     "RecipeIdExternalDataType": (3002, 5002, (*_BINARY_ID, "Description? LocalizedText")),
     "RecipeIdInternalDataType": (3013, 5268, (*_BINARY_ID, "Description? LocalizedText")),
     "ConfigurationIdDataType": (3008, 5090, (*_BINARY_ID, "Description? LocalizedText")),
@@ -47,7 +51,7 @@ STRUCTURES: Final = {
             "HasTransferableDataOnFile? Boolean",
             "IsPartial Boolean",
             "IsSimulated? Boolean",
-            "ResultState ResultStateDataType",
+            "ResultState Int32",
             "MeasId? MeasIdDataType",
             "PartId? PartIdDataType",
             "ExternalRecipeId? RecipeIdExternalDataType",
@@ -88,7 +92,7 @@ START_SINGLE_JOB: Final = (
 )
 GET_RESULT_BY_ID: Final = (
     ("resultId ResultIdDataType", "timeout Int32"),
-    ("resultHandle Handle", "result ResultDataType", "error Int32"),
+    ("resultHandle UInt32", "result ResultDataType", "error Int32"),
 )
 # What the event carries: name ▶ type. It is what a result has, but for files.
 EVENT_FIELDS: Final = {
@@ -102,7 +106,7 @@ def variant_type(kind: str) -> ua.VariantType:
     """How a value of a type is encoded."""
     if kind in STRUCTURES:
         return ua.VariantType.ExtensionObject
-    built_in = SIMPLE[kind][1] if kind in SIMPLE else kind.removesuffix("[]")
+    built_in = kind.removesuffix("[]")
     return ua.VariantType[
         {"BaseDataType": "Variant", "UtcTime": "DateTime", "Duration": "Double"}.get(built_in, built_in)
     ]
@@ -127,10 +131,7 @@ class Types:
         return self.node(STATES[machine][name])
 
     def data_type(self, name: str) -> ua.NodeId:
-        numbers = _BASE | _BASE_OTHER
-        if name in numbers:
-            return ua.NodeId(numbers[name])
-        return self.node(SIMPLE[name][0] if name in SIMPLE else STRUCTURES[name][0])
+        return ua.NodeId(_BASE[name]) if name in _BASE else self.node(STRUCTURES[name][0])
 
     def arguments(self, written: tuple[str, ...]) -> list[ua.Argument]:
         """Of a method, as `name Type` or `name Type[]`."""
@@ -149,10 +150,6 @@ class Types:
 async def add_types(server: Server) -> Types:
     """Add the types to a server that does not listen yet."""
     types = Types(await server.register_namespace(NAMESPACE))
-    for name, (number, base) in SIMPLE.items():
-        parent = server.get_node(ua.NodeId(_BASE[base]))
-        await create_data_type(parent, types.node(number), types.name(name))
-        ua.register_basetype(name, types.node(number), getattr(ua, base))
     for name, (number, encoding, fields) in STRUCTURES.items():
         await _add_structure(server, types, name, number, encoding, fields)
     await load_data_type_definitions(server)
