@@ -3,17 +3,36 @@
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from asyncua import Client, ua
 
+from linegate.adapters.targets.opcua.line_side import CallingLine
 from linegate.adapters.targets.opcua.server import NO_PART, NO_TRIGGERS, NOT_ITS_CHOICE, Endpoint, OpcUaServer
 from linegate.line.handshake import Code, Rules
+from linegate.line.peer import Peer, ask, hear, says
+from tests import waiting
 from tests.opcua import Gate, Line, free_port, looked_after, now, serving, until
 
 pytestmark = pytest.mark.slow
-LINES = ("read", "event", "refused", "full", "able", "moment", "again", "store", "free", "shut", "torn", "late")
+LINES = (
+    "read",
+    "event",
+    "refused",
+    "full",
+    "able",
+    "moment",
+    "again",
+    "store",
+    "free",
+    "shut",
+    "torn",
+    "late",
+    "listen",
+)
 Check = Callable[[Line], Coroutine[Any, Any, None]]
 
 
@@ -286,3 +305,25 @@ def test_nobody_writes_what_the_gate_shows(line: Run) -> None:
         assert await plc.read("Verdict", "Available") == [0, False]
 
     line("shut", check)
+
+
+def test_the_line_that_listen_plays_gets_its_result(server: OpcUaServer, gate: Gate) -> None:
+    port = int(server.url.rpartition(":")[2].partition("/")[0])
+    with closing(CallingLine("listen", Endpoint("127.0.0.1", port, "none", None))) as line:
+        peer, decision = Peer(), None
+
+        def decided() -> bool:
+            nonlocal peer, decision
+            shown = line.exchange(says(peer))
+            assert shown is not None
+            peer, decision = hear(peer, shown, now())
+            if peer.beat_at and not peer.job:
+                peer = ask(peer, "M1", now() + timedelta(seconds=30))
+            elif peer.waiting and not sent:
+                sent.append(gate.notification("M1", line="listen"))
+                server.send("entry", sent[0], now())
+            return decision is not None
+
+        sent: list[str] = []
+        waiting.until(decided, 30)
+        assert decision is not None and decision.accept

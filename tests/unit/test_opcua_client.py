@@ -2,17 +2,24 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from asyncua import ua
 
+from linegate.adapters.targets.opcua import trust
 from linegate.adapters.targets.opcua.client import OpcUaWriter, Plc, steps
+from linegate.adapters.targets.opcua.line_side import ServingLine
 from linegate.adapters.targets.opcua.tags import Value
 from linegate.adapters.targets.opcua.trial import try_plc
+from linegate.adapters.targets.opcua.trust import Certificates
 from linegate.errors import TransientError
 from linegate.line.handshake import Rules
+from linegate.line.peer import Peer, ask, hear, says
+from tests import waiting
 from tests.opcua import Controller, Gate, free_port, looked_after, now, until
 
 NONE: dict[str, Value] = {"Available": False, "Counter": 0, "ResultPart": "", "Verdict": 0, "Heartbeat": 1}
@@ -142,3 +149,38 @@ def test_nobody_is_written_to_where_the_configuration_does_not_want_it() -> None
     nowhere = replace(plc(controller(free_port())), look=look)
     with pytest.raises(TransientError, match="nothing was sent"):
         try_plc(nowhere, 5)
+
+
+@pytest.mark.slow
+def test_an_encrypted_controller_is_spoken_to_once_a_person_trusts_it(tmp_path: Path) -> None:
+    """The controller is the one that `linegate listen` plays."""
+    gate, own = Gate(), Certificates(tmp_path / "opcua")
+    gate.add("smt-1", Rules(limit_s=60, picture_s=60))
+    url = f"opc.tcp://127.0.0.1:{free_port()}"
+    reads = {name: f"ns=4;s=Line.{name}" for name in READS}
+    writes = {name: f"ns=4;s=Gate.{name}" for name in WRITES}
+    there = Plc(url, "encrypt", own, reads, writes, lambda: None, "linegate", "pw-of-the-gate")
+    with closing(ServingLine(there)) as line, looked_after(gate), writing(gate, there) as writer:
+        rejected = own.folder / trust.REJECTED
+        waiting.until(lambda: rejected.is_dir() and list(rejected.iterdir()))
+        assert not writer.connected.is_set()
+        assert "is not trusted" in gate.linked[-1][1]
+        [stranger] = rejected.iterdir()
+        stranger.rename(own.folder / trust.TRUSTED / stranger.name)
+        peer, decision = Peer(), None
+
+        def decided() -> bool:
+            nonlocal peer, decision
+            shown = line.exchange(says(peer))
+            if shown is not None:
+                peer, decision = hear(peer, shown, now())
+                if peer.beat_at and not peer.job:
+                    peer = ask(peer, "A1", now() + timedelta(seconds=60))
+                elif peer.waiting and not sent:
+                    sent.append(gate.notification("A1"))
+                    writer.send("one", sent[0], now())
+            return decision is not None
+
+        sent: list[str] = []
+        waiting.until(decided, 30)
+        assert decision is not None and decision.accept

@@ -15,6 +15,7 @@ from linegate.ports import Target
 from linegate.sections import PLACEHOLDER, Network, Secret, Section
 
 if TYPE_CHECKING:
+    from linegate.adapters.targets.controller import LineSide
     from linegate.adapters.targets.opcua.client import Plc
     from linegate.adapters.targets.opcua.server import Endpoint
     from linegate.adapters.targets.opcua.trust import Certificates
@@ -121,6 +122,11 @@ class OpcUa(_OpcUa):
 
         return try_server(self.endpoint(around), TRY_S)
 
+    def line_side(self, line: str, around: Surroundings) -> "LineSide":
+        from linegate.adapters.targets.opcua.line_side import CallingLine
+
+        return CallingLine(line, self.endpoint(around))
+
     def endpoint(self, around: Surroundings) -> "Endpoint":
         from linegate.adapters.targets.opcua.server import Endpoint
 
@@ -214,6 +220,11 @@ class OpcUaClient(_OpcUa):
         from linegate.adapters.targets.opcua.trial import try_plc
 
         return try_plc(self.plc(around), TRY_S)
+
+    def line_side(self, line: str, around: Surroundings) -> "LineSide":
+        from linegate.adapters.targets.opcua.line_side import ServingLine
+
+        return ServingLine(self.plc(around))
 
     def plc(self, around: Surroundings) -> "Plc":
         from linegate.adapters.targets.opcua.client import Plc

@@ -44,6 +44,15 @@ class Loop:
         """What may wait for something else, on another thread."""
         return await self._loop.run_in_executor(pool, call, *arguments)
 
+    def ask(self, call: Coroutine[Any, Any, T], seconds: float) -> T:
+        """What a coroutine on this loop answers; from another thread. Raises TimeoutError."""
+        future = asyncio.run_coroutine_threadsafe(call, self._loop)
+        try:
+            return future.result(seconds)
+        except BaseException:
+            future.cancel()
+            raise
+
     def stop(self) -> None:
         self.stopping = True
         self.wake()

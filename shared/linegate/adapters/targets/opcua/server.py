@@ -1,6 +1,7 @@
 """The port Target as an OPC UA server: the line's controller comes to it, reads, writes and calls."""
 
 import asyncio
+import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -54,6 +55,11 @@ class Endpoint:
     def url(self) -> str:
         return f"opc.tcp://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/linegate"
 
+    @property
+    def here(self) -> str:
+        """The same, as a client on this machine finds it."""
+        return self.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
 
 class OpcUaServer:
     """Listens from `start` until `close`. Where its port is taken it tries again, without end."""
@@ -92,6 +98,7 @@ class OpcUaServer:
         trust.quiet()
         while not loop.stopping:
             try:
+                self._look_for_port()
                 server = await self._build()
                 async with server:
                     log.info("opcua.listens", url=self._endpoint.url, security=self._endpoint.security)
@@ -102,6 +109,13 @@ class OpcUaServer:
                 self._tell(connected=False, said=f"can't listen at {self._endpoint.url}: {_why(error)}")
                 log.error("opcua.not_listening", url=self._endpoint.url, error=str(error), kind=type(error).__name__)
                 await loop.sleep(AGAIN_S)
+
+    def _look_for_port(self) -> None:
+        """Raises OSError where it is taken: then the seconds for an address space are spared."""
+        where = socket.getaddrinfo(self._endpoint.host, self._endpoint.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(where[0]) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where[4])
 
     async def _build(self) -> Server:
         """With its whole address space, before anybody is let in."""

@@ -1,11 +1,11 @@
 """The handshake's signals as OPC UA variables: names, types, values. Server, client and the page's table are made of these."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from linegate.line.handshake import VERDICT_NUMBERS, LineResult, Signals
+from linegate.line.handshake import VERDICT_NUMBERS, Acknowledge, Code, LineResult, NotTaken, Signals, Trigger
 
 Value = bool | int | str
 
@@ -75,6 +75,41 @@ class Said:
 def values(shown: Signals) -> dict[str, Value]:
     """Of all variables of the gate, by name."""
     return {tag.name: tag.of(shown) for tag in GATE}
+
+
+def signals_of(read: Mapping[str, Value]) -> Signals:
+    """What a line makes of the variables, all of them read at one moment."""
+    number = {name: int(value) for name, value in read.items() if not isinstance(value, str)}
+    code = Code(number.get("Code", 0))
+    result = None
+    if read["Available"]:
+        verdict = next((each for each, as_number in VERDICT_NUMBERS.items() if as_number == number["Verdict"]), None)
+        job, why = number.get("ResultJob", 0), Code(number["ResultCode"])
+        result = LineResult(number["Counter"], job, str(read["ResultPart"]), verdict, why)
+    refused = number.get("NotTakenJob", 0)
+    return Signals(
+        ready=bool(read.get("Ready", True)),
+        busy=bool(read.get("Busy", False)),
+        heartbeat=number["Heartbeat"],
+        job=number.get("Job", 0),
+        part=str(read.get("Part", "")),
+        counter=number["Counter"],
+        result=result,
+        waiting=0,  # nobody says
+        code=code,
+        not_taken=NotTaken(refused, Code(number["NotTakenCode"])) if refused else None,
+    )
+
+
+def said_by(says: Sequence[Trigger | Acknowledge]) -> dict[str, Value]:
+    """What a line writes, the part before its job."""
+    written: dict[str, Value] = {}
+    for each in says:
+        if isinstance(each, Trigger):
+            written |= {"Part": each.part, "Job": each.job}
+        else:
+            written["Acknowledged"] = each.counter
+    return written
 
 
 def as_json(shown: Mapping[str, Value]) -> str:

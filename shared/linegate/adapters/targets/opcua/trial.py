@@ -23,7 +23,7 @@ def try_server(endpoint: Endpoint, seconds: float) -> str:
         said = (
             f"; trusts {len(endpoint.certificates.trusted())} clients of {endpoint.certificates.folder / trust.TRUSTED}"
         )
-    here = endpoint.url.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
+    here = endpoint.here
     try:
         offered = _wait(Client(here, timeout=seconds).connect_and_get_server_endpoints(), seconds)
     except (OSError, TimeoutError):
