@@ -34,5 +34,13 @@ VERIFIERS: Final[tuple[type[VerifierKind], ...]] = (
     WorkflowVerification,
     NoVerification,
 )
-TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack, Mqtt, Sparkplug, MqttHandshake, Modbus)
-TARGETS: Final[tuple[type[TargetKind], ...]] = (Webhook, Slack, Modbus, OpcUa, OpcUaClient)
+TARGETS: Final[tuple[type[TargetKind], ...]] = (
+    Webhook,
+    Slack,
+    Mqtt,
+    Sparkplug,
+    MqttHandshake,
+    Modbus,
+    OpcUa,
+    OpcUaClient,
+)

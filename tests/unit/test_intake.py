@@ -46,7 +46,12 @@ def started(database: Database, folder: Path) -> tuple[Intake, LocalBus]:
 def taken(bus: LocalBus) -> Delivery:
     """The upload's message, leased as a dispatcher does."""
     found: list[Delivery] = []
-    until(lambda: bool(found) or bool(found.extend(bus.lease(UPLOADS, 1, 60, {}, 1))))
+
+    def leased() -> bool:
+        found.extend(bus.lease(UPLOADS, 1, 60, {}, 1))
+        return bool(found)
+
+    until(leased)
     return found[0]
 
 

@@ -15,6 +15,7 @@ from linegate.errors import TransientError, UsageError
 from linegate.kind import Surroundings
 from linegate.line.handshake import Code, LineResult, Signals
 from linegate.line.peer import Decision, Peer, ask, hear, late, says
+from linegate.proxies import proxy_for
 from linegate.settings import Settings
 from linegate.texts import printable
 
@@ -59,7 +60,7 @@ def around(settings: Settings) -> Surroundings:
         folder=settings.folder,
         service=None,
         network=settings.network,
-        proxy_for=config.proxy_for,
+        proxy_for=proxy_for,
         shared=lambda _, build: build(),
         at_stop=lambda _: None,
         lines=tuple(settings.lines),

@@ -66,6 +66,7 @@ EXTRAS = {
     "roboflow": "dataset",
     "pymodbus": "modbus",
     "paho": "mqtt",
+    "asyncua": "opcua",
 }
 
 
