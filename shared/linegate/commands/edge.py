@@ -26,8 +26,10 @@ def run(options: argparse.Namespace) -> int:
     station = StationProcess(settings)
     stop = threading.Event()
 
+    came: list[str] = []
+
     def stopped(number: int, _: FrameType | None) -> None:
-        logs.log.info("runtime.stopping", signal=signal.Signals(number).name)
+        came.append(signal.Signals(number).name)  # told later: whoever was interrupted may hold the log's lock
         stop.set()
 
     signal.signal(signal.SIGTERM, stopped)
@@ -35,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     runtime.start()
     station.start()
     stop.wait()
+    logs.log.info("runtime.stopping", signal=came[0])
     station.stop()
     if not runtime.stop():
         sys.stderr.flush()
