@@ -28,6 +28,7 @@ from tests.controllers import eventually, free_port
 from tests.e2e.line import Hmi, Line, running
 from tests.stations import ask as ask_page
 from tests.stations import station
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -87,6 +88,7 @@ def test_from_trigger_to_acknowledgement_through_the_whole_gate(
             plc.until(lambda: not plc.peer.waiting)
         assert [(each.part, each.accept) for each in plc.decisions] == [("GOOD", True), ("BAD", False)]
         plc.until(lambda: plc.shown is not None and not plc.shown.available)
+        until(lambda: collect(runtime.database)["controllers"][0]["connected"])  # what is said of it waits for no disk
         (told,) = collect(runtime.database)["controllers"]
         assert (told["target"], told["line"], told["connected"]) == ("plc", "smt-1", True)
         assert (told["acknowledged"], told["waiting"]) == (2, 0)

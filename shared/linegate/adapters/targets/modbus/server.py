@@ -113,7 +113,10 @@ class Server:
         return not why
 
     def asked(self, peer: str) -> None:
+        known = peer in self._asked
         self._asked[peer] = monotonic()
+        if not known:
+            self._tell()
 
 
 class _Server(ModbusTcpServer):
