@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from linegate.adapters.golden import appearance, materials
+from linegate.adapters.golden import appearance, glare, materials
 from linegate.adapters.golden.slopes import slopes
 from linegate.adapters.golden.windows import Window, begins, where
 
@@ -28,7 +28,7 @@ def test_the_lightest_and_the_darkest_channel_are_told_together() -> None:
 
 @pytest.mark.parametrize("grey", [SPOTTED, np.minimum(SPOTTED, 3), np.zeros_like(GREY), GREY])
 def test_a_median_is_looked_for_level_by_level(grey: materials.Grey) -> None:
-    assert np.array_equal(materials._median(grey), cv2.medianBlur(grey, materials.GLARE_WINDOW))
+    assert np.array_equal(glare._median(grey), cv2.medianBlur(grey, glare.GLARE_WINDOW))
 
 
 def test_contrasts_grow_from_reach_to_reach() -> None:

@@ -3,7 +3,9 @@
     uv run python -m linegate.evaluation.appearance
 
 Boards of the designs of FITTED are drawn in each mask colour, as they are and with tracks that differ from their ground by
-FAINT grey levels, clean and with one defect of each class, and made worse as cameras and files do. Other designs are held out.
+FAINT grey levels, clean and with one defect of each class, and made worse as cameras and files do. They are compared with
+the design itself, which they differ from in nothing, and as boards of a line, which differ from each other (`SPREAD`), with
+a golden picture built of some of them. Other designs are held out.
 """
 
 import io
@@ -17,17 +19,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from linegate.adapters.golden.appearance import WEIGHTS, Unlike, unlike
+from linegate.adapters.golden.building import built, laid_over
 from linegate.adapters.golden.evidence import probability
 from linegate.adapters.golden.materials import Picture
-from linegate.adapters.golden.registration import register
+from linegate.adapters.golden.picture import Golden
+from linegate.adapters.golden.registration import beyond, lay, lay_variation, lies, pose
 from linegate.evaluation.confidence import regression
-from linegate.samples import DEFECTS, FINISHES, MASKS, Design, golden_board, sample
+from linegate.samples import DEFECTS, FINISHES, MASKS, Design, Spread, golden_board, sample
 from linegate.shapes import Box
 
 # Seeds of designs
 FITTED, HELD_OUT = range(1, 4), range(301, 303)
 RIDGE: Final = 0.1
 FAINT: Final = 12
+GOOD: Final = 5  # boards that a golden picture is built of
+SPREAD: Final = Spread()
 CONFIDENCES: Final = (0.3, 0.5, 0.7)
 TOUCH: Final = 2.0  # pixels by which boxes must overlap for a hit
 
@@ -46,13 +52,38 @@ def cases(seed: int, masks: Sequence[str] = tuple(MASKS), ways: Sequence[str] = 
     for index, mask in enumerate(masks):
         design = golden_board(seed, mask=mask, finish=list(FINISHES)[(seed + index) % len(FINISHES)])
         for drawn in (design, faint(design, mask)):
-            for way in ways or WORSE:
-                for defects in ((), DEFECTS):
-                    rng = np.random.default_rng(1000 + seed + 7 * len(defects))
-                    shown = sample(drawn, rng, defects)
-                    picture, golden = WORSE[way](shown.picture, drawn.picture, rng)
-                    for one in unlike(picture, register(picture, golden))[0]:
-                        yield Case(way, one, any(touch(one.box, box) for _, box in shown.truth))
+            for spread, golden in ((None, Golden(drawn.picture)), (SPREAD, _of_a_line(drawn, seed))):
+                for way in ways or WORSE:
+                    for defects in ((), DEFECTS):
+                        rng = np.random.default_rng(1000 + seed + 7 * len(defects))
+                        shown = sample(drawn, rng, defects, spread)
+                        picture, wanted = WORSE[way](shown.picture, golden.picture, rng)
+                        for one in _differences(picture, fitting(golden, wanted)):
+                            yield Case(way, one, any(touch(one.box, box) for _, box in shown.truth))
+
+
+def _of_a_line(design: Design, seed: int) -> Golden:
+    boards = [sample(design, np.random.default_rng((seed, board)), (), SPREAD).picture for board in range(GOOD)]
+    return built([boards[0], *(laid_over(boards[0], board) for board in boards[1:])]).golden
+
+
+def _differences(picture: Picture, golden: Golden) -> list[Unlike]:
+    warp = pose(picture, golden.picture)
+    variation, broad = (
+        None if kept is None else lay_variation(kept, picture.shape, warp) for kept in (golden.variation, golden.broad)
+    )
+    outside = beyond(lies(golden.picture.shape, warp), picture.shape)
+    return unlike(picture, lay(golden.picture, picture, warp), variation, None, broad, outside)[0]
+
+
+def fitting(golden: Golden, wanted: Picture) -> Golden:
+    """What goes with a golden picture in the size of what was made of it."""
+    size = wanted.shape[1::-1]
+    variation, broad = (
+        None if kept is None else np.asarray(cv2.resize(kept, size), np.uint8)
+        for kept in (golden.variation, golden.broad)
+    )
+    return Golden(wanted, variation, broad)
 
 
 def fit(fitted: Sequence[Case]) -> dict[str, float]:

@@ -21,16 +21,14 @@ from linegate.adapters.golden.materials import Picture
 from linegate.adapters.golden.picture import Golden, encode
 from linegate.adapters.golden.verifier import GoldenVerifier
 from linegate.errors import RegistrationError
-from linegate.evaluation.appearance import WORSE, faint, levels, touch
+from linegate.evaluation.appearance import GOOD, SPREAD, WORSE, faint, fitting, levels, touch
 from linegate.inspection import Check, Detection, Manifest, Result, Verdict
-from linegate.samples import DEFECTS, FINISHES, LOST_PRINT, MASKS, Design, Photograph, Spread, golden_board, sample
+from linegate.samples import DEFECTS, FINISHES, LOST_PRINT, MASKS, Design, Photograph, golden_board, sample
 from linegate.settings import Recipe
 from linegate.shapes import Box
 from linegate.verdict import decide
 
 SEEDS: Final = 7000  # of the designs, one for each colour and finish; nothing was chosen or fitted by these
-GOOD: Final = 5  # boards that a golden picture is built of
-SPREAD: Final = Spread()
 FAINT: Final = 16  # grey levels of faint tracks: 12 are left of them where light is least
 SMALL: Final = 6  # pixels of the shorter side of a defect's box from which it must be found
 PALE: Final = 12.0  # grey levels that its materials differ by on the picture, from which it must be found
@@ -112,21 +110,11 @@ def look_at(
             shows = [  # a hole shows bare metal's contrast
                 255.0 if name == "missing_hole" else contrast(designs[hard], picture, box) for name, box in shown.truth
             ]
-            yield _looked(mask, finish, way, shown, picture, _fitting(golden, wanted), shows)
+            yield _looked(mask, finish, way, shown, picture, fitting(golden, wanted), shows)
 
 
 def _good(design: Design, seed: int) -> list[Picture]:
     return [sample(design, np.random.default_rng((seed, 99, board)), (), SPREAD).picture for board in range(GOOD)]
-
-
-def _fitting(golden: Golden, wanted: Picture) -> Golden:
-    """The variation in the size of the golden picture that is shown."""
-    size = wanted.shape[1::-1]
-    variation, broad = (
-        None if kept is None else np.asarray(cv2.resize(kept, size), np.uint8)
-        for kept in (golden.variation, golden.broad)
-    )
-    return Golden(wanted, variation, broad)
 
 
 def contrast(design: Design, picture: Picture, box: Box) -> float:

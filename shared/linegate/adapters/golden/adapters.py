@@ -15,7 +15,7 @@ from linegate.adapters.golden.coverage import Ground, coverage, ground_of, unmat
 from linegate.adapters.golden.materials import Copper, Grey, Shown
 from linegate.adapters.golden.picture import Golden, decode
 from linegate.adapters.golden.proof import VERSION, Demand, shortfalls, text_of
-from linegate.adapters.golden.registration import Template, lay, lay_variation, lies, pose, unseen
+from linegate.adapters.golden.registration import Template, beyond, lay, lay_variation, lies, pose, unseen
 from linegate.errors import ImageRejectedError, PermanentError, RegistrationError, TransientError
 from linegate.ports import Found, Reference
 from linegate.sight import Sight, measure
@@ -149,7 +149,8 @@ class GoldenDetector:
         try:
             laid = _Arrays.of(picture, golden)
             covered = coverage(laid.have, laid.want, laid.outside, golden.cut_off, laid.variation)
-            found, doubts = examine(laid.have, laid.want, self._copper, laid.variation, laid.broad)
+            outside = None if golden.lies is None else beyond(golden.lies, laid.have.shape)
+            found, doubts = examine(laid.have, laid.want, self._copper, laid.variation, laid.broad, outside)
             doubts += shortfalls(golden.proof, self._demands, self._copper, self._confidence, golden.scale)
         except RegistrationError as error:
             return Found((), MODEL, VERSION, doubts=(f"Not compared: {error}.",))

@@ -16,23 +16,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from linegate.adapters.golden import boxes
 from linegate.adapters.golden.classes import GoldenClass
 from linegate.adapters.golden.evidence import MOST_CERTAIN, probability
-from linegate.adapters.golden.light import SURROUNDINGS, blocks, in_the_light_of, widened
-from linegate.adapters.golden.materials import (
-    CLIPPED,
-    Grey,
-    Mask,
-    Pair,
-    Picture,
-    enlarged,
-    lightness,
-    percentile,
-)
+from linegate.adapters.golden.glare import CLIPPED
+from linegate.adapters.golden.light import SURROUNDINGS, blocks, filled, in_the_light_of, widened
+from linegate.adapters.golden.materials import Grey, Mask, Picture, enlarged, lightness, percentile
+from linegate.adapters.golden.pair import Pair
 from linegate.adapters.golden.windows import Window, begins, where
 from linegate.shapes import Box
 
-# Lengths are in pixels of the reduced picture (see `linegate.adapters.golden.materials.Pair`).
+# Lengths are in pixels of the reduced picture (see `linegate.adapters.golden.pair.Pair`).
 # Grey levels that count as nothing, and times the mean difference of flat ground that noise explains.
 LEAST_TOLERANCE, NOISE_FACTOR = 6.0, 5.0
 # How many times the picture's own noise may be at a place; and grey levels from which small differences drown in it.
@@ -51,8 +45,12 @@ SAMPLED: Final = np.s_[::3, ::3]
 # Part of the glare that was taken out, and of its change within a reach, by which it may be wrong.
 GLARE, GLARE_REACH = 0.25, 9
 COLOUR_BLUR: Final = (5, 5)
+# Grey levels that may be left of a change of light, and steps into which a grey level is divided.
+MOST_LEFT, LEFT_STEPS = 8, 8
 # How much softer the one picture may be, and times what that takes away.
 SOFTER, SOFT_FACTOR = (5, 5), 1.0
+# Percentile of what a blur takes away by which one picture is told to be softer than the other.
+SHARP_PERCENTILE: Final = 97.0
 # Times what good boards differ by.
 VARIATION: Final = 1.25
 # Standard deviation of the blur at which pictures are compared once more: where thin strokes lie averages out, whether they
@@ -69,8 +67,16 @@ AROUND, COMMON = 10, 0.25
 # Logistic regression: what each piece of evidence (see `_evidence`) adds to the log-odds that a difference is a defect.
 # `linegate.evaluation.appearance` fits them on drawn boards. The bias is one less: half of those have defects, few of a
 # line's do.
-WEIGHTS: Final[Mapping[str, float]] = {"bias": 2.6, "peak": 7.0, "edge": -11.1, "long": -1.6}
-LONGEST: Final = 4.0
+WEIGHTS: Final[Mapping[str, float]] = {
+    "bias": 7.0,
+    "peak": 5.4,
+    "edge": -5.0,
+    "doubt": -4.7,
+    "long": -2.9,
+    "part": 4.3,
+    "clear": -0.9,
+}
+LONGEST, PARTS = 4.0, (0.05, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +99,17 @@ def unlike(
     variation: Grey | None = None,
     reduced: Pair | None = None,
     broad: Grey | None = None,
+    beyond: Mask | None = None,
 ) -> tuple[list[Unlike], tuple[str, ...]]:
     """Every region of `picture` that looks unlike `golden`, laid over it, and why there may be more.
 
     `variation` is by how many grey levels good boards differ from the golden one, at each pixel, `broad` by how many they do
-    where both are blurred (see `blurred`); `reduced` are the two pictures, if they were reduced already.
+    where both are blurred (see `blurred`); `reduced` are the two pictures, if they were reduced already. `beyond` is 255
+    where the golden picture ends.
     """
     reduced = reduced or Pair.of(picture, golden)
     step = reduced.step
-    pair = _Pair.of(reduced)
+    pair = _Pair.of(reduced, None if beyond is None else _reduced_variation(beyond, step))
     noise = _noise(pair)
     doubts: tuple[str, ...] = ()
     if lost := cv2.countNonZero(pair.lost):
@@ -112,15 +120,17 @@ def unlike(
         doubts += (
             f"The picture differs from the golden picture all over: differences under {typical:.0f} grey levels can't be seen.",
         )
+    noise = widened(noise, pair.apart)
     allowed = _tolerance(pair, noise, _reduced_variation(variation, step))
     if broad is None and variation is not None:  # what they differ by on average is no more than that on average
         broad = np.asarray(cv2.GaussianBlur(variation, (0, 0), BROAD * step), np.uint8)
-    looks = [(pair, allowed)]
+    looks = [(pair, allowed, noise)]
     if broad is not None:  # without, nothing that good boards do hides thin strokes from the first look
         wide = pair.broad()
-        looks.append((wide, _tolerance(wide, _noise(wide), _reduced_variation(broad, step), BROAD_LEAST)))
+        noise = widened(_noise(wide), wide.apart)
+        looks.append((wide, _tolerance(wide, noise, _reduced_variation(broad, step), BROAD_LEAST), noise))
     found: list[Unlike] = []
-    for seen, may in looks:
+    for seen, may, drowns in looks:
         seeds = _beyond(seen.apart, may)
         if not cv2.hasNonZero(seeds):
             continue
@@ -133,7 +143,7 @@ def unlike(
             Unlike(
                 _name(seen, window, pixels),
                 _box(window, pixels, step, picture.shape),
-                _evidence(seen, may, window, pixels),
+                _evidence(seen, may, drowns, window, pixels),
             )
             for window, pixels in _regions(seeds)
         ]
@@ -145,18 +155,15 @@ def _joined(fine: Sequence[Unlike], broad: Sequence[Unlike]) -> list[Unlike]:
     """Both, but what overlaps a fine one is the same difference: two have seen it, what the surer one saw counts."""
     kept = list(fine)
     for other in broad:
-        same = [index for index, one in enumerate(fine) if _overlap(one.box, other.box)]
+        same = [index for index, one in enumerate(fine) if boxes.same(one.box, other.box)]
         if not same:
             kept.append(other)
             continue
         best = max(same, key=lambda index: kept[index].confidence)
-        if kept[best].confidence < other.confidence:
-            kept[best] = replace(kept[best], evidence=other.evidence)
+        one = kept[best]
+        surer = max(one, other, key=lambda seen: seen.confidence)
+        kept[best] = replace(one, evidence=surer.evidence, box=boxes.around(one.box, other.box))
     return kept
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return 2 * abs(one.x - other.x) < one.width + other.width and 2 * abs(one.y - other.y) < one.height + other.height
 
 
 def blurred(picture: Picture, step: int = 1) -> Picture:
@@ -177,12 +184,13 @@ class _Pair:
     lost: Mask  # 255 where the picture is too bright to show anything
 
     @classmethod
-    def of(cls, pair: Pair) -> "_Pair":
+    def of(cls, pair: Pair, beyond: Mask | None = None) -> "_Pair":
         glare = None if pair.glare is None else enlarged(pair.glare, pair.picture)
         even = pair.picture if glare is None else cv2.subtract(pair.picture, cv2.merge([glare] * 3))
         have, want = smooth(np.asarray(even, np.uint8)), smooth(pair.golden)
-        want, doubtful = in_the_light_of(have, want)
+        want, doubtful = in_the_light_of(have, want, beyond)
         have, want = luminance_and_colour(have), luminance_and_colour(want)
+        want = _evened(have, want, beyond)
         if glare is not None:
             around = np.ones((GLARE_REACH,) * 2, np.uint8)
             slope = cv2.subtract(cv2.dilate(glare, around), cv2.erode(glare, around))
@@ -196,7 +204,7 @@ class _Pair:
             )
         apart = lightness(np.asarray(cv2.absdiff(have, want), np.uint8))
         explained, flat = _edges(want, apart)
-        explained = np.asarray(cv2.max(explained, blurred_away(want)), np.uint8)
+        explained = np.asarray(cv2.max(explained, _by_focus(have, want)), np.uint8)
         return cls(have, want, apart, explained, flat, doubtful, pair.lost)
 
     def broad(self) -> "_Pair":
@@ -224,6 +232,23 @@ def luminance_and_colour(picture: Picture) -> Picture:
     """Y, Cr and Cb, the last two smoothed: in a JPEG colour is so coarse that it bleeds over edges, in both pictures alike."""
     luminance, red, blue = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb))
     return np.asarray(cv2.merge([luminance, cv2.blur(red, COLOUR_BLUR), cv2.blur(blue, COLOUR_BLUR)]), np.uint8)
+
+
+def _evened(have: Picture, want: Picture, beyond: Mask | None) -> Picture:
+    """`want` without what light left of a difference: clipped channels and the tones of dark ones make each place a little
+    lighter or of another tint, which the median of wide surroundings tells for each channel.
+
+    Beyond the golden picture it is `have`.
+    """
+    apart = cv2.addWeighted(have, LEFT_STEPS, want, -LEFT_STEPS, 128)  # an edge that lies aside is clipped
+    small = blocks(np.asarray(apart, np.uint8))
+    if beyond is not None:
+        small = filled(small.astype(np.float32), blocks(beyond) == 0).astype(np.uint8)
+    left = cv2.medianBlur(small, SURROUNDINGS)
+    most = MOST_LEFT * LEFT_STEPS
+    even = cv2.GaussianBlur(np.clip(left, 128 - most, 128 + most), (0, 0), 1.0)
+    moved = cv2.addWeighted(want, 1, widened(np.asarray(even, np.uint8), want), 1 / LEFT_STEPS, -128 / LEFT_STEPS)
+    return np.asarray(moved if beyond is None else cv2.copyTo(have, beyond, moved), np.uint8)
 
 
 def _edges(want: Picture, apart: Grey) -> tuple[Grey, Mask]:
@@ -280,9 +305,20 @@ def blurred_away(want: Picture) -> Grey:
     )
 
 
+def _by_focus(have: Picture, want: Picture) -> Grey:
+    """Grey levels that a softer picture lacks, and those that one lacks which is softer than this one.
+
+    How much softer the golden one is, strong edges tell: what is thin on the picture differs by that part of what a blur takes.
+    """
+    lacks, has = blurred_away(want), blurred_away(have)
+    at_edges = (percentile(np.ascontiguousarray(lost[SAMPLED]), SHARP_PERCENTILE) for lost in (has, lacks))
+    sharper = float(np.clip(next(at_edges) / max(1.0, next(at_edges)) - 1, 0, 1))
+    return np.asarray(cv2.max(lacks, cv2.convertScaleAbs(has, alpha=sharper)), np.uint8)
+
+
 def _tolerance(pair: _Pair, noise: Grey, variation: Grey | None, times: float = 1.0) -> Grey:
     """Grey levels by which each pixel may differ, and `times` that."""
-    allowed = cv2.add(cv2.max(pair.explained, widened(noise, pair.apart)), pair.doubtful)
+    allowed = cv2.add(cv2.max(pair.explained, noise), pair.doubtful)
     if variation is not None:
         allowed = cv2.addWeighted(allowed, 1, variation, VARIATION, 0)
     return np.asarray(allowed if times == 1 else cv2.convertScaleAbs(allowed, alpha=times), np.uint8)
@@ -332,19 +368,29 @@ def _regions(seeds: Mask) -> list[tuple[Window, Mask]]:
     return [(window, pixels) for _, window, pixels in sorted(found, key=itemgetter(0))]
 
 
-def _evidence(pair: _Pair, allowed: Grey, window: Window, pixels: Mask) -> dict[str, float]:
-    """What speaks for a defect. Sizes and grey levels as logarithms: twice as much is as telling at any size."""
+def _evidence(pair: _Pair, allowed: Grey, noise: Grey, window: Window, pixels: Mask) -> dict[str, float]:
+    """What speaks for a defect. Sizes and grey levels as logarithms: twice as much is as telling at any size.
+
+    `peak` is how many times as much as is allowed it differs, `edge` and `doubt` the part of that which edges, and light
+    and glare, explain, `long` how long it is for its thickness, `part` by which part of the contrast around it differs,
+    `clear` how far it stands out of the noise, all of its pixels together.
+    """
     inside = pixels > 0
-    may = np.maximum(allowed[window][inside], 1.0)
-    times, by_edges = pair.apart[window][inside] / may, pair.explained[window][inside] / may
+    apart, may = pair.apart[window][inside].astype(np.float32), np.maximum(allowed[window][inside], 1.0)
     padded = cv2.copyMakeBorder(pixels, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,))
     thickness = float(cv2.distanceTransform(padded, cv2.DIST_L2, 5).max())
     hull = cv2.contourArea(cv2.convexHull(cv2.findNonZero(pixels))) + 1
+    *_, contrast = _contrasts(np.ascontiguousarray(pair.want[window]))
+    common = max(1.0, float(np.average(contrast[inside], weights=apart)))
+    drowns = float(noise[window][inside].mean())
     return {
         "bias": 1.0,
-        "peak": float(np.log(times.max())),
-        "edge": float(by_edges.mean()),
+        "peak": float(np.log((apart / may).max())),
+        "edge": float((pair.explained[window][inside] / may).mean()),
+        "doubt": float((pair.doubtful[window][inside] / may).mean()),
         "long": min(LONGEST, float(np.log(hull / thickness**2))),
+        "part": float(np.log(np.clip(float(apart.max()) / common, *PARTS))),
+        "clear": float(np.log(float(apart.sum()) / (drowns * np.sqrt(apart.size)))),
     }
 
 

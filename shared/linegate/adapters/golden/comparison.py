@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from linegate.adapters.golden import boxes
 from linegate.adapters.golden.appearance import unlike
 from linegate.adapters.golden.classes import GoldenClass
 from linegate.adapters.golden.evidence import MOST_CERTAIN, probability
@@ -25,12 +26,12 @@ from linegate.adapters.golden.materials import (
     Copper,
     Grey,
     Mask,
-    Pair,
     Picture,
     Shown,
     bare_metal,
     copper_masks,
 )
+from linegate.adapters.golden.pair import Pair
 from linegate.adapters.golden.topology import (
     Region,
     class_of_extra,
@@ -46,6 +47,8 @@ from linegate.shapes import Box
 
 Distance = NDArray[np.float32]  # height x width, in pixels
 
+# Times less likely that copper differs by a defect where the two pictures look alike.
+UNCONFIRMED: Final = 20.0
 # Pixels. Black-and-white edges step by whole pixels, so half of one is as good as two edges agree.
 LEAST_RAGGEDNESS: Final = 0.5
 # Raggedness by which a difference must reach beyond an edge to be looked at.
@@ -112,43 +115,55 @@ def examine(
     copper: Copper = "auto",
     variation: Grey | None = None,
     broad: Grey | None = None,
+    beyond: Mask | None = None,
 ) -> tuple[list[Detection], tuple[str, ...]]:
     """Defects of `picture` against the registered `golden` picture of the same size, the surest first; and why there may be more.
 
     `copper` says whether copper is brighter or darker than what lies beside it; "auto" takes black-and-white scans as
     dark and everything else as bright. `variation` is by how many grey levels good boards differ from the golden one,
-    `broad` by how many they do on average around each pixel. Raises RegistrationError where so much differs
-    that it can't be defects.
+    `broad` by how many they do on average around each pixel; `beyond` is 255 where the golden picture ends. Raises
+    RegistrationError where so much differs that it can't be defects.
     """
     pair = Pair.of(picture, golden)
     picture, golden = Shown.of(picture).pixels, Shown.of(golden).pixels
     differences, doubts = _candidates(picture, golden, pair, copper, variation)
     found = [Detection(one.class_name, round(one.confidence, 3), one.box) for one in differences]
     if not pair.scan:  # a scan is all copper and ground
-        others, more = unlike(picture, golden, variation, pair, broad)
-        found = _merged(found, [Detection(one.class_name, round(one.confidence, 3), one.box) for one in others])
+        others, more = unlike(picture, golden, variation, pair, broad, beyond)
+        looks = [Detection(one.class_name, round(one.confidence, 3), one.box) for one in others]
+        found = _merged(found, looks, told=bool(others) or not more)
         doubts += more
     sure = (detection for detection in found if detection.confidence >= LEAST_CONFIDENCE)
     return sorted(sure, key=lambda detection: -detection.confidence), doubts
 
 
-def _merged(named: list[Detection], others: list[Detection]) -> list[Detection]:
-    """Both, but what overlaps a named one is the same difference: two have seen it, the surer one counts."""
-    surest = {index: one.confidence for index, one in enumerate(named)}
-    alone = []
+def _merged(named: list[Detection], others: list[Detection], *, told: bool) -> list[Detection]:
+    """Both, but what overlaps a named one is the same difference: two have seen it, the surer one counts.
+
+    Its box is where either saw it, for what hardly overlaps it is a difference of its own. Where looks were `told`, what they
+    do not show is less likely a defect: print that is as bright as copper lies a little aside on every board.
+    """
+    kept, alone = list(named), []
+    confirmed: set[int] = set()
     for other in others:
-        same = [index for index, one in enumerate(named) if _overlap(one.box, other.box)]
+        same = [index for index, one in enumerate(named) if boxes.same(one.box, other.box)]
+        confirmed.update(same)
         if same:
-            best = max(same, key=lambda index: named[index].confidence)
-            surest[best] = max(surest[best], other.confidence)
+            best = max(same, key=lambda index: kept[index].confidence)
+            one = kept[best]
+            kept[best] = replace(
+                one, confidence=max(one.confidence, other.confidence), box=boxes.around(one.box, other.box)
+            )
         else:
             alone.append(other)
-    return [replace(one, confidence=surest[index]) for index, one in enumerate(named)] + alone
+    if told:
+        kept = [one if index in confirmed else _unconfirmed(one) for index, one in enumerate(kept)]
+    return kept + alone
 
 
-def _overlap(one: Box, other: Box) -> bool:
-    apart_x, apart_y = abs(one.x - other.x), abs(one.y - other.y)
-    return 2 * apart_x < one.width + other.width and 2 * apart_y < one.height + other.height
+def _unconfirmed(found: Detection) -> Detection:
+    odds = found.confidence / (1 - found.confidence) / UNCONFIRMED
+    return replace(found, confidence=round(odds / (1 + odds), 3))
 
 
 def candidates(
@@ -164,7 +179,7 @@ def candidates(
 def _candidates(
     picture: Picture, golden: Picture, pair: Pair, copper: Copper, variation: Grey | None
 ) -> tuple[list[Candidate], tuple[str, ...]]:
-    have, want = copper_masks(picture, golden, copper, variation, pair)
+    have, want = copper_masks(picture, golden, copper, variation, pair.glare if pair.coloured else None)
     scale = float(np.clip(min(want.shape) / 640, 0.75, 4))
     differs = cv2.bitwise_xor(have, want)
     windows = where(np.asarray(differs, np.uint8), _room(scale) + round(SAME_EDGE * scale))

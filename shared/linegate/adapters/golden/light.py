@@ -1,12 +1,13 @@
 """A golden picture in the light of another one: exposure, tone and shade, which are no defects."""
 
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from linegate.adapters.golden.materials import Grey, Picture, reduced
+from linegate.adapters.golden.materials import Grey, Mask, Picture, reduced
+from linegate.adapters.golden.robust import fitted, places
 
 Small = NDArray[np.float32]  # height / BLOCK x width / BLOCK
 
@@ -20,36 +21,38 @@ LOGARITHMS: Final = np.log(np.arange(256, dtype=np.float32) + DARK)
 FLATTEST, STEEPEST, STRONGEST = 0.7, 1.4, 0.7
 # Logarithm of a factor by which it may change from place to place besides, and steps into which that is divided.
 LOCAL, STEPS = 0.22, 380
-# Logarithm of a factor from which a block counts half, and rounds of weighing.
-HALF_WEIGHT, ROUNDS = 0.06, 4
 # Every so many blocks across and down are enough for what changes slowly.
 FEW: Final = 2
 
 
-def in_the_light_of(have: Picture, want: Picture) -> tuple[Picture, Grey]:
+def in_the_light_of(have: Picture, want: Picture, beyond: Mask | None = None) -> tuple[Picture, Grey]:
     """`want` in the light of `have`, and by how many grey levels that light may be wrong at each pixel.
+
+    `beyond` is 255 where `want` shows nothing of its own, which tells no light.
 
     A camera gives each channel its own factor and exponent on the whole picture. Light changes all channels alike: slowly
     over the picture, which a parabola tells, and besides from place to place. There the median of the surroundings tells
     it, which keeps the border of a shade and does not see a defect.
     """
     lit, wanted = (np.asarray(cv2.LUT(blocks(picture), LOGARITHMS), np.float32) for picture in (have, want))
-    places, few = _places(lit.shape[:2]), np.s_[::FEW, ::FEW]
+    if beyond is not None:
+        known = blocks(beyond) == 0
+        lit, wanted = filled(lit, known), filled(wanted, known)
+    across, few = places(lit.shape[:2]), np.s_[::FEW, ::FEW]
     slow = np.zeros(lit.shape[:2], np.float32)
     tones = [(0.0, 1.0)] * 3
     ratio = slow
     for _ in range(2):  # tone first, for the greater part is of it; then again, without the shade
         tones = [_tone((lit[..., channel] - slow)[few], wanted[..., channel][few]) for channel in range(3)]
         ratio = _middle([_less(lit[..., at], wanted[..., at], tone) for at, tone in enumerate(tones)])
-        slow = np.asarray(places @ _fitted(places[few].reshape(-1, 6), ratio[few].ravel()), np.float32)
+        slow = np.asarray(across @ fitted(across[few].reshape(-1, 6), ratio[few].ravel()), np.float32)
     coded = (np.clip(ratio - slow, -LOCAL, LOCAL) * STEPS + 128).astype(np.uint8)
     local = np.asarray(cv2.medianBlur(coded, SURROUNDINGS), np.uint8)
-    # The median rounds the corners of a shade off, by two blocks at most.
+    # The median follows what changes evenly. It rounds the corners of a shade off, by two blocks at most: there, more is
+    # on the one side than on the other.
     kernel = np.ones((5, 5), np.uint8)
-    spread = np.asarray(
-        cv2.max(cv2.subtract(cv2.dilate(local, kernel), local), cv2.subtract(local, cv2.erode(local, kernel))),
-        np.float32,
-    )
+    above, below = cv2.subtract(cv2.dilate(local, kernel), local), cv2.subtract(local, cv2.erode(local, kernel))
+    spread = np.asarray(cv2.dilate(cv2.absdiff(above, below), np.ones((3, 3), np.uint8)), np.float32)
     even = slow + cv2.GaussianBlur((local.astype(np.float32) - 128) / STEPS, (0, 0), 1.0)
     gain = np.exp(np.clip(even, -STRONGEST, STRONGEST))
     most = float(gain.max())
@@ -57,6 +60,14 @@ def in_the_light_of(have: Picture, want: Picture) -> tuple[Picture, Grey]:
     moved = cv2.multiply(cv2.LUT(want, _curves(tones)), cv2.merge([strength] * 3), scale=most / 255)
     doubt = np.clip(spread / STEPS * np.exp(lit.max(axis=2)), 0, 255).astype(np.uint8)
     return np.asarray(moved, np.uint8), widened(doubt, want)
+
+
+def filled(values: Small, known: NDArray[np.bool_]) -> Small:
+    """Blocks of three channels; where they are not known the mean of those that are, as far around as SURROUNDINGS reach."""
+    around = (2 * SURROUNDINGS + 1,) * 2
+    count = cv2.blur(known.astype(np.float32), around)
+    means = cv2.blur(values * known[..., None], around) / np.maximum(count, 1e-6)[..., None]
+    return np.asarray(np.where((known | (count < 1e-6))[..., None], values, means), np.float32)
 
 
 def blocks(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -73,15 +84,9 @@ def _tone(lit: Small, wanted: Small) -> tuple[float, float]:
     """Offset and slope that lead from the one logarithm to the other."""
     known = np.stack([np.ones(wanted.size), wanted.ravel()], axis=1)
     # As if some blocks more said that nothing changes: a board of one grey tells no slope.
-    _, change = _fitted(known, (lit - wanted).ravel(), (0.0, 0.01))
+    _, change = fitted(known, (lit - wanted).ravel(), (0.0, 0.01))
     slope = float(np.clip(1 + change, FLATTEST, STEEPEST))
     return float(np.median(lit - slope * wanted)), slope
-
-
-def _places(shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """For each block 1, x, y and their products, -1 … 1 across and down; rows x columns x 6."""
-    y, x = np.meshgrid(*(np.linspace(-1, 1, side) for side in shape), indexing="ij")
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
 
 
 def _less(lit: Small, wanted: Small, tone: tuple[float, float]) -> Small:
@@ -94,18 +99,6 @@ def _middle(three: list[Small]) -> Small:
     """The median of three, place by place."""
     one, other, third = three
     return np.asarray(np.maximum(np.minimum(one, other), np.minimum(np.maximum(one, other), third)), np.float32)
-
-
-def _fitted(known: NDArray[Any], value: NDArray[Any], ridge: tuple[float, ...] | None = None) -> NDArray[np.float64]:
-    """Least squares by which outliers hardly count (Cauchy's weights); `ridge` as parts of the number of blocks."""
-    held = np.diag(ridge or (0.0001,) * known.shape[1]) * len(value)
-    weights = 1 / (1 + ((value - np.median(value)) / HALF_WEIGHT) ** 2)
-    found = np.zeros(known.shape[1])
-    for _ in range(ROUNDS):
-        weighted = known * weights[:, None]
-        found = np.linalg.solve(weighted.T @ known + held, weighted.T @ value)
-        weights = 1 / (1 + ((value - known @ found) / HALF_WEIGHT) ** 2)
-    return np.asarray(found, np.float64)
 
 
 def _curves(tones: list[tuple[float, float]]) -> NDArray[np.uint8]:

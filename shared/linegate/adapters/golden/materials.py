@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import cv2
@@ -25,16 +24,6 @@ BILEVEL_SHARE: Final = 0.9
 DARK, BRIGHT, BLACK, WHITE = 40, 215, 16, 245
 # Part of the pixels that are black or white on a picture that can have no third material.
 TWO_LEVELS: Final = 0.8
-# Glare brightens all channels by the same, give or take this part of it.
-TINT: Final = 0.25
-_WHITE: Final = np.ceil((1 - TINT) * np.arange(256)).astype(np.uint8)  # the least that the darkest channel is then
-# Side to which the shorter side is reduced to look for glare, and the window there whose median is taken.
-GLARE_SIDE, GLARE_WINDOW = 320, 15
-# Grey levels from which it is glare and no change of light, and pixels there within which that fades away.
-GLARES, GLARE_FADES = 30, 16
-FAINT_LEVELS: Final = 8  # that are looked for one by one
-# Grey levels above which a channel is clipped, and pixels across of a white spot that may be solder.
-CLIPPED, SPOT = 251, 13
 # Bare metal is grey: its channels differ by less than this part of the brightest, which shadows are too dark to tell. It
 # can be told from a board of which at least this part is coloured.
 GREY, SHADOW, COLOURED = 0.4, 60, 0.5
@@ -79,33 +68,6 @@ class Shown:
         return self._extremes[step]
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A picture and the golden one laid over it, both reduced by a whole number, and the glare that is on the picture."""
-
-    step: int
-    picture: Picture
-    golden: Picture
-    glare: (
-        Grey | None
-    )  # grey levels, on at least GLARE_SIDE pixels across; None where there is none or it can't be told
-    lost: Mask  # 255 where the picture is too bright to show anything, as `drowned` tells it; nowhere on a scan
-    light: Grey  # the lightness of the picture
-    coloured: bool  # whether the golden picture has a colour that bare metal can be told from
-    scan: bool  # whether the golden picture is a black-and-white scan, as `two_levels` tells it
-
-    @classmethod
-    def of(cls, picture: Picture | Shown, golden: Picture | Shown) -> "Pair":
-        seen, good = Shown.of(picture), Shown.of(golden)
-        step, scan = step_of(good.pixels), two_levels(good.pixels)
-        have, want, light = seen.by(step), good.by(step), seen.light(step)
-        if scan:
-            shining, lost = None, np.zeros(light.shape, np.uint8)
-        else:
-            shining, lost = glare(have, want), drowned(seen.dark(step), good.dark(step))
-        return cls(step, have, want, shining, lost, light, coloured(good.pixels), scan)
-
-
 def step_of(picture: Picture) -> int:
     """By how many times it is reduced where looks are compared."""
     return max(1, round(float(min(picture.shape[:2])) / SIDE))
@@ -134,18 +96,18 @@ def copper_masks(
     golden: Picture,
     copper: Copper,
     variation: Grey | None,
-    pair: Pair | None = None,
+    glare: Grey | None = None,
 ) -> tuple[Mask, Mask]:
     """Copper of the picture and of the golden picture, by one threshold, in the same light.
 
-    `pair` tells the glare that is taken out first, `variation` by how many grey levels good boards differ from the golden
+    `glare` is taken out first, if there is any, `variation` by how many grey levels good boards differ from the golden
     one, at each pixel.
     """
     want, have = lightness(golden), lightness(picture)
     scan = bilevel(want)
     # Copper on a grey board brightens as glare does.
-    if pair is not None and pair.glare is not None and pair.coloured and not scan:
-        have = np.asarray(cv2.subtract(have, enlarged(pair.glare, have)), np.uint8)
+    if glare is not None and not scan:
+        have = np.asarray(cv2.subtract(have, enlarged(glare, have)), np.uint8)
     if scan:
         threshold, least = 127.0, 0.0  # also where the golden scan is all of one kind, which tells no threshold
     else:
@@ -177,67 +139,6 @@ def copper_masks(
         counts = counts | np.asarray(cv2.dilate(true, np.ones((5, 5), np.uint8)), np.uint8)
         have_mask[window] ^= np.asarray(differs, np.uint8)[window] & counts
     return have_mask, want_mask
-
-
-def glare(picture: Picture, golden: Picture) -> Grey | None:
-    """The light that a shiny surface throws back, in grey levels of all channels: white, so it brightens them alike.
-
-    Copper that is there too much brightens them unequally; on it, glare is what its surroundings have, so that a bridge
-    below a spot of glare is seen. A bright spot with a sharp edge can't be told from solder, and stays.
-    """
-    most, least = extremes(np.asarray(cv2.subtract(picture, golden), np.uint8))
-    white = cv2.bitwise_and(least, cv2.compare(least, cv2.LUT(most, _WHITE), cv2.CMP_GE))
-    if not cv2.hasNonZero(white):
-        return None
-    side = GLARE_SIDE / min(white.shape)
-    shape = tuple(round(side * length) for length in white.shape)
-    known = _median(resized(np.asarray(white, np.uint8), shape))
-    if not cv2.hasNonZero(known):
-        return None
-    # Where it is faint it can't be told from a change of light, but it does not end there.
-    around = cv2.dilate(
-        cv2.threshold(known, GLARES, 255, cv2.THRESH_BINARY)[1], np.ones((2 * GLARE_FADES + 1,) * 2, np.uint8)
-    )
-    fading = np.asarray(cv2.blur(around, (GLARE_FADES,) * 2), np.uint8)
-    if cv2.hasNonZero(fading):
-        known = np.asarray(
-            cv2.max(known, cv2.multiply(_median(resized(least, shape), fading), fading, scale=1 / 255)), np.uint8
-        )
-    return np.asarray(cv2.GaussianBlur(known, (0, 0), 1.0), np.uint8)
-
-
-def _median(grey: Grey, wanted: Grey | None = None) -> Grey:
-    """The median around each pixel, 0 where `wanted` is: nearly always it is next to nothing, nearly everywhere.
-
-    It is above a level where more than half of the pixels around are, which takes less time to find out for a few levels.
-    """
-    window, found, room = (GLARE_WINDOW,) * 2, np.zeros_like(grey), GLARE_WINDOW // 2
-    left = top = width = height = 0
-    for level in range(FAINT_LEVELS):
-        count = cv2.boxFilter(above(grey, level), cv2.CV_16U, window, normalize=False, borderType=cv2.BORDER_REPLICATE)
-        more = np.asarray(count > GLARE_WINDOW**2 // 2, np.uint8)
-        left, top, width, height = cv2.boundingRect(more if wanted is None else cv2.min(more, wanted))
-        if not width:
-            break
-        found += more
-    if width:
-        rows, columns = slice(max(0, top - room), top + height + room), slice(max(0, left - room), left + width + room)
-        part = cv2.medianBlur(np.ascontiguousarray(grey[rows, columns]), GLARE_WINDOW)
-        top, left = top - rows.start, left - columns.start
-        found[rows, columns][top : top + height, left : left + width] = part[top : top + height, left : left + width]
-    return found
-
-
-def drowned(picture: Grey, golden: Grey) -> Mask:
-    """255 where all that the golden picture shows is white on the picture: glare or exposure left nothing to compare.
-
-    Small white spots are no such places: they may be solder. Of both pictures it is given the `darkest`.
-    """
-    have, want = (cv2.threshold(least, CLIPPED, 255, cv2.THRESH_BINARY)[1] for least in (picture, golden))
-    lost = cv2.subtract(have, want)
-    if cv2.hasNonZero(lost):
-        lost = cv2.morphologyEx(lost, cv2.MORPH_OPEN, np.ones((SPOT, SPOT), np.uint8))
-    return np.asarray(lost, np.uint8)
 
 
 def enlarged(small: Grey, picture: NDArray[np.uint8]) -> Grey:

@@ -35,6 +35,7 @@ HALF_WEIGHT = 1.0
 FEWEST_EDGES, LEAST_GAIN, WELL_TOLD = 200, 1e-4, 0.001
 # Grey levels of deviation below which a golden picture is taken as it lies: an empty stretch of a scan, say.
 FEATURELESS = 2.0
+ALIGNED: Final = 0.9  # correlation of edges from which they tell light
 # Correlation below which nothing can be said about a board. Boards of one design reach 0.9 and more, different designs
 # stay below 0.5.
 MINIMUM_CORRELATION = 0.70
@@ -47,6 +48,7 @@ MAXIMUM_SHIFT, MAXIMUM_STRETCH = 0.12, 0.06
 MINIMUM_COMMON = 0.9
 # Pixels of the golden picture at its border that are not compared.
 BORDER: Final = 1.5
+INSIDE: Final = 3.0  # pixels of a picture by which its border surely reaches into it
 # Shorter side at which it is looked for what the picture does not show, and blur beforehand, in pixels there.
 UNSEEN_SIDE, UNSEEN_BLUR = 640, 1.5
 # A tile is unseen where, across or down, the picture's edges have less than the first part of the golden picture's energy,
@@ -190,7 +192,8 @@ def _on_edges(warp: Warp, lies: Warp, target: Grey, edges: "_Edges", steps: int)
         if edges.level.size < FEWEST_EDGES:
             break
         x, y = edges.places(warp)
-        off = cv2.remap(smooth_target, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).ravel() - edges.level
+        seen = cv2.remap(smooth_target, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).ravel()
+        off = seen - _in_light(edges.level, seen)
         gradient = edges.gradient_in(warp)
         weights = 1 / (1 + (off / np.hypot(*gradient) / HALF_WEIGHT) ** 2)
         height, width = target.shape
@@ -205,6 +208,18 @@ def _on_edges(warp: Warp, lies: Warp, target: Grey, edges: "_Edges", steps: int)
         if not _plausible(warp, lies, target):
             break
     return best
+
+
+def _in_light(level: Vector, seen: Vector) -> Vector:
+    """Grey levels of the golden picture in the light of those that are seen, by gain and offset: light moves no edge.
+
+    Only where edges lie on one another nearly: those that lie aside would tell a weaker light than there is.
+    """
+    apart, lit = level - level.mean(), seen - seen.mean()
+    alike = float(apart @ lit)
+    if alike < ALIGNED * float(np.linalg.norm(apart) * np.linalg.norm(lit)):
+        return level
+    return np.asarray(apart * (alike / max(1e-6, float(apart @ apart))) + seen.mean(), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +350,21 @@ def lies(shape: tuple[int, ...], warp: Warp) -> tuple[float, float, float, float
     start = back @ (np.array([-0.5, -0.5]) - warp[:, 2]) + 0.5
     (a, b), (c, d) = back * (shape[1], shape[0])
     return float(a), float(b), float(start[0]), float(c), float(d), float(start[1])
+
+
+def beyond(lies: tuple[float, ...], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """255 where a picture of this shape shows what lies outside of the golden one, and along its border.
+
+    `lies` as the function `lies` tells it.
+    """
+    along = np.array(lies, np.float64).reshape(2, 3)
+    near = INSIDE / np.hypot(*along[:, :2])  # parts of its width and of its height
+    corners = np.array([(x, y) for x, y in (near, (1 - near[0], near[1]), 1 - near, (near[0], 1 - near[1]))])
+    mask = np.full(shape[:2], 255, np.uint8)
+    bits = 4  # of a pixel's fraction
+    there = corners @ along[:, :2].T + along[:, 2] - 0.5
+    cv2.fillConvexPoly(mask, (there * 2**bits).round().astype(np.int32), (0,), shift=bits)
+    return mask
 
 
 def unseen(picture: Picture | Shown, laid: Picture | Shown) -> tuple[int, ...]:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from linegate.adapters.golden.adapters import MODEL
-from linegate.adapters.golden.appearance import blurred_away, luminance_and_colour, smooth
+from linegate.adapters.golden.appearance import MOST_LEFT, blurred, blurred_away, luminance_and_colour, smooth
 from linegate.adapters.golden.classes import LOOKS
 from linegate.adapters.golden.materials import Mask, Picture, bilevel, lightness, two_levels
 from linegate.adapters.golden.proof import VERSION
+from linegate.adapters.golden.robust import fitted
 from linegate.adapters.golden.topology import disc
 from linegate.errors import PermanentError
 from linegate.inspection import Detection, Result
@@ -26,13 +27,16 @@ DOUBTFUL_AREA, CERTAIN_AREA = 3, 6
 # A defect stands out from what ragged edges do all over the crop: it is this many times as large as the third largest
 # difference (two may be two defects), or larger in pixels than the first of these, which leaves a doubt, or than the second.
 STANDS_OUT, RAGGED_AREA, DEFECT_AREA = 3, 20, 30
-ALIGNMENT: Final = 3  # pixels by which the crop may lie off the reference, each way
+# Pixels by which the crop may lie off the reference, each way; and by how much it must correlate better there than where it
+# was laid, or it is noise that does.
+ALIGNMENT, BETTER = 3, 0.02
 # Percentiles: the outer two span the contrast, the inner two the light.
 LEVELS: Final = (5, 10, 90, 95)
 MINIMUM_SIDE: Final = 16
 # Looks: grey levels that count as nothing, times the median difference, and part of the contrast next to a pixel.
 LEAST_LEVELS, TIMES_MEDIAN, EDGE_PART = 6.0, 4.0, 0.3
 DARK: Final = 8.0  # grey levels added before a ratio is taken
+LIT: Final = 2  # every so many pixels across and down tell the light
 _WORDS: Final = {
     "open_circuit": "the copper is interrupted over about {size} px",
     "short": "copper joins conductors that are separate on the golden board, over about {size} px",
@@ -84,20 +88,38 @@ def _judged_by_looks(seen: Picture, golden: Picture, class_name: str) -> tuple[R
     want = golden[ALIGNMENT:-ALIGNMENT, ALIGNMENT:-ALIGNMENT]
     height, width = want.shape[:2]
     have, want = smooth(seen[top : top + height, left : left + width]), smooth(want)
-    # In one light: most of the crop is as it should be.
-    gain = np.median((have + DARK) / (want + DARK), axis=(0, 1))
-    want = np.clip(want * gain, 0, 255).round().astype(np.uint8)
+    want = _in_the_light_of(have, want)
     have, want = luminance_and_colour(have), luminance_and_colour(want)
-    apart = lightness(np.asarray(cv2.absdiff(have, want), np.uint8))
-    contrast = lightness(np.asarray(cv2.subtract(cv2.dilate(want, disc(1)), cv2.erode(want, disc(1))), np.uint8))
-    noise = max(LEAST_LEVELS, TIMES_MEDIAN * float(np.median(apart)))
-    beyond = _connected(
-        np.asarray(apart > np.maximum(noise, np.maximum(EDGE_PART * contrast, blurred_away(want))), np.uint8)
-    )
+    # What light left of a difference all over the crop, of clipped channels or dark ones, is of another tint alike.
+    left = np.clip(np.median(have.astype(np.int16) - want, axis=(0, 1)), -MOST_LEFT, MOST_LEFT)
+    want = np.asarray(np.clip(want + left, 0, 255), np.uint8)
+    # What is faint stands out of noise and ragged edges where both are blurred.
+    looks = (_beyond(have, want), _beyond(blurred(have), blurred(want)))
+    beyond = max(looks, key=lambda differences: differences.largest)
     if beyond.largest < DOUBTFUL_AREA:
         return Result.PASS, "the crop looks as the golden board does"
     said = _WORDS[class_name if class_name in LOOKS else "changed"].format(size=beyond.size)
     return (Result.FAIL if beyond.largest >= CERTAIN_AREA else Result.UNSURE), said
+
+
+def _in_the_light_of(have: Picture, want: Picture) -> Picture:
+    """Most of the crop is as it should be; light changes across it, though by no more than a slope."""
+    every = np.s_[::LIT, ::LIT]
+    rows, columns = np.indices(want.shape[:2])
+    places = np.stack([np.ones(rows.shape), rows / rows.size**0.5, columns / rows.size**0.5], axis=-1)
+    known = places[every].reshape(-1, 3)
+    ratio = (have[every] + DARK) / (want[every] + DARK)
+    gain = np.stack([places @ fitted(known, ratio[..., channel].ravel()) for channel in range(3)], axis=-1)
+    return np.asarray(np.clip(want * gain, 0, 255).round(), np.uint8)
+
+
+def _beyond(have: Picture, want: Picture) -> "_Differences":
+    """What looks otherwise by more than noise, edges and another focus explain."""
+    apart = lightness(np.asarray(cv2.absdiff(have, want), np.uint8))
+    contrast = lightness(np.asarray(cv2.subtract(cv2.dilate(want, disc(1)), cv2.erode(want, disc(1))), np.uint8))
+    noise = max(LEAST_LEVELS, TIMES_MEDIAN * float(np.median(apart)))
+    explained = np.maximum(EDGE_PART * contrast, blurred_away(want))
+    return _connected(np.asarray(apart > np.maximum(noise, explained), np.uint8))
 
 
 def _judged_by_light(seen: NDArray[np.float32], golden: NDArray[np.float32], class_name: str) -> tuple[Result, str]:
@@ -171,7 +193,10 @@ def _place(seen: NDArray[np.float32], inner: NDArray[np.float32]) -> tuple[int, 
     )
     inside = np.s_[height // 2 : height // 2 + places.shape[0], width // 2 : width // 2 + places.shape[1]]
     deviations = np.maximum(squares[inside] - sums[inside] ** 2 / inner.size, 1e-6)
-    top, left = np.unravel_index(np.argmax(products / np.sqrt(deviations)), products.shape)
+    correlations = products / np.sqrt(deviations) / max(1e-6, float(np.linalg.norm(inner - inner.mean())))
+    top, left = np.unravel_index(np.argmax(correlations), correlations.shape)
+    if correlations[top, left] < correlations[ALIGNMENT, ALIGNMENT] + BETTER:
+        return ALIGNMENT, ALIGNMENT
     return int(top), int(left)
 
 

@@ -1,30 +1,20 @@
-"""`linegate golden build`: one golden picture out of several pictures of good boards.
-
-The median of boards laid over each other keeps what they have in common. A scratch, a hair or a glint on one of them is
-gone from it, and so is most of the noise. How far they differ from it at each pixel is kept with it: where good boards
-differ, a difference is no defect.
-"""
+"""`linegate golden build`: one golden picture out of several pictures of good boards, and what a person should know of it."""
 
 import argparse
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
 from linegate import imaging, sight
-from linegate.adapters.golden.appearance import blurred, luminance_and_colour
-from linegate.adapters.golden.light import in_the_light_of
-from linegate.adapters.golden.materials import lightness, step_of
+from linegate.adapters.golden.building import DEVIANT, Built, built, laid_over
+from linegate.adapters.golden.materials import Picture
 from linegate.adapters.golden.picture import Golden, encode
 from linegate.adapters.golden.proof import kept_in, summary
-from linegate.adapters.golden.registration import register
 from linegate.adapters.golden.selftest import QUICK, Gate
 from linegate.commands.golden.check import proof_of, tried
 from linegate.commands.interrupt import clean_up_first
@@ -38,21 +28,9 @@ from linegate.settings import Recipe
 from linegate.texts import visible
 
 FEWEST, MOST = 3, 50
-BAND: Final = 256  # rows whose median is taken at a time: fifty large pictures need not lie in memory twice
-# Grey levels from the median, and part of the pixels, from which a person should look at a board again
-DEVIANT, SUSPICIOUS = 48, 0.002
+SUSPICIOUS: Final = 0.002  # part of the pixels that stand out from which a person should look at a board again
 # Part of the picture in which boards may differ by that much before a person should know
 VARYING: Final = 0.05
-
-Picture = NDArray[np.uint8]  # height x width x 3, RGB
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """The golden picture, and of each board the part (0 … 1) of its pixels that stand out from it."""
-
-    golden: Golden
-    deviant: tuple[float, ...]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -73,29 +51,29 @@ def run(options: argparse.Namespace) -> int:
     pictures = [_read(file) for file in files]
     # Good boards that never differ would promise that every difference is a defect.
     refuse_twice(files, [picture.tobytes() for picture in pictures])
-    built = build(pictures, [str(file) for file in files])
+    made = build(pictures, [str(file) for file in files])
     with writing(target):
-        target.write_bytes(encode(built.golden))
+        target.write_bytes(encode(made.golden))
     out = console()
-    height, width = built.golden.picture.shape[:2]
+    height, width = made.golden.picture.shape[:2]
     out.print(
         f"wrote {visible(str(target))}, the median of {len(files)} boards and how far they differ, {width} by {height} pixels"
     )
-    assert built.golden.variation is not None
-    varying = float((built.golden.variation > DEVIANT).mean())
+    assert made.golden.variation is not None
+    varying = float((made.golden.variation > DEVIANT).mean())
     if varying > VARYING:
         out.print(f"  in {varying:.0%} of it the boards differ so much that a defect there may not be seen")
-    for file, part in sorted(zip(files, built.deviant, strict=True), key=lambda pair: -pair[1]):
+    for file, part in sorted(zip(files, made.deviant, strict=True), key=lambda pair: -pair[1]):
         if part > SUSPICIOUS:
             out.print(
                 f"  {100 * part:.2f} % of {visible(str(file))} stand out: look whether it is a good board",
                 highlight=False,
             )
-    blind = sight.blindness(sight.measure(Image.fromarray(built.golden.picture)).figures, Limits())
+    blind = sight.blindness(sight.measure(Image.fromarray(made.golden.picture)).figures, Limits())
     for reason in blind:
         out.print(f"  FAULT: it {reason}. Every board would go to REVIEW; take the pictures anew", soft_wrap=True)
     if not blind and not options.no_check:
-        _try(built.golden, target)
+        _try(made.golden, target)
     return 1 if blind else 0
 
 
@@ -125,45 +103,10 @@ def build(pictures: Sequence[Picture], names: Sequence[str]) -> Built:
     progress = Console(stderr=True)
     for name, picture in track(others, "laying boards over each other", console=progress, transient=True):
         try:
-            laid.append(in_the_light_of(first, register(first, picture))[0])
+            laid.append(laid_over(first, picture))
         except RegistrationError as error:
             raise UsageError(f"{name} can't be laid over {names[0]}: {error}; leave it out") from error
-    golden = np.empty_like(first)
-    for band in _bands(first):
-        golden[band] = np.median(np.stack([picture[band] for picture in laid]), axis=0).astype(np.uint8)
-    deviant = tuple(float((cv2.absdiff(picture, golden).max(axis=2) > DEVIANT).mean()) for picture in laid)
-    return Built(Golden(golden, _variation(golden, laid, _fine), _variation(golden, laid, _broad)), deviant)
-
-
-def _variation(golden: Picture, laid: Sequence[Picture], look: Callable[[Picture], Picture]) -> NDArray[np.uint8]:
-    """The second largest difference from the golden picture: the largest may be a defect of one board.
-
-    Looked at as the comparison does.
-    """
-    middle = look(golden)
-    variation = np.empty(golden.shape[:2], np.uint8)
-    differences = [_most(np.asarray(cv2.absdiff(look(picture), middle), np.uint8)) for picture in laid]
-    for band in _bands(golden):
-        variation[band] = np.sort(np.stack([difference[band] for difference in differences]), axis=0)[-2]
-    return variation
-
-
-def _fine(picture: Picture) -> NDArray[np.uint8]:
-    """Its lightness, a little blurred."""
-    return np.asarray(cv2.GaussianBlur(lightness(picture), (3, 3), 0), np.uint8)
-
-
-def _broad(picture: Picture) -> Picture:
-    """So blurred that where thin strokes lie averages out."""
-    return blurred(luminance_and_colour(picture), step_of(picture))
-
-
-def _most(difference: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return lightness(difference) if difference.ndim == 3 else difference
-
-
-def _bands(picture: Picture) -> list[slice]:
-    return [np.s_[top : top + BAND] for top in range(0, len(picture), BAND)]
+    return built(laid)
 
 
 def _read(file: Path) -> Picture:
