@@ -124,12 +124,12 @@ def examine(
     `broad` by how many they do on average around each pixel; `beyond` is 255 where the golden picture ends. Raises
     RegistrationError where so much differs that it can't be defects.
     """
-    pair = Pair.of(picture, golden)
-    picture, golden = Shown.of(picture).pixels, Shown.of(golden).pixels
-    differences, doubts = _candidates(picture, golden, pair, copper, variation)
+    seen, good = Shown.of(picture), Shown.of(golden)
+    pair = Pair.of(seen, good)
+    differences, doubts = _candidates(seen, good, pair, copper, variation)
     found = [Detection(one.class_name, round(one.confidence, 3), one.box) for one in differences]
     if not pair.scan:  # a scan is all copper and ground
-        others, more = unlike(picture, golden, variation, pair, broad, beyond)
+        others, more = unlike(seen.pixels, good.pixels, variation, pair, broad, beyond)
         looks = [Detection(one.class_name, round(one.confidence, 3), one.box) for one in others]
         found = _merged(found, looks, told=bool(others) or not more)
         doubts += more
@@ -173,13 +173,14 @@ def candidates(
 
     Raises RegistrationError as `examine` does.
     """
-    return _candidates(picture, golden, Pair.of(picture, golden), copper, variation)
+    seen, good = Shown(picture), Shown(golden)
+    return _candidates(seen, good, Pair.of(seen, good), copper, variation)
 
 
 def _candidates(
-    picture: Picture, golden: Picture, pair: Pair, copper: Copper, variation: Grey | None
+    seen: Shown, good: Shown, pair: Pair, copper: Copper, variation: Grey | None
 ) -> tuple[list[Candidate], tuple[str, ...]]:
-    have, want = copper_masks(picture, golden, copper, variation, pair.glare if pair.coloured else None)
+    have, want = copper_masks(seen, good, copper, variation, pair.glare if pair.coloured else None)
     scale = float(np.clip(min(want.shape) / 640, 0.75, 4))
     differs = cv2.bitwise_xor(have, want)
     windows = where(np.asarray(differs, np.uint8), _room(scale) + round(SAME_EDGE * scale))
@@ -195,24 +196,25 @@ def _candidates(
         (False, cv2.bitwise_and(have, differs), [(known.beside_want, known.in_have) for known in depths]),
     )
     seeded = [
-        (gone, window, np.asarray(difference[window], np.uint8), _beyond(deep, far, edges), deep, far, apart)
+        (gone, window, part, _beyond(part, deep, far, edges), deep, far, apart)
         for gone, difference, known in sides
         for window, (deep, far), apart in zip(windows, known, edges.apart, strict=True)
+        for part in (np.asarray(difference[window], np.uint8),)
     ]
-    differing = sum(cv2.countNonZero(difference & seeds) for _, _, difference, seeds, *_ in seeded) / want.size
+    differing = sum(cv2.countNonZero(seeds) for _, _, _, seeds, *_ in seeded) / want.size
     if differing > MAXIMUM_DIFFERING:  # before a flood of regions is looked at one by one
         raise RegistrationError(
             f"{differing:.0%} of the picture differ from the golden picture: they do not show the same product"
         )
     found = []
     for gone, window, difference, seeds, deep, far, apart in seeded:
-        for region in _regions(difference & seeds, difference, window, scale):
+        for region in _regions(seeds, difference, window, scale):
             name: GoldenClass = class_of_missing(region, want, have) if gone else class_of_extra(region, want)
-            if gone and pair.coloured and _hole_is_covered(region, picture, golden):
+            if gone and pair.coloured and _hole_is_covered(region, seen.pixels, good.pixels):
                 name = "missing_hole"
             at = _within(region.window, window)
             evidence = _evidence(region, name, deep[at], far[at], apart[at], edges.typical)
-            found.append(Candidate(name, _box(region, scale, picture.shape), evidence))
+            found.append(Candidate(name, _box(region, scale, seen.shape), evidence))
     if edges.typical <= DROWNING * scale:
         return found, ()
     doubt = (
@@ -279,8 +281,12 @@ def _raggedness(have: Mask, want: Mask, windows: Sequence[Window], depths: Seque
     return _Edges(max(LEAST_RAGGEDNESS, typical), tuple(on_golden))
 
 
-def _beyond(deep: Distance, far: Distance, edges: _Edges) -> Mask:
-    return np.asarray(cv2.max(deep, far) > REACH * edges.typical, np.uint8)
+def _beyond(difference: Mask, deep: Distance, far: Distance, edges: _Edges) -> Mask:
+    """The part of the difference that raggedness does not explain."""
+    seeds = np.zeros(difference.shape, np.uint8)
+    at = np.flatnonzero(difference)
+    seeds.ravel()[at] = np.maximum(deep.ravel()[at], far.ravel()[at]) > REACH * edges.typical
+    return seeds
 
 
 def _within(part: Window, whole: Window) -> Window:
@@ -406,9 +412,9 @@ def _depth(mask: Mask, window: Window | None = None, shape: tuple[int, ...] = ()
         )
     )
     padded = cv2.copyMakeBorder(mask, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0,))
-    # Where nothing lies outside of the mask the distance is endless.
-    endless = float(sum(padded.shape))
-    depth = cv2.threshold(cv2.distanceTransform(padded, cv2.DIST_L2, 5), endless, 0, cv2.THRESH_TRUNC)[1]
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 5)
+    if cv2.countNonZero(padded) == padded.size:  # nothing lies outside of the mask: the distance is endless
+        depth = cv2.threshold(depth, float(sum(padded.shape)), 0, cv2.THRESH_TRUNC)[1]
     return np.asarray(depth[top : top + mask.shape[0], left : left + mask.shape[1]], np.float32)
 
 

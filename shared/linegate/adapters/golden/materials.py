@@ -62,6 +62,10 @@ class Shown:
         """The `darkest` of what `by` makes."""
         return self._told(step)[1]
 
+    def lightness(self) -> Grey:
+        """Of the picture as it is; alone, if nobody has asked for the darkest as well."""
+        return self._extremes[1][0] if 1 in self._extremes else lightness(self.pixels)
+
     def _told(self, step: int) -> tuple[Grey, Grey]:
         if step not in self._extremes:
             self._extremes[step] = extremes(self.by(step))
@@ -92,8 +96,8 @@ def reduced(picture: Picture, step: int) -> Picture:
 
 
 def copper_masks(
-    picture: Picture,
-    golden: Picture,
+    picture: Picture | Shown,
+    golden: Picture | Shown,
     copper: Copper,
     variation: Grey | None,
     glare: Grey | None = None,
@@ -103,8 +107,8 @@ def copper_masks(
     `glare` is taken out first, if there is any, `variation` by how many grey levels good boards differ from the golden
     one, at each pixel.
     """
-    want, have = lightness(golden), lightness(picture)
-    scan = bilevel(want)
+    want, have = Shown.of(golden).lightness(), Shown.of(picture).lightness()
+    scan, gain = bilevel(want), None
     # Copper on a grey board brightens as glare does.
     if glare is not None and not scan:
         have = np.asarray(cv2.subtract(have, enlarged(glare, have)), np.uint8)
@@ -114,20 +118,27 @@ def copper_masks(
         low, high = _materials(want)
         threshold, least = (low + high) / 2, FAINT * (high - low)
         # Light that differs between the two: the ratio of their wide surroundings; in whole numbers, to within a grey level.
-        gain = np.clip((_wide(want) + 8) / (_wide(have) + 8), 0.5, 255 / 128) * 128
-        have = np.asarray(cv2.multiply(have, enlarged(gain.round().astype(np.uint8), have), scale=1 / 128), np.uint8)
+        ratio = np.clip((_wide(want) + 8) / (_wide(have) + 8), 0.5, 255 / 128) * 128
+        gain = enlarged(ratio.round().astype(np.uint8), have)
     dark = copper == "dark" or (copper == "auto" and scan)
     kind = cv2.THRESH_BINARY_INV if dark else cv2.THRESH_BINARY
-    smooth_have, smooth_want = cv2.GaussianBlur(have, (3, 3), 0), cv2.GaussianBlur(want, (3, 3), 0)
-    have_mask, want_mask = (
-        np.asarray(cv2.threshold(grey, threshold, 1, kind)[1], np.uint8) for grey in (smooth_have, smooth_want)
-    )
-    differs = cv2.bitwise_xor(have_mask, want_mask)
-    apart = np.asarray(cv2.absdiff(smooth_have, smooth_want), np.uint8)
+    have_mask, want_mask, apart = (np.empty(want.shape, np.uint8) for _ in range(3))
+    height, rows = len(want), max(1, BAND // want.shape[1])
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        first, last = max(0, top - 1), min(height, bottom + 1)  # with the neighbours
+        lit = have[first:last] if gain is None else cv2.multiply(have[first:last], gain[first:last], scale=1 / 128)
+        smooth = [cv2.GaussianBlur(grey, (3, 3), 0)[top - first : bottom - first] for grey in (lit, want[first:last])]
+        for grey, mask in zip(smooth, (have_mask, want_mask), strict=True):
+            cv2.threshold(grey, threshold, 1, kind, dst=mask[top:bottom])
+        cv2.absdiff(smooth[0], smooth[1], dst=apart[top:bottom])
+    if not round(least) and variation is None:
+        return have_mask, want_mask  # whatever differs, differs by more
+    differs = np.asarray(cv2.bitwise_xor(have_mask, want_mask), np.uint8)
     # Where the two differ faintly, or by as much as good boards do, this one shows what the golden one shows; but what
     # borders on a true difference belongs to it, or a cut would not reach the soft edge of its track.
     unusual = above(apart, round(least))
-    have_mask = want_mask.copy()
+    have_mask[:] = want_mask
     for window in where(np.asarray(cv2.bitwise_and(differs, unusual), np.uint8), BESIDE):
         counts = unusual[window]
         if variation is not None:
@@ -137,7 +148,7 @@ def copper_masks(
             counts = counts & (apart[window] > allowed)
         true = cv2.morphologyEx(cv2.bitwise_and(differs[window], counts), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         counts = counts | np.asarray(cv2.dilate(true, np.ones((5, 5), np.uint8)), np.uint8)
-        have_mask[window] ^= np.asarray(differs, np.uint8)[window] & counts
+        have_mask[window] ^= differs[window] & counts
     return have_mask, want_mask
 
 

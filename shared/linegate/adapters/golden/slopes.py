@@ -22,13 +22,10 @@ def slopes(pictures: Sequence[Grey], rows: int = 0) -> Iterator[tuple[slice, lis
         bottom = min(height, top + rows)
         first, last = max(0, top - 1), min(height, bottom + 1)  # with the neighbours
         inner = slice(top - first, bottom - first)
+        found = [
+            cv2.spatialGradient(grey[first:last]) for grey in pictures
+        ]  # in whole numbers, which takes a fifth of the time
         yield (
             slice(top, bottom),
-            [
-                (
-                    np.asarray(cv2.Sobel(grey[first:last], cv2.CV_32F, 1, 0)[inner], np.float32),
-                    np.asarray(cv2.Sobel(grey[first:last], cv2.CV_32F, 0, 1)[inner], np.float32),
-                )
-                for grey in pictures
-            ],
+            [(across[inner].astype(np.float32), down[inner].astype(np.float32)) for across, down in found],
         )

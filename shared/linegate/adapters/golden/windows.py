@@ -17,14 +17,10 @@ MOST_WINDOWS, MOST_AREA = 200, 0.7
 def where(differs: Mask, room: int) -> list[Window]:
     """Windows that hold all non-zero pixels of `differs` with `room` pixels around them; no two of them overlap."""
     height, width = differs.shape
-    cells = np.zeros((-(-height // CELL), -(-width // CELL)), np.uint8)
-    for row in range(len(cells)):
-        band = differs[CELL * row : CELL * (row + 1)]
-        if cv2.hasNonZero(band):
-            across = cv2.findNonZero(cv2.reduce(band, 0, cv2.REDUCE_MAX))
-            cells[row, across[:, 0, 0] // CELL] = 1
-    if not cells.any():
+    if not cv2.hasNonZero(differs):
         return []
+    rows = [np.bitwise_or.reduce(differs[top : top + CELL], axis=0) for top in range(0, height, CELL)]
+    cells = np.asarray(np.bitwise_or.reduceat(rows, range(0, width, CELL), axis=1) > 0, np.uint8)
     count, _, statistics, _ = cv2.connectedComponentsWithStats(cells, connectivity=8)
     whole = [(slice(0, height), slice(0, width))]
     if count > MOST_WINDOWS:
