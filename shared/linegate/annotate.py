@@ -1,8 +1,9 @@
 """The annotated picture: every detection boxed and labelled, the verdict in a banner above the picture."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
@@ -24,6 +25,7 @@ REASON_LINES: Final = 4  # of the banner
 # Among many boxes there is no such place, and looking for it takes seconds.
 REACH: Final = 24
 FEW: Final = 50
+KEPT: Final = 512  # texts that are kept as they were drawn
 # What is told without looking at the labels, which a product that was not inspected or not judged may not have
 EXPLAINED: Final = (Verdict.REVIEW, Verdict.ERROR)
 WHITE, BLACK, INK, MARGIN = (255, 255, 255), (0, 0, 0), (24, 24, 24), (96, 96, 96)
@@ -123,7 +125,7 @@ def annotate(
     field = (0, area[1], canvas.width - 1, canvas.height - 1)
     boxes, labels = [mark.box for mark in marks], list[Rectangle]()
     for mark in reversed(marks):
-        _label(draw, mark, _small(text_px), field, boxes, labels)
+        _label(canvas, draw, mark, _small(text_px), field, boxes, labels)
     return jpeg(canvas, QUALITY)
 
 
@@ -159,7 +161,7 @@ def _below_banner(
     draw = ImageDraw.Draw(canvas)
     draw.rectangle((0, 0, width, banner - 1), background)
     for number, (line, font) in enumerate(lines):
-        draw.text((margin, margin + sum(pitches[:number])), line, ink, font)
+        _write(canvas, (margin, margin + sum(pitches[:number])), line, ink, font)
     left, top = (width - board.width) // 2, banner + (height - board.height) // 2
     canvas.paste(board, (left, top))
     return canvas, (left, top, left + board.width - 1, top + board.height - 1)
@@ -173,10 +175,10 @@ def _wrapped(texts: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> 
         left = float(width)
         for word in text.split():
             # A serial may be longer than the picture is wide.
-            pieces = [f"{word} "] if font.getlength(word) <= width else f"{word} "
+            pieces = [f"{word} "] if _length(word, font) <= width else f"{word} "
             for piece in pieces:
-                needed = font.getlength(piece)
-                if needed - font.getlength(" ") > left:
+                needed = _length(piece, font)
+                if needed - _length(" ", font) > left:
                     lines.append("")
                     left = width
                 lines[-1] += piece
@@ -236,6 +238,7 @@ def _spread(first: int, last: int, dash: tuple[int, int], weight: int) -> Iterat
 
 
 def _label(
+    canvas: Image.Image,
     draw: ImageDraw.ImageDraw,
     mark: _Mark,
     font: ImageFont.FreeTypeFont,
@@ -249,7 +252,7 @@ def _label(
     """
     name = f"{mark.word} {brief(mark.class_name.replace('_', ' '))[:LONGEST_NAME]}"
     texts = (f"{name} {mark.figure}".rstrip(), name, mark.word)
-    sizes = [(round(font.getlength(words)) + 6, round(font.size * 1.3)) for words in texts]
+    sizes = [(round(_length(words, font)) + 6, round(font.size * 1.3)) for words in texts]
     for number, find in ((0, _beside), (1, _beside), (0, _inside), (0, _away), (1, _away), (2, _beside), (2, _inside)):
         words, size = texts[number], sizes[number]
         spot = find(mark.box, size, field, boxes, labels)
@@ -261,7 +264,7 @@ def _label(
             draw.rectangle(_grown(tie, 1, field), fill=INK)
             draw.rectangle(tie, fill=mark.style.colour)
         draw.rectangle(spot, fill=mark.style.colour, outline=INK)
-        draw.text((spot[0] + 3, spot[1] + size[1] * 0.08), words, mark.style.text, font)
+        _write(canvas, (spot[0] + 3, spot[1] + size[1] * 0.08), words, mark.style.text, font)
         return
 
 
@@ -357,6 +360,32 @@ def _grown(box: Rectangle, by: int, bounds: Rectangle) -> Rectangle:
 def _small(text_px: int) -> ImageFont.FreeTypeFont:
     """For labels, and for what the banner adds to the verdict, beside text of `text_px`."""
     return _font(max(11, text_px * 2 // 3))
+
+
+def _write(
+    canvas: Image.Image, spot: tuple[float, float], words: str, ink: Colour, font: ImageFont.FreeTypeFont
+) -> None:
+    x, y = math.floor(spot[0]), math.floor(spot[1])
+    shape, left, top = _shape(words, font, spot[0] - x, spot[1] - y)
+    canvas.paste(ink, (x + left, y + top), shape)
+
+
+@lru_cache(KEPT)
+def _shape(words: str, font: ImageFont.FreeTypeFont, x: float, y: float) -> tuple[Image.Image, int, int]:
+    """The mask of words, and where it begins as seen from their corner, which lies at such parts of a pixel.
+
+    Most words were drawn before, and letters take more time than all else that is drawn on a small picture.
+    """
+    box = font.getbbox(words)
+    left, top = (min(0, math.floor(corner)) - 1 for corner in box[:2])
+    shape = Image.new("L", (math.ceil(box[2]) + 2 - left, math.ceil(box[3]) + 2 - top))
+    ImageDraw.Draw(shape).text((x - left, y - top), words, 255, font)
+    return shape, left, top
+
+
+@lru_cache(KEPT)
+def _length(words: str, font: ImageFont.FreeTypeFont) -> float:
+    return font.getlength(words)
 
 
 @cache

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageDraw
 
-from linegate.annotate import BANNERS, STYLES, annotate
+from linegate.annotate import BANNERS, STYLES, _font, _write, annotate
 from linegate.inspection import Check, Coverage, Detection, Loss, Measure, Result, Verdict
 from linegate.shapes import Box
 
@@ -316,3 +316,15 @@ def test_a_measure_is_labelled_with_its_number() -> None:
         shown(annotate(board(), [each], [Check(0, Result.PASS, "")], Verdict.PASS, 0)) for each in (gap, other)
     )
     assert ImageChops.difference(first, second).getbbox() is not None
+
+
+@pytest.mark.parametrize("words", ["FAIL jagged j 0.98", "? Äußerst", "f"])
+@pytest.mark.parametrize("y", [10.0, 11.12])
+def test_words_that_are_kept_look_as_they_were_drawn(words: str, y: float) -> None:
+    font = _font(13)
+    drawn = Image.new("RGB", (200, 40), (10, 60, 120))
+    ImageDraw.Draw(drawn).text((20, y), words, (240, 228, 66), font)
+    for _ in range(2):
+        kept = Image.new("RGB", (200, 40), (10, 60, 120))
+        _write(kept, (20, y), words, (240, 228, 66), font)
+        assert kept.tobytes() == drawn.tobytes()
