@@ -67,8 +67,9 @@ def followed(tmp_path: Path) -> dict[str, str]:
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(PACKAGE.parents[1] / "functions", tmp_path / "functions")
     (copy / "adapters" / "targets" / "file.py").write_text(MODULE)
-    imported, line = LISTED.strip().split("\n\n")
-    listed, found = re.subn(r"^TARGETS: .*$", line, (copy / "kinds.py").read_text(), flags=re.MULTILINE)
+    imported, begin, line, _ = (each for each in LISTED.splitlines() if each)
+    pattern = re.compile(rf"^{re.escape(begin)}$", re.MULTILINE)
+    listed, found = pattern.subn(f"{begin}\n{line}", (copy / "kinds.py").read_text())
     assert found == 1
     (copy / "kinds.py").write_text(
         listed.replace("\nfrom linegate.kind import", f"\n{imported}\nfrom linegate.kind import")
