@@ -20,7 +20,7 @@ from linegate.line.conversation import KeptConversation
 from linegate.line.handshake import Rules, State
 from linegate.line.keeper import Keeper
 
-LOOK_S = 0.05
+LOOK_S = 0.2  # as the runtime does
 
 
 @dataclass

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 from asyncua import Server, ua
@@ -72,7 +74,8 @@ class OpcUaServer:
         self._link = link
         self._said: tuple[bool, str] | None = None
         self._contents = results.Contents()
-        self._lines: list[_Line] = []
+        self._lines: dict[str, _Line] = {}
+        self._changed: set[str] = set()  # lines
         self._loop = Loop("linegate-opcua", self._run)
         self._pool = ThreadPoolExecutor(1, "linegate-opcua-handshake")
         self.listening = threading.Event()
@@ -82,9 +85,13 @@ class OpcUaServer:
         return self._endpoint.url
 
     def start(self) -> None:
-        for conversation in self._conversations.values():
-            conversation.on_change(self._loop.wake)
+        for name, conversation in self._conversations.items():
+            conversation.on_change(partial(self._mark, name))
         self._loop.start()
+
+    def _mark(self, line: str) -> None:
+        self._changed.add(line)
+        self._loop.wake()
 
     def send(self, entry_id: str, body: str, now: datetime) -> None:
         self._contents.remember(body)  # before the line can be told of it
@@ -138,22 +145,27 @@ class OpcUaServer:
         server.set_identity_tokens([ua.UserNameIdentityToken if endpoint.user else ua.AnonymousIdentityToken])
         types = await vision.add_types(server)
         own = await server.register_namespace(NAMESPACE)
-        self._lines = [
-            _Line(LineNodes(server, types, own, name), conversation, self._contents, self._pool, self._loop)
+        self._lines = {
+            name: _Line(LineNodes(server, types, own, name), conversation, self._contents, self._pool, self._loop)
             for name, conversation in self._conversations.items()
-        ]
-        for line in self._lines:
+        }
+        for line in self._lines.values():
             await line.add()
         return server
 
     async def _serve(self, server: Server, loop: Loop) -> None:
+        looked = 0.0
         while not loop.stopping:
-            for line in self._lines:
-                await line.turn()
+            everybody = monotonic() - looked >= LOOK_S
+            looked = monotonic() if everybody else looked
+            for name, line in self._lines.items():
+                if everybody or name in self._changed:
+                    self._changed.discard(name)  # before the look: what changes meanwhile is looked at again
+                    await line.turn()
             clients = len(server.bserver.clients) if server.bserver else 0
             self._tell(connected=clients > 0, said=f"listens at {self._endpoint.url}, {clients} connected")
             await loop.sleep(LOOK_S)
-        for line in self._lines:
+        for line in self._lines.values():
             await line.halt()
 
     def _tell(self, *, connected: bool, said: str) -> None:
