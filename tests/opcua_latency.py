@@ -22,7 +22,7 @@ from tests.opcua import Gate, Line, free_port, looked_after, now, serving
 async def measure(server: OpcUaServer, gate: Gate, results: int) -> dict[str, list[float]]:
     """Milliseconds, of each result."""
     took: dict[str, list[float]] = {"verdict to event": [], "StartSingleJob": [], "Acknowledge": []}
-    async with Client(server.url, timeout=20) as client:
+    async with Client(server.url, timeout=20, watchdog_intervall=20) as client:
         line = await Line.at(client, "smt-1")
         await line.subscribe(interval_ms=5)
         await asyncio.sleep(0.5)

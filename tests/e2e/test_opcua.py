@@ -31,7 +31,7 @@ async def connected(url: str) -> Client:
     """As soon as somebody listens there."""
     end = asyncio.get_running_loop().time() + START_S
     while True:
-        client = Client(url, timeout=20)
+        client = Client(url, timeout=20, watchdog_intervall=20)
         try:
             await client.connect()
         except (OSError, TimeoutError, ua.UaError):

@@ -58,7 +58,7 @@ def line(server: OpcUaServer) -> Callable[[str, Check], None]:
 
     def run(name: str, check: Check) -> None:
         async def connected() -> None:
-            async with Client(server.url, timeout=20) as client:
+            async with Client(server.url, timeout=20, watchdog_intervall=20) as client:
                 line = await Line.at(client, name)
                 await until(lambda: is_ready(line))
                 await check(line)

@@ -52,7 +52,7 @@ async def ready(
     password: str = PASSWORD,
     mode: ua.MessageSecurityMode = ua.MessageSecurityMode.SignAndEncrypt,
 ) -> list[Any]:
-    client = Client(server.url, timeout=20)
+    client = Client(server.url, timeout=20, watchdog_intervall=20)
     client.application_uri = theirs.uri()
     await client.set_security(SecurityPolicyBasic256Sha256, theirs.certificate, theirs.key, mode=mode)
     client.set_user(USER)
@@ -102,7 +102,7 @@ def test_a_stranger_who_says_nothing_of_their_certificate_is_refused(
 
 def test_nobody_is_let_in_without_encryption(server: OpcUaServer, known: Certificates) -> None:
     async def plain() -> None:
-        client = Client(server.url, timeout=20)
+        client = Client(server.url, timeout=20, watchdog_intervall=20)
         client.set_user(USER)
         client.set_password(PASSWORD)
         async with client:
