@@ -21,6 +21,20 @@ from linegate.line.handshake import Rules, State
 from linegate.line.keeper import Keeper
 
 LOOK_S = 0.2  # as the runtime does
+# Of `opcua_client`: a controller that shows no echoes of its triggers would have fewer
+READS = ("job", "part", "acknowledged")
+WRITES = (
+    "heartbeat",
+    "ready",
+    "available",
+    "job",
+    "part",
+    "counter",
+    "result_job",
+    "result_part",
+    "verdict",
+    "result_code",
+)
 
 
 @dataclass
@@ -197,7 +211,7 @@ class Controller:
         self.server = Server()
 
     async def start(self) -> None:
-        await self.server.init()
+        await address_space.fill(self.server)
         self.server.set_endpoint(self.url)
         self.server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         index = await self.server.register_namespace("urn:plc")

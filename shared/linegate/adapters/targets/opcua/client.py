@@ -213,7 +213,7 @@ class Tags:
 async def opened(plc: Plc) -> Client:
     """A connection with a session. Raises TransientError where nothing may be sent, or the server is not one that is trusted."""
     plc.look()
-    client = Client(plc.url, timeout=ANSWER_S)
+    client = Client(plc.url, timeout=ANSWER_S, watchdog_intervall=ANSWER_S)  # its own gives up after one second
     client.name = "Linegate"
     if plc.certificates is not None:
         plc.certificates.ensure()

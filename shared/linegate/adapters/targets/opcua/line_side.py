@@ -9,7 +9,7 @@ from asyncua import Client, Server, ua
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 
 from linegate.adapters.targets.opcua import trust
-from linegate.adapters.targets.opcua.address_space import EMPTY, NAMESPACE
+from linegate.adapters.targets.opcua.address_space import EMPTY, NAMESPACE, fill
 from linegate.adapters.targets.opcua.client import Plc, why_not
 from linegate.adapters.targets.opcua.loop import Loop
 from linegate.adapters.targets.opcua.server import MODES, Endpoint
@@ -62,7 +62,7 @@ class CallingLine:
 
     async def _connected(self) -> Client:
         trust.quiet()
-        client = Client(self._endpoint.here, timeout=ANSWER_S)
+        client = Client(self._endpoint.here, timeout=ANSWER_S, watchdog_intervall=ANSWER_S)
         certificates = self._endpoint.certificates
         if certificates is not None:
             theirs = Certificates(certificates.folder / FOLDER)
@@ -129,7 +129,7 @@ class ServingLine:
         plc, gate = self._plc, self._plc.certificates
         theirs = Certificates(gate.folder / FOLDER) if gate else None
         server = Server(user_manager=Guard(theirs, plc.user, plc.password))
-        await server.init()
+        await fill(server)
         server.set_endpoint(plc.url)
         server.socket_address = (urlsplit(plc.url).hostname, urlsplit(plc.url).port or 4840)
         if gate is not None and theirs is not None:

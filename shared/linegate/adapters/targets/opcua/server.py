@@ -18,7 +18,7 @@ from asyncua.common.connection import TransportLimits
 from linegate import __version__
 from linegate.adapters.targets.controller import tell
 from linegate.adapters.targets.opcua import results, trust, vision
-from linegate.adapters.targets.opcua.address_space import NAMESPACE, LineNodes
+from linegate.adapters.targets.opcua.address_space import NAMESPACE, LineNodes, fill
 from linegate.adapters.targets.opcua.loop import Loop
 from linegate.adapters.targets.opcua.tags import Said, values
 from linegate.adapters.targets.opcua.trust import Certificates, Guard
@@ -128,7 +128,7 @@ class OpcUaServer:
         """With its whole address space, before anybody is let in."""
         endpoint = self._endpoint
         server = Server(user_manager=Guard(endpoint.certificates, endpoint.user, endpoint.password))
-        await server.init()
+        await fill(server)
         server.limits = MESSAGE
         server.set_endpoint(endpoint.url)
         server.set_server_name("Linegate")
