@@ -132,6 +132,7 @@ def test_a_controller_gets_its_results_across_its_own_restart() -> None:
             with pytest.raises(TransientError, match=r"Verdict at ns=2;s=Gate\.Nowhere"):
                 await loop.run_in_executor(None, try_plc, plc(second, Verdict="ns=2;s=Gate.Nowhere"), 20.0)
             assert [connected for connected, _ in gate.linked][-1]
+            await loop.run_in_executor(None, writer.close)  # on this loop is the server that it takes leave of
         await second.server.stop()
 
     gate = Gate()
